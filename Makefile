@@ -1,0 +1,28 @@
+# Two commands, each with all its set-up: `make repro` (data to tables) and `make test`.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: repro test lint lock
+
+repro: .venv/ready
+	$(BIN)/dvc repro
+
+test: .venv/ready
+	$(BIN)/python -m pytest
+
+lint: .venv/ready
+	$(BIN)/ruff format --check . && $(BIN)/ruff check .
+
+lock: .venv/ready
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --group dev pyproject.toml \
+	  --output-file requirements.lock --no-emit-index-url --no-annotate --no-header --upgrade
+
+# The exact versions of requirements.lock in a virtual environment, made again when they change.
+.venv/ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; this is " + sys.version.split()[0] + ": make PYTHON=python3.11 repro")'
+	@echo "Setting up .venv (several GB with PyTorch; once)"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^uv==' requirements.lock)"
+	@$(BIN)/uv pip sync --quiet requirements.lock
+	@$(BIN)/uv pip install --quiet --no-deps --editable .
+	@touch $@

@@ -1,0 +1,1 @@
+"""One thin script a DVC stage: load the settings, make one call, write the outputs."""

@@ -1,0 +1,69 @@
+"""Stage evaluate: the one place where the test split is read; scores with their floors."""
+
+from pipeline.stage import EVALUATION, PROCESSED, REPORTS, RUN, TOKENIZER, run
+from rcan.config import Settings
+from rcan.data.store import open_split
+from rcan.evaluation.evaluate import evaluate
+from rcan.evaluation.scores import signature
+from rcan.evaluation.table import score_table
+from rcan.files import write_csv, write_json
+from rcan.project import project_root
+from rcan.text.tokenizer import Tokenizer
+from rcan.training.inputs import study_batches
+from rcan.training.run_folder import load_run
+from rcan.training.train import launch, write_reports
+
+
+def main(settings: Settings) -> None:
+    words = Tokenizer.load(TOKENIZER)
+    model, trained, best = load_run(RUN, len(words))
+    device = launch(trained).device
+    test = open_split(PROCESSED, "test")
+    batches = study_batches(
+        test, words, trained, cnn=model.cnn, device=device, processed=PROCESSED,
+        root=project_root(), batch_size=trained.generate.batch_size,
+    )  # fmt: skip
+    (predictions,) = write_reports(
+        model.to(device), batches, words, trained, penalties=[best["length_penalty"]]
+    )
+    result, rows = evaluate(
+        predictions=predictions,
+        test=test.studies,
+        train_texts=[study.text for study in open_split(PROCESSED, "train").studies],
+        val_texts=[study.text for study in open_split(PROCESSED, "val").studies],
+        vocabulary=words.vocabulary,
+        max_length=trained.data.max_length,
+        resamples=settings.eval.resamples,
+        seed=settings.eval.seed,
+    )
+    scores = {
+        "data": trained.data.name,
+        "split": "test",
+        "num_studies": len(rows),
+        "model": trained.name,
+        "seed": trained.train.seed,
+        "epoch": best["epoch"],
+        "beam_size": trained.generate.beam_size,
+        "length_penalty": best["length_penalty"],
+        "signature": signature(),
+        **result,
+    }
+    write_json(EVALUATION / "scores.json", scores)
+    write_csv(EVALUATION / "predictions.csv", rows)
+    write_json(REPORTS / "metrics.json", _short(scores))
+    print(score_table(scores))
+
+
+def _short(scores: dict) -> dict:
+    """What `dvc metrics show` and `dvc exp show` list: strict scores, the floor, and collapse."""
+    strict = scores["protocols"]["strict"]
+    floor = strict["floors"]["best_constant"]
+    return {
+        "test": {name: round(value["score"], 4) for name, value in strict["model"].items()},
+        "floor": {"BLEU-4": round(floor["BLEU-4"]["score"], 4)},
+        "distinct": scores["diagnostics"]["distinct_reports"],
+    }
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,27 @@
+"""Stage preprocess: read the raw data set, clean the reports, pack the images."""
+
+import os
+from pathlib import Path
+
+from pipeline.stage import PROCESSED, run
+from rcan.config import Settings
+from rcan.data.preprocess import preprocess
+from rcan.project import project_root
+
+
+def main(settings: Settings) -> None:
+    data, root = settings.data, project_root()
+    raw = data.root or os.environ.get("RCAN_DATA") or f"data/raw/{data.name}"
+    preprocess(
+        name=data.name,
+        root=None if data.name == "demo" else root / Path(raw).expanduser(),
+        image_size=data.image_size,
+        fit=data.fit,
+        **settings.demo.model_dump(),
+        out=PROCESSED,
+        work=root / ".rcan" / "preprocess",
+    )
+
+
+if __name__ == "__main__":
+    run(main)

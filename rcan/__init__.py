@@ -1,0 +1,1 @@
+"""RCAN: chest X-rays in, a radiology report out; the paper reproduced from raw data to tables."""

@@ -1,0 +1,1 @@
+"""From a raw data set to studies and packed images on disk."""

@@ -1,0 +1,60 @@
+"""Features of a frozen CNN: computed once for each image, kept on disk, mapped when read."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from rcan.data.store import Split
+from rcan.errors import UserError
+
+
+def kept_features(
+    split: Split, folder: Path, *, extract: Callable[[Tensor], Tensor], crop: int,
+    map_shape: tuple[int, int, int], batch_size: int = 64,
+) -> np.memmap:  # fmt: skip
+    """Features of all images of `split`, (num_images, C, h, w) float16, from `folder` if there.
+
+    `extract` takes images (n, crop, crop) uint8, cut from the centre, and gives (n, C, h, w) =
+    `map_shape` each. `folder` must name all that the features depend on. Raises `UserError` when
+    the disk lacks room.
+    """
+    path = folder / f"{split.name}.npy"
+    shape = (len(split.images), *map_shape)
+    if path.exists():
+        kept = np.load(path, mmap_mode="r", allow_pickle=False)
+        if kept.shape == shape and kept.dtype == np.float16:
+            return kept
+    folder.mkdir(parents=True, exist_ok=True)
+    needed, free = int(np.prod(shape)) * 2, shutil.disk_usage(folder).free
+    if needed > free:
+        raise UserError(
+            f"the features of the {split.name} split need {needed / 1e6:.0f} MB in {folder}, but "
+            f"{free / 1e6:.0f} MB are free: make room, or set visual.frozen to false"
+        )
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        features = np.lib.format.open_memmap(beside, mode="w+", dtype=np.float16, shape=shape)
+        first = (split.images.shape[-1] - crop) // 2
+        centre = slice(first, first + crop)
+        progress = tqdm(
+            total=len(split.images), desc=f"features {split.name}", unit="image", disable=None
+        )
+        with progress, torch.inference_mode():
+            for start in range(0, len(split.images), batch_size):
+                images = np.ascontiguousarray(
+                    split.images[start : start + batch_size, centre, centre]
+                )
+                maps = extract(torch.from_numpy(images))
+                features[start : start + len(images)] = maps.half().cpu().numpy()
+                progress.update(len(images))
+        features.flush()
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+    return np.load(path, mmap_mode="r", allow_pickle=False)

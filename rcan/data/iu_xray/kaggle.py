@@ -1,0 +1,53 @@
+"""Kaggle's copy: `indiana_reports.csv` and `images/images_normalized/2384_IM-….dcm.png`.
+
+The projections of `indiana_projections.csv` are already in the list of studies.
+"""
+
+import csv
+from pathlib import Path
+
+from rcan.data.iu_xray.listing import FoundStudy, ListedStudy, first_file
+from rcan.errors import UserError
+
+NAME = "Kaggle"
+LOOKS_LIKE = "indiana_reports.csv with images/images_normalized/*.dcm.png"
+
+
+def has_reports(root: Path) -> bool:
+    return (root / "indiana_reports.csv").is_file()
+
+
+def read(
+    root: Path, listed: list[ListedStudy]
+) -> tuple[dict[str, FoundStudy], dict[str, list[str]]]:
+    """Listed studies found under `root` by id. Raises UserError for a damaged table."""
+    findings = _findings(root / "indiana_reports.csv")
+    folders = (root / "images" / "images_normalized", root / "images")
+    found = {}
+    for study in listed:
+        if study.number in findings:
+            images = tuple(
+                first_file(folder / f"{stem}{end}" for folder in folders for end in _ENDINGS)
+                for stem in study.stems
+            )
+            found[study.id] = FoundStudy(findings[study.number], images)
+    return found, {}
+
+
+_ENDINGS = (".dcm.png", ".dcm.jpg", ".png", ".jpg")
+
+
+def _findings(path: Path) -> dict[str, str]:
+    """Findings by patient number."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = csv.DictReader(file)
+            missing = {"uid", "findings"} - set(rows.fieldnames or ())
+            if missing:
+                raise UserError(
+                    f"{path}: expected the columns uid and findings, "
+                    f"found no {' and no '.join(sorted(missing))}; fetch it again"
+                )
+            return {row["uid"]: row["findings"] or "" for row in rows}
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: expected a table ({error}); fetch it again") from error

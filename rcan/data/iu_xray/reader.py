@@ -1,0 +1,68 @@
+"""Finding out which layout of IU X-ray a folder holds, and reading it."""
+
+from functools import partial
+from pathlib import Path
+
+from rcan.data.images import read_grey
+from rcan.data.iu_xray import kaggle, openi, r2gen
+from rcan.data.iu_xray.listing import FoundStudy, ListedStudy, listed_studies
+from rcan.data.study import RawDataSet, RawImage, RawStudy
+from rcan.errors import UserError
+
+LAYOUTS = (r2gen, openi, kaggle)
+SOURCES = (
+    "Open-i (https://openi.nlm.nih.gov/faq), R2Gen's annotation and images "
+    "(https://github.com/cuhksz-nlp/R2Gen), or Kaggle's raddar/chest-xrays-indiana-university"
+)
+
+
+def read_iu_xray(root: Path, listed: list[ListedStudy] | None = None) -> RawDataSet:
+    """Read the listed studies (all of R2Gen's split when None) from whatever layout `root` holds.
+
+    Every listed study is returned, in the listed order: one without a report has the report "",
+    an image without a file has no version. A folder may hold several layouts (R2Gen's annotation
+    beside Kaggle's images): the first whose reports and images are both there is read.
+    Raises UserError when there is none, or when its files are damaged.
+    """
+    if listed is None:
+        listed = listed_studies()
+    layouts = [layout for layout in LAYOUTS if layout.has_reports(root)]
+    for layout in layouts:
+        found, problems = layout.read(root, listed)
+        if any(path.is_file() for study in found.values() for path in study.image_paths):
+            studies = [_raw_study(study, found.get(study.id)) for study in listed]
+            absent = [study.id for study in listed if study.id not in found]
+            problems = {**problems, **({"report_missing": absent} if absent else {})}
+            return RawDataSet("iu_xray", layout.NAME, studies, problems)
+    raise UserError(_none_found(root, [layout.NAME for layout in layouts]))
+
+
+def _raw_study(study: ListedStudy, found: FoundStudy | None) -> RawStudy:
+    paths = found.image_paths if found else ()
+    images = tuple(
+        RawImage(stem, partial(read_grey, path), projection, _version(path))
+        for stem, projection, path in zip(study.stems, study.projections, paths, strict=False)
+    )
+    return RawStudy(study.id, study.split, found.report if found else "", images)
+
+
+def _version(path: Path) -> str | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return f"{status.st_size} bytes, {status.st_mtime_ns} ns"
+
+
+def _none_found(root: Path, without_images: list[str]) -> str:
+    if not root.is_dir():
+        came = "no such folder"
+    elif without_images:
+        came = f"the reports of {' and '.join(without_images)} but none of the images they name"
+    else:
+        came = "none of them"
+    looks = "; or ".join(f"{layout.LOOKS_LIKE} ({layout.NAME})" for layout in LAYOUTS)
+    return (
+        f"{root.absolute()}: expected IU X-ray as {looks}; found {came}; set data.root, "
+        f"or get the data from {SOURCES}"
+    )

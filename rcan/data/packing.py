@@ -1,0 +1,111 @@
+"""Packing many image files into one array file, so that a stop at any point loses little.
+
+The array is laid out whole at the start and each image is written to its own row. Beside it lies a
+file of marks: the digest of what is being packed, then one byte an image, 1 once its row is safely
+on disk. The next run keeps marked rows, or starts over when the digest is another.
+"""
+
+import itertools
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from rcan.data.images import fit_to_square
+from rcan.data.study import RawImage
+from rcan.errors import UserError
+from rcan.files import digest_of
+
+BLOCK = 256  # images between two times that rows and marks are forced to disk
+
+
+class Packing:
+    """The packing of `images` into `array`, an .npy file of (len(images), size, size) uint8."""
+
+    def __init__(self, images: Sequence[RawImage], *, size: int, fit: str, array: Path):
+        self.images = images
+        self.size = size
+        self.fit = fit
+        self.array = array
+        self._marks = array.with_suffix(".done")
+        self._key = digest_of([size, fit, [[image.name, image.version] for image in images]])
+        self.done = self._read_marks()
+
+    @property
+    def bytes_to_write(self) -> int:
+        """Size of the rows that are not packed yet."""
+        return self.done.count(0) * self.size**2
+
+    def run(self) -> list[int]:
+        """Pack what is not packed yet; return the rows whose image could not be read (black).
+
+        Raises OSError when the disk fails or is full.
+        """
+        if 1 not in self.done:
+            self._lay_out()
+        todo = [row for row, done in enumerate(self.done) if not done]
+        unreadable = []
+        offset = self.array.stat().st_size - len(self.images) * self.size**2
+        # Plain writes, not a memory map: on a full disk a map kills the process without a word.
+        with (
+            self.array.open("r+b") as array,
+            self._marks.open("r+b") as marks,
+            ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads,
+            tqdm(
+                total=len(todo), desc=f"pack {self.array.stem}", unit="image", disable=None
+            ) as bar,
+        ):
+            for rows in _blocks(todo):
+                for row, pixels in zip(rows, threads.map(self._read, rows), strict=True):
+                    if pixels is None:
+                        unreadable.append(row)
+                    else:
+                        array.seek(offset + row * self.size**2)
+                        array.write(pixels.tobytes())
+                        self.done[row] = 1
+                _force_to_disk(array)
+                marks.seek(len(self._key))
+                marks.write(self.done)
+                _force_to_disk(marks)
+                bar.update(len(rows))
+        return unreadable
+
+    def clear(self) -> None:
+        """Forget the marks, once the array is in its final place."""
+        self._marks.unlink(missing_ok=True)
+
+    def _read(self, row: int) -> np.ndarray | None:
+        try:
+            return fit_to_square(self.images[row].read(), self.size, self.fit)
+        except (UserError, OSError):
+            return None
+
+    def _read_marks(self) -> bytearray:
+        """The marks of an earlier run that packed the very same, else none set."""
+        if self.array.is_file() and self._marks.is_file():
+            content = self._marks.read_bytes()
+            key, marks = content[: len(self._key)], content[len(self._key) :]
+            if key == self._key.encode() and len(marks) == len(self.images):
+                return bytearray(marks)
+        return bytearray(len(self.images))
+
+    def _lay_out(self) -> None:
+        """Write an all-black array, then its marks: marks without their array are never trusted."""
+        self.clear()
+        shape = (len(self.images), self.size, self.size)
+        np.lib.format.open_memmap(self.array, mode="w+", dtype=np.uint8, shape=shape)
+        self._marks.write_bytes(self._key.encode() + self.done)
+
+
+def _blocks(rows: list[int]) -> Iterator[list[int]]:
+    rest = iter(rows)
+    while block := list(itertools.islice(rest, BLOCK)):
+        yield block
+
+
+def _force_to_disk(file) -> None:
+    file.flush()
+    os.fsync(file.fileno())

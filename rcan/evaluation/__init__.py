@@ -1,0 +1,1 @@
+"""Scores with their uncertainty, their floors and a look for collapse."""

@@ -1,0 +1,46 @@
+"""BLEU from ten counts a study, equal to pycocoevalcap's.
+
+Corpus BLEU is a formula over *summed* counts, so a bootstrap resample costs a sum of numbers, not a
+second pass over the texts.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+MAX_ORDER = 4
+TINY, SMALL = 1e-15, 1e-9  # pycocoevalcap's guards against 0 / 0
+
+
+def ngrams(words: Sequence[str]) -> Counter[tuple[str, ...]]:
+    """How often each n-gram of 1 to 4 words occurs."""
+    grams: Counter[tuple[str, ...]] = Counter()
+    for order in range(1, MAX_ORDER + 1):
+        grams.update(zip(*(words[start:] for start in range(order)), strict=False))
+    return grams
+
+
+def bleu_counts(predictions: Sequence[str], references: Sequence[str]) -> np.ndarray:
+    """(N, 10) int64: 1- to 4-grams that match (4) and that were written (4), words of the
+    prediction, words of the reference."""
+    rows = np.zeros((len(predictions), 2 * MAX_ORDER + 2), dtype=np.int64)
+    for row, prediction, reference in zip(rows, predictions, references, strict=True):
+        words, reference_words = prediction.split(), reference.split()
+        for gram, count in (ngrams(words) & ngrams(reference_words)).items():
+            row[len(gram) - 1] += count
+        row[MAX_ORDER:-2] = [max(0, len(words) - order) for order in range(MAX_ORDER)]
+        row[-2:] = len(words), len(reference_words)
+    return rows
+
+
+def bleu_of(counts: np.ndarray) -> np.ndarray:
+    """BLEU-1 to -4 from counts, one study's or the sum over many: (..., 10) -> (..., 4).
+
+    No smoothing but pycocoevalcap's guards; a text of fewer than n words scores about 0 at order n.
+    """
+    matched, written = counts[..., :MAX_ORDER], counts[..., MAX_ORDER:-2]
+    precisions = np.cumprod((matched + TINY) / (written + SMALL), axis=-1)
+    ratio = (counts[..., -2] + TINY) / (counts[..., -1] + SMALL)
+    brevity = np.exp(np.minimum(0.0, 1 - 1 / ratio))
+    return precisions ** (1 / np.arange(1, MAX_ORDER + 1)) * brevity[..., None]

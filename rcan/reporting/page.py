@@ -1,0 +1,155 @@
+"""The page of one evaluation: results.md with its tables and figures, and the example studies."""
+
+import csv
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from rcan.data.store import open_split, read_summary
+from rcan.errors import UserError
+from rcan.evaluation.scores import bleu
+from rcan.files import write_csv, write_text
+from rcan.reporting.examples import choose_examples, write_examples
+from rcan.reporting.figures import scores_figure, training_curves
+from rcan.reporting.tables import (
+    LEAD,
+    PROTOCOLS,
+    cautions,
+    diagnostics_markdown,
+    published_note,
+    results_markdown,
+    results_rows,
+)
+
+PROTOCOL_NOTES = {
+    "strict": "References are the whole cleaned reports. Compare our own models by these scores.",
+    "paper": "As the field scores: references are cut to the model's length, and rare words are "
+    "`<unk>` in them. These scores are set beside published ones.",
+}
+
+FLOORS_NOTE = (
+    "The two floors are what one report scores when every study gets it: a report put together "
+    "from sentences of train to score best on validation, and the most frequent report of train. "
+    f"`{LEAD}` is the lead over the higher of the two; a model without one has not learnt to read "
+    "images."
+)
+
+
+def write_report(*, evaluation: Path, run: Path, processed: Path, out: Path, command: str) -> None:
+    """Write results.md, results.csv, scores.png, training.png and training.svg into `out`.
+
+    `out`/examples gets examples.md with images and report text, which must not be shared for data
+    sets that forbid it: keep that folder out of git.
+
+    Args:
+        evaluation: holds scores.json and predictions.csv.
+        run: holds history.csv and best.json.
+        processed: the processed data that both came from.
+        command: what a reader types to get these results again.
+
+    Raises:
+        UserError: a file is missing or damaged, or a score would stand without its floor.
+    """
+    scores = _read_json(evaluation / "scores.json")
+    best = _read_json(run / "best.json")
+    history = _read_csv(run / "history.csv")
+    summary = read_summary(processed)
+    examples = choose_examples(
+        evaluation / "predictions.csv", open_split(processed, scores["split"])
+    )
+    page, rows = _page(scores, summary, command), results_rows(scores)
+
+    training_curves(
+        history,
+        title=f"{scores['model']} on {scores['data']}",
+        chosen_epoch=best["epoch"],
+        floor=_validation_floor(scores, processed),
+        out=out / "training.png",
+    )
+    scores_figure(scores, out / "scores.png")
+    write_examples(
+        examples,
+        data_name=scores["data"],
+        floors={name: floor["text"] for name, floor in scores["floors"].items()},
+        out=out / "examples",
+    )
+    write_csv(out / "results.csv", rows)
+    write_text(out / "results.md", page)
+
+
+def _validation_floor(scores: Mapping, processed: Path) -> float:
+    """BLEU-4 of the best constant report on the validation split, scored as training does."""
+    references = [study.text for study in open_split(processed, "val").studies]
+    constant = scores["floors"]["best_constant"]["text"]
+    return bleu([constant] * len(references), references)["BLEU-4"]
+
+
+def _page(scores: Mapping, summary: Mapping, command: str) -> str:
+    parts = [f"# Results: {scores['data']}", _opening(scores)]
+    parts += [f"**{caution}**" for caution in cautions(scores)]
+    for protocol in PROTOCOLS:
+        parts += [
+            f"## {protocol.capitalize()} protocol",
+            PROTOCOL_NOTES[protocol],
+            results_markdown(scores, protocol),
+        ]
+    parts += [published_note(scores), "![Scores and floors](scores.png)"]
+    parts += [
+        FLOORS_NOTE,
+        "## Predictions",
+        diagnostics_markdown(scores),
+        "Six studies with their images, from the best prediction to the worst, and the words of "
+        "the two constant reports are in [examples/examples.md](examples/examples.md). They are "
+        "report text and images, so they stay on the machine that made them.",
+        "## Training",
+        "![Losses and validation BLEU-4](training.png)",
+        "## What was run",
+        _facts(scores, summary),
+        f"```\n{command}\n```",
+    ]
+    return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
+
+
+def _opening(scores: Mapping) -> str:
+    bleu = scores["protocols"]["strict"]
+    model, floor = (
+        row["BLEU-4"]["score"] for row in (bleu["model"], bleu["floors"]["best_constant"])
+    )
+    return (
+        f"{scores['model']} scores BLEU-4 {model:.3f} on the {scores['num_studies']} studies of "
+        f"the {scores['data']} {scores['split']} split (strict protocol); the best constant report "
+        f"scores {floor:.3f} there."
+    )
+
+
+def _facts(scores: Mapping, summary: Mapping) -> str:
+    counts = summary["splits"]
+    studies = " / ".join(str(counts[split]["studies"]) for split in ("train", "val", "test"))
+    images = " / ".join(str(counts[split]["images"]) for split in ("train", "val", "test"))
+    facts = [
+        ("data set", f"{scores['data']} (digest {summary['digest']})"),
+        ("studies, train / val / test", studies),
+        ("images, train / val / test", images),
+        ("model", scores["model"]),
+        ("seed", str(scores["seed"])),
+        ("epoch, chosen by validation BLEU-4", str(scores["epoch"])),
+        ("beam size", str(scores["beam_size"])),
+        ("length penalty, chosen on validation", f"{scores['length_penalty']:g}"),
+        ("scoring", scores["signature"]),
+    ]
+    return "\n".join(f"- {what}: {value}" for what, value in facts)
+
+
+def _read_json(path: Path) -> dict:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read {path} ({error}); run `dvc repro` to make it") from error
+
+
+def _read_csv(path: Path) -> list[dict[str, str]]:
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file))
+    except OSError as error:
+        raise UserError(f"cannot read {path} ({error}); run `dvc repro` to make it") from error

@@ -1,0 +1,36 @@
+"""The paper's published numbers, as printed in its Tables 2 to 5 (files under `paper/`).
+
+X. Hou, X. Li, Z. Liu, S. Sang, M. Lu, Y. Zhang: Recalibrated cross-modal alignment network for
+radiology report generation with weakly supervised contrastive learning. The tables stand in
+§4.1.1 (Table 2: data), §4.2 (Table 3: models), §4.3 (Table 4: modules), §4.6 (Table 5: tau).
+"""
+
+import csv
+from importlib.resources import files
+
+from rcan.evaluation.scores import METRICS
+
+RCAN_SOURCE = "RCAN, Table 3 (§4.2)"
+TABLES = (2, 3, 4, 5)
+
+
+def published_table(number: int) -> list[dict[str, str]]:
+    """The rows of one of TABLES as text; a score that the paper does not give is empty."""
+    file = files("rcan.reporting").joinpath("paper", f"table{number}.csv")
+    return list(csv.DictReader(file.read_text(encoding="utf-8").splitlines()))
+
+
+def rcan_row(data_name: str) -> dict[str, float] | None:
+    """The paper's own RCAN scores over METRICS; None for data that the paper does not have."""
+    for row in published_table(3):
+        if (row["dataset"], row["model"]) == (data_name, "RCAN"):
+            return {metric: float(row[metric]) for metric in METRICS}
+    return None
+
+
+def num_reports(data_name: str, split: str) -> int | None:
+    """How many reports the paper's Table 2 counts in a split; None for data it does not have."""
+    for row in published_table(2):
+        if (row["dataset"], row["split"]) == (data_name, split):
+            return int(row["reports"])
+    return None

@@ -1,0 +1,157 @@
+"""The results of one evaluation as tables: Markdown for people, CSV for programs.
+
+Every table names its data set, number of studies and protocol, and a score never stands without
+its floor. The tables read `scores.json` (here `scores`), one evaluation each, so that two data sets
+cannot meet in one.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from rcan.errors import UserError
+from rcan.evaluation.diagnostics import verdict
+from rcan.reporting.published import METRICS, RCAN_SOURCE, num_reports, rcan_row
+
+PROTOCOLS = ("strict", "paper")
+FLOORS = ("best_constant", "most_frequent")
+COLUMNS = ("data", "split", "protocol", "system", "metric", "score", "low", "high")
+LEAD = "model - best floor"
+
+
+def results_rows(scores: Mapping) -> list[dict[str, object]]:
+    """One row a score, in COLUMNS.
+
+    Systems are `model`, the two floors, LEAD (the difference to whichever floor is higher) and,
+    under the protocol `published`, `RCAN`; an interval that nobody knows is None.
+
+    Raises:
+        UserError: a protocol or a floor is missing.
+    """
+    rows = []
+
+    def add(protocol: str, system: str, metric: str, value: Mapping) -> None:
+        score = value["difference"] if system == LEAD else value["score"]
+        numbers = [score, value.get("low"), value.get("high")]
+        names = [scores["data"], scores["split"], protocol, system, metric]
+        rounded = [None if number is None else round(number, 6) for number in numbers]
+        rows.append(dict(zip(COLUMNS, names + rounded, strict=True)))
+
+    for protocol in PROTOCOLS:
+        for system, values in _systems(scores, protocol).items():
+            for metric in METRICS:
+                add(protocol, system, metric, values[metric])
+    for metric, score in (rcan_row(scores["data"]) or {}).items():
+        add("published", "RCAN", metric, {"score": score})
+    return rows
+
+
+def _systems(scores: Mapping, protocol: str) -> dict[str, Mapping]:
+    """What is compared under one protocol: name -> metric -> score with its interval."""
+    try:
+        found = scores["protocols"][protocol]
+        systems = {
+            "model": found["model"],
+            **{floor: found["floors"][floor] for floor in FLOORS},
+            LEAD: scores["beats_floor"][protocol],
+        }
+        for values in systems.values():
+            _ = [values[metric] for metric in METRICS]
+    except KeyError as missing:
+        raise UserError(
+            f"scores.json: no {missing} under protocol {protocol}; a score is only shown beside "
+            "its floors, so run the evaluate stage again"
+        ) from missing
+    return systems
+
+
+def results_markdown(scores: Mapping, protocol: str) -> str:
+    """The six scores under one protocol: a caption line and a table, one metric a row.
+
+    The paper's row joins under its own protocol, and only for data that the paper has.
+    """
+    systems = _systems(scores, protocol)
+    published = rcan_row(scores["data"]) if protocol == "paper" else None
+    caption = (
+        f"{scores['data']}, {scores['split']} split, {scores['num_studies']} studies, "
+        f"{protocol} protocol; 95 % intervals over studies in brackets."
+    )
+    head = ["", "model", "best constant", "most frequent", LEAD]
+    head += [RCAN_SOURCE] if published else []
+    rows = []
+    for metric in METRICS:
+        row = [
+            metric,
+            _interval(systems["model"][metric]),
+            *(f"{systems[floor][metric]['score']:.3f}" for floor in FLOORS),
+            _interval(systems[LEAD][metric], signed=True),
+        ]
+        rows.append(row + ([f"{published[metric]:.3f}"] if published else []))
+    return f"{caption}\n\n{markdown_table(head, rows)}"
+
+
+def published_note(scores: Mapping) -> str:
+    """What the published row may, and may not, be compared with."""
+    data_name, ours = scores["data"], scores["num_studies"]
+    if rcan_row(data_name) is None:
+        return (
+            f"The paper has no data like {data_name}, so there is no published row to set beside "
+            "these scores, and they say nothing about the paper's."
+        )
+    theirs = num_reports(data_name, scores["split"])
+    note = f"The published row comes without an interval and was scored on {theirs} reports."
+    return note if theirs == ours else f"{note[:-1]}; ours on {ours}, so not on the same studies."
+
+
+def diagnostics_markdown(scores: Mapping) -> str:
+    """How varied the predictions are."""
+    found, caption = scores["diagnostics"], f"{scores['data']}, {scores['split']} split"
+    rows = [
+        ["studies", str(found["num_studies"])],
+        ["different reports among the predictions", str(found["distinct_reports"])],
+        ["predictions that are the commonest one", _percent(found["top_share"])],
+        ["predictions found word for word in train", _percent(found["copied_from_train"])],
+        ["mean length of a prediction, in tokens", f"{found['mean_length']:.1f}"],
+        ["mean length of a reference, in tokens", f"{found['reference_mean_length']:.1f}"],
+    ]
+    return markdown_table([caption, ""], rows)
+
+
+def cautions(scores: Mapping) -> list[str]:
+    """What a reader must know before believing a score; empty when all is well."""
+    told = []
+    judged = verdict(scores["diagnostics"])
+    if judged.startswith("collapsed"):
+        told.append(f"The model has {judged}.")
+    below = [
+        protocol for protocol in PROTOCOLS if _systems(scores, protocol)[LEAD]["BLEU-4"]["low"] <= 0
+    ]
+    if below:
+        told.append(
+            "The model is not shown to beat one constant report given to every study: the interval "
+            f"of its lead in BLEU-4 does not lie above 0 ({' and '.join(below)} protocol)."
+        )
+    return told
+
+
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table whose columns line up in the raw text too; the first is left-aligned."""
+    lines = [[cell.replace("|", "\\|") for cell in line] for line in (head, *rows)]
+    widths = [max(3, *(len(line[i]) for line in lines)) for i in range(len(head))]
+    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+    texts = [
+        [line[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(line[1:], widths[1:], strict=True))]
+        for line in (lines[0], rule, *lines[1:])
+    ]
+    return "".join(f"| {' | '.join(text)} |\n" for text in texts)
+
+
+def _interval(value: Mapping, *, signed: bool = False) -> str:
+    sign = "+" if signed else ""
+    score, low, high = (
+        f"{number:{sign}.3f}"
+        for number in (value["difference" if signed else "score"], value["low"], value["high"])
+    )
+    return f"{score} [{low}, {high}]"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"

@@ -1,0 +1,1 @@
+"""Report text: cleaning as the field does it, and the tokenizer."""

@@ -1,0 +1,99 @@
+"""Word-level tokenizer over cleaned reports, stored as a standard Hugging Face `tokenizers` file.
+
+Words are split at white space alone (`WhitespaceSplit`), so that hyphenated words and full stops
+are the tokens the metrics see. R2Gen gives padding, begin and end one id; here they are distinct.
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import tokenizers
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import WhitespaceSplit
+from tokenizers.trainers import WordLevelTrainer
+
+from rcan.errors import UserError
+from rcan.files import write_text
+
+SPECIAL_TOKENS = ("<pad>", "<bos>", "<eos>", "<unk>")  # ids 0, 1, 2, 3
+
+
+class Tokenizer:
+    """Maps cleaned text to ids and back; words follow the special tokens, most frequent first."""
+
+    pad_id, bos_id, eos_id, unk_id = range(4)
+
+    def __init__(self, backend: tokenizers.Tokenizer):
+        self._backend = backend
+        self._words = [backend.id_to_token(index) for index in range(backend.get_vocab_size())]
+        self.vocabulary = {word: index for index, word in enumerate(self._words)}
+
+    def __len__(self) -> int:
+        """Number of ids: the words and the four special tokens."""
+        return len(self.vocabulary)
+
+    @classmethod
+    def train(cls, texts: Iterable[str], min_freq: int) -> "Tokenizer":
+        """Learn the words that occur at least `min_freq` times in the cleaned training reports.
+
+        Raises UserError when no word is that frequent.
+        """
+        backend = tokenizers.Tokenizer(WordLevel(unk_token="<unk>"))
+        backend.pre_tokenizer = WhitespaceSplit()
+        trainer = WordLevelTrainer(
+            vocab_size=10**9,  # min_freq alone decides
+            min_frequency=min_freq,
+            special_tokens=list(SPECIAL_TOKENS),
+            show_progress=False,
+        )
+        backend.train_from_iterator(texts, trainer)
+        if backend.get_vocab_size() == len(SPECIAL_TOKENS):
+            raise UserError(
+                f"expected words that occur at least {min_freq} times in the training reports, "
+                "found none; lower data.min_freq or give more studies"
+            )
+        return cls(backend)
+
+    def encode(self, text: str, max_length: int) -> list[int]:
+        """Ids of bos, the first `max_length` words, eos."""
+        words = self._backend.encode(text, add_special_tokens=False).ids[:max_length]
+        return [self.bos_id, *words, self.eos_id]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Words up to the first eos, joined by spaces; padding and bos vanish, unknown is <unk>.
+
+        `ids` holds plain ints (call `.tolist()` on a tensor or array first).
+        """
+        words = []
+        for index in ids:
+            if index == self.eos_id:
+                break
+            if index not in (self.pad_id, self.bos_id):
+                words.append(self._words[index])
+        return " ".join(words)
+
+    def save(self, path: Path) -> None:
+        """Write the tokenizer as JSON; equal tokenizers give equal bytes."""
+        write_text(path, self._backend.to_str(pretty=True) + "\n")
+
+    @classmethod
+    def load(cls, path: Path) -> "Tokenizer":
+        """Read a tokenizer written by `save`. Raises UserError for any other file."""
+        remedy = "run `dvc repro tokenizer`"
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"{path}: expected a tokenizer file ({error}); {remedy}") from error
+        try:
+            backend = tokenizers.Tokenizer.from_str(text)
+        except Exception as error:  # `tokenizers` raises bare Exception
+            raise UserError(f"{path}: expected a tokenizer in JSON ({error}); {remedy}") from error
+        special = tuple(backend.id_to_token(index) for index in range(4))
+        parts = (type(backend.model), type(backend.pre_tokenizer))
+        if parts != (WordLevel, WhitespaceSplit) or special != SPECIAL_TOKENS:
+            raise UserError(
+                f"{path}: expected WordLevel after WhitespaceSplit whose ids 0-3 are "
+                f"{SPECIAL_TOKENS}, found {parts[0].__name__} after {parts[1].__name__} with "
+                f"{special}; {remedy}"
+            )
+        return cls(backend)

@@ -1,0 +1,62 @@
+"""What things are called in MLflow. The charts group by what stands before the slash."""
+
+from collections.abc import Mapping
+
+from rcan.reporting.published import METRICS, rcan_row
+
+# history.csv's column -> metric; a column that is absent here is not logged.
+EPOCH_METRICS = {
+    "loss": "train/loss",
+    "loss_ce": "train/loss_ce",
+    "loss_wcl": "train/loss_wcl",
+    "lr": "train/lr",
+    **{f"val_{metric}": f"val/{metric}" for metric in METRICS},
+}
+
+
+def flatten(settings: Mapping, prefix: str = "") -> dict[str, object]:
+    """Nested settings as one level of dotted keys: {"wcl": {"tau": 0.1}} -> {"wcl.tau": 0.1}."""
+    flat: dict[str, object] = {}
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def epoch_metrics(row: Mapping[str, object]) -> dict[str, float]:
+    """The metrics of one line of history.csv; an empty cell (a loss that is off) is left out."""
+    return {
+        name: float(row[column])
+        for column, name in EPOCH_METRICS.items()
+        if row.get(column) not in (None, "")
+    }
+
+
+def score_metrics(scores: Mapping) -> dict[str, float]:
+    """The test scores of scores.json.
+
+    Strict scores go by their bare names, the best constant's by `floor/`, and the scores under
+    the paper's protocol by `paper_protocol/`.
+    """
+    strict, paper = scores["protocols"]["strict"], scores["protocols"]["paper"]
+    groups = {
+        "": strict["model"],
+        "floor/": strict["floors"]["best_constant"],
+        "paper_protocol/": paper["model"],
+    }
+    return {
+        f"{prefix}{metric}": row[metric]["score"]
+        for prefix, row in groups.items()
+        for metric in METRICS
+    } | {
+        f"predictions/{name}": scores["diagnostics"][name]
+        for name in ("distinct_reports", "top_share", "mean_length")
+    }
+
+
+def paper_tags(data_name: str) -> dict[str, str]:
+    """The paper's RCAN row, as tags: as metrics they would fill the charts of every run."""
+    row = rcan_row(data_name)
+    return {} if row is None else {f"paper.{metric}": f"{row[metric]:.3f}" for metric in METRICS}

@@ -1,0 +1,86 @@
+"""Rebuilding MLflow's runs from the files that are the result.
+
+A stage that DVC restores from its cache logs nothing, a fresh clone has no database, and a tracker
+may have been down. All that is logged stands in files, so it can be logged again.
+"""
+
+import csv
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from rcan.errors import UserError
+from rcan.tracking.names import epoch_metrics, flatten, paper_tags, score_metrics
+from rcan.tracking.null import NullTracker
+from rcan.tracking.tracker import Tracker, open_tracker
+
+
+@dataclass(frozen=True)
+class RunFolders:
+    """Where one run's files lie, e.g. runs/main, evaluation/main and reports."""
+
+    name: str  # as people will read it: "RVE+CGM tau=0.07"
+    run: Path
+    evaluation: Path | None = None
+    reports: Path | None = None
+
+
+def sync(*, root: Path, folders: Iterable[RunFolders]) -> int:
+    """Create the runs that MLflow lacks and complete those it has; returns how many it now holds.
+
+    Doing it twice changes nothing. A run that is not trained yet is passed over, and one that was
+    trained but not evaluated comes without scores. `root` is where the database belongs; the
+    files may lie elsewhere, as in an experiment's working copy.
+
+    Raises:
+        UserError: a file is there but cannot be read. An MLflow that is down raises nothing.
+    """
+    trackers: dict[str, Tracker | NullTracker] = {}
+    held = 0
+    for place in folders:
+        if not (place.run / "best.json").is_file():
+            continue
+        config = flatten(_read_json(place.run / "config.json"))
+        data_name = str(config["data.name"])
+        if data_name not in trackers:
+            trackers[data_name] = open_tracker(root=root, data_name=data_name)
+        held += _restore(trackers[data_name], place, config, data_name)
+    return held
+
+
+def _restore(
+    tracker: Tracker | NullTracker, place: RunFolders, config: dict, data_name: str
+) -> bool:
+    """Bring one run up to its files; whether MLflow took it all."""
+    best = _read_json(place.run / "best.json")
+    run = tracker.attach(
+        key=best["key"],
+        name=place.name,
+        params=config,
+        tags={"seed": config["train.seed"], **paper_tags(data_name)},
+    )
+    if run is None:
+        return False
+    history = place.run / "history.csv"
+    with history.open(newline="", encoding="utf-8") as file:
+        run.log_epochs([(int(row["epoch"]), epoch_metrics(row)) for row in csv.DictReader(file)])
+    run.log_files([place.run / "config.json", place.run / "best.json", history])
+    run.log_dataset(data_name, best["data_digest"], "data/processed")
+    if place.evaluation and (place.evaluation / "scores.json").is_file():
+        run.log_scores(score_metrics(_read_json(place.evaluation / "scores.json")))
+        if tracker.local:  # both hold report text, which must not leave this machine
+            run.log_files([place.evaluation / n for n in ("scores.json", "predictions.csv")])
+    if place.reports:
+        run.log_files(sorted(place.reports.glob("*.*")), "reports")
+    run.end("FINISHED")
+    return tracker.guard.open
+
+
+def _read_json(path: Path) -> dict:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"cannot read {path} ({error}); run `dvc repro` or `dvc checkout` to have it back"
+        ) from error

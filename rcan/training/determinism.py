@@ -1,0 +1,24 @@
+"""Random numbers that follow from seed and epoch alone, and a digest of the code that uses them."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import torch
+
+
+def seed_epoch(seed: int, epoch: int) -> None:
+    """Seed torch for one epoch (0: the initial weights), so that resuming needs no random state."""
+    state = np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0]
+    torch.manual_seed(int(state >> np.uint64(1)))
+
+
+def code_digest(*packages: str) -> str:
+    """SHA-256 over the source of rcan's files or packages named, such as `model` or `files.py`."""
+    top = Path(__file__).resolve().parents[1]
+    sha = hashlib.sha256()
+    for name in sorted(packages):
+        place = top / name
+        for path in [place] if place.is_file() else sorted(place.rglob("*.py")):
+            sha.update(path.relative_to(top).as_posix().encode() + b"\0" + path.read_bytes())
+    return sha.hexdigest()

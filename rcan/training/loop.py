@@ -1,0 +1,140 @@
+"""The training loop (§4.1.2). It knows no tracker, no tokenizer and no data set.
+
+One epoch: seed, train on every study once, validate by generating, keep the state. What an epoch
+does follows from (seed, epoch) and the weights, so a killed training goes on to the same bits.
+"""
+
+import math
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+
+from lightning_fabric import Fabric
+from torch import Tensor
+from tqdm import tqdm
+
+from rcan.config import Settings
+from rcan.data.batches import Batch, StudyBatches
+from rcan.errors import UserError
+from rcan.model.rcan import RCAN, joint_loss
+from rcan.training.checkpoint import Progress, TrainingState
+from rcan.training.determinism import seed_epoch
+from rcan.training.optimization import build_optimizer, set_learning_rate
+
+Validate = Callable[[RCAN], dict[str, float]]  # -> length_penalty and val_* of the best penalty
+Log = Callable[[int, dict[str, float]], None]  # epoch, numbers
+SELECTION = "val_BLEU-4"  # the best epoch has the highest (§4.1.2)
+
+
+def fit(
+    model: RCAN, batches: StudyBatches, *, settings: Settings, fabric: Fabric,
+    state: TrainingState, validate: Validate, log: Log,
+) -> Progress:  # fmt: skip
+    """Train to the last epoch (or until patience ends), from wherever `state` left off.
+
+    Each row of the progress' history holds epoch, loss, loss_ce, loss_wcl (with WCL), lr, and what
+    `validate` gave; `log` gets the same and images_per_second. Raises `UserError` if the loss stops
+    being a number.
+    """
+    train = settings.train
+    optimizer = build_optimizer(model, train)
+    progress = state.load(model, optimizer)
+    if progress.epoch:
+        fabric.print(f"resuming after epoch {progress.epoch} of {train.epochs}")
+    wrapped, optimizer = fabric.setup(model, optimizer)
+    while progress.epoch < train.epochs and not _out_of_patience(progress, train.patience):
+        epoch = progress.epoch + 1
+        seed_epoch(train.seed, epoch)
+        numbers = _train_epoch(wrapped, optimizer, batches, epoch, settings=settings, fabric=fabric)
+        speed = numbers.pop("images_per_second")
+        if fabric.is_global_zero:
+            model.eval()
+            numbers |= validate(model)
+        numbers = fabric.broadcast(numbers)
+        is_best = progress.best is None or numbers[SELECTION] > progress.best[SELECTION]
+        progress.epoch = epoch
+        progress.history.append({"epoch": epoch, **numbers})
+        if is_best:
+            progress.best = progress.history[-1]
+        if fabric.is_global_zero:
+            state.save(model, optimizer, progress, is_best)
+            log(epoch, {**numbers, "images_per_second": speed})
+        fabric.barrier()
+    return progress
+
+
+def _train_epoch(
+    model, optimizer, batches: StudyBatches, epoch: int, *, settings: Settings, fabric: Fabric
+) -> dict[str, float]:  # fmt: skip
+    """One pass over the training studies; the mean of each loss over steps, and the speed."""
+    train, wcl = settings.train, settings.wcl
+    model.train()
+    sums: dict[str, Tensor | float] = defaultdict(float)
+    images, started = 0, time.perf_counter()
+    first_step = (epoch - 1) * batches.num_batches
+    for number, batch in enumerate(_epoch_with_bar(batches, epoch, settings, fabric, sums)):
+        lr = set_learning_rate(optimizer, train, first_step + number, batches.num_batches)
+        logits, p = model(batch.images, batch.projections, batch.tokens[:, :-1])
+        losses = joint_loss(
+            logits, batch.tokens[:, 1:], _gathered(p, fabric), pad_id=batches.pad_id,
+            lambda_ce=wcl.lambda_ce, tau=wcl.tau, denominator=wcl.denominator,
+        )  # fmt: skip
+        optimizer.zero_grad(set_to_none=True)
+        fabric.backward(losses["loss"])
+        if train.clip_norm is not None:
+            fabric.clip_gradients(
+                model, optimizer, max_norm=train.clip_norm, error_if_nonfinite=False
+            )
+        optimizer.step()
+        for name, value in losses.items():
+            sums[name] += value.detach()
+        images += batch.images.shape[0] * batch.images.shape[1] * fabric.world_size
+    means = {name: float(fabric.all_reduce(total / (number + 1))) for name, total in sums.items()}
+    if not all(map(math.isfinite, means.values())):
+        raise UserError(
+            f"the loss is {means['loss']} in epoch {epoch}: lower train.lr and train.lr_visual, or "
+            "set train.clip_norm; the state after the epoch before it is kept"
+        )
+    return {**means, "lr": lr, "images_per_second": images / (time.perf_counter() - started)}
+
+
+def _epoch_with_bar(
+    batches: StudyBatches, epoch: int, settings: Settings, fabric: Fabric, sums: dict
+) -> Iterator[Batch]:
+    """The epoch's batches on the device, with a progress bar of running means and images/s."""
+    train = settings.train
+    shuffled = batches.shuffled(
+        seed=train.seed, epoch=epoch, length_buckets=train.length_buckets,
+        rank=fabric.global_rank, world_size=fabric.world_size,
+    )  # fmt: skip
+    total = len(batches) * settings.data.num_views
+    with tqdm(
+        total=total, desc=f"epoch {epoch}/{train.epochs}", unit="image",
+        disable=None if fabric.is_global_zero else True,
+    ) as bar:  # fmt: skip
+        for number, batch in enumerate(shuffled):
+            yield batch.to(fabric.device)
+            if number % 20 == 0 and not bar.disable:
+                words = {
+                    k.removeprefix("loss_"): f"{float(v) / (number + 1):.3f}"
+                    for k, v in sums.items()
+                }
+                bar.set_postfix(words)
+            bar.update(
+                min(
+                    batch.images.shape[0] * batch.images.shape[1] * fabric.world_size, total - bar.n
+                )
+            )
+
+
+def _gathered(p: Tensor | None, fabric: Fabric) -> Tensor | None:
+    """WCL's embeddings of all processes, (2, B, D), with gradients: graph and loss see them all."""
+    if p is None or fabric.world_size == 1:
+        return p
+    return fabric.all_gather(p, sync_grads=True).transpose(0, 1).flatten(1, 2)
+
+
+def _out_of_patience(progress: Progress, patience: int | None) -> bool:
+    return patience is not None and bool(
+        progress.best and progress.epoch - progress.best["epoch"] >= patience
+    )

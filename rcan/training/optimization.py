@@ -1,0 +1,52 @@
+"""The optimiser's two groups and the learning rate at every step (§4.1.2)."""
+
+from math import cos, pi
+
+import torch
+
+from rcan.config import Train
+from rcan.model.build import visual_parameters
+from rcan.model.rcan import RCAN
+
+
+def build_optimizer(model: RCAN, train: Train) -> torch.optim.Optimizer:
+    """Adam or AdamW over the visual extractor (`lr_visual`) and the rest (`lr`)."""
+    visual, rest = visual_parameters(model)
+    groups = [
+        {"params": parameters, "base_lr": lr}
+        for parameters, lr in ((visual, train.lr_visual), (rest, train.lr))
+        if parameters
+    ]
+    kind = torch.optim.AdamW if train.optimizer == "adamw" else torch.optim.Adam
+    return kind(
+        groups,
+        lr=train.lr,
+        betas=tuple(train.betas),
+        weight_decay=train.weight_decay,
+        amsgrad=train.amsgrad,
+    )
+
+
+def set_learning_rate(
+    optimizer: torch.optim.Optimizer, train: Train, step: int, steps_per_epoch: int
+) -> float:
+    """Set both groups for optimiser step `step` (from 0) and return the rest's rate.
+
+    A function of the step alone, so that a resumed training needs nothing else to go on.
+    """
+    factor = schedule(train, step, steps_per_epoch)
+    for group in optimizer.param_groups:
+        group["lr"] = group["base_lr"] * factor
+    return optimizer.param_groups[-1]["lr"]
+
+
+def schedule(train: Train, step: int, steps_per_epoch: int) -> float:
+    """What a base rate is multiplied by: linear warm-up, then × lr_decay an epoch, or cosine."""
+    if step < train.warmup_steps:
+        return (step + 1) / train.warmup_steps
+    if train.schedule == "exponential":
+        return train.lr_decay ** (step // steps_per_epoch)
+    total = train.epochs * steps_per_epoch
+    done = (step - train.warmup_steps) / max(1, total - train.warmup_steps)
+    lowest = 0.02
+    return lowest + (1 - lowest) * 0.5 * (1 + cos(pi * done))

@@ -1,0 +1,56 @@
+"""The folder that a training leaves behind: weights, settings and numbers, all readable.
+
+best.safetensors, last.safetensors: weights of the best and of the last epoch. config.json: the
+settings, resolved. history.csv: a row an epoch. best.json: the best epoch's numbers, the length
+penalty that validation chose, and the digests of what was trained on.
+"""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+from rcan.config import Settings, from_dict
+from rcan.errors import UserError
+from rcan.files import write_csv, write_json
+from rcan.model.build import build_model
+from rcan.model.rcan import RCAN
+from rcan.training.checkpoint import Progress, load_weights, read_tensors, write_tensors
+
+
+def write_run(
+    out: Path, *, best: Path, model: RCAN, progress: Progress, settings: Settings,
+    facts: dict[str, str],
+) -> None:  # fmt: skip
+    """Write the folder beside `out` and rename it; `best` is the file of the best weights."""
+    beside = out.with_name(f".{out.name}.tmp")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir(parents=True)
+    shutil.copyfile(best, beside / "best.safetensors")
+    write_tensors(beside / "last.safetensors", model.state_dict())
+    config = settings.model_dump()
+    config["data"]["root"] = None  # a place on this machine, not a setting of the model
+    write_json(beside / "config.json", config)
+    write_csv(beside / "history.csv", progress.history)
+    write_json(beside / "best.json", {"name": settings.name, **facts, **(progress.best or {})})
+    shutil.rmtree(out, ignore_errors=True)
+    os.replace(beside, out)
+
+
+def load_run(folder: Path, vocabulary_size: int) -> tuple[RCAN, Settings, dict]:
+    """The best model in evaluation mode, the settings it was trained with, and best.json.
+
+    Raises `UserError` if the folder is not a whole run, or of another vocabulary.
+    """
+    try:
+        config, best = (
+            json.loads((folder / name).read_text(encoding="utf-8"))
+            for name in ("config.json", "best.json")
+        )
+    except (OSError, ValueError) as error:
+        raise UserError(f"{folder} is not a whole run ({error}): run dvc repro train") from None
+    settings = from_dict(config)
+    model = build_model(settings, vocabulary_size, pretrained=False)
+    weights = folder / "best.safetensors"
+    load_weights(model, read_tensors(weights)[0], weights)
+    return model.eval(), settings, best

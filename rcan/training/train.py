@@ -1,0 +1,132 @@
+"""One training from processed data to a folder of weights and numbers."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from lightning_fabric import Fabric
+
+from rcan.config import Settings
+from rcan.data.batches import StudyBatches
+from rcan.data.store import Split, open_split, read_summary
+from rcan.evaluation.scores import bleu
+from rcan.files import digest_of, sha256_of
+from rcan.generation.generate import generate
+from rcan.model.build import build_model, num_parameters
+from rcan.model.rcan import RCAN
+from rcan.text.tokenizer import Tokenizer
+from rcan.training.checkpoint import TrainingState
+from rcan.training.determinism import code_digest, seed_epoch
+from rcan.training.inputs import study_batches
+from rcan.training.loop import SELECTION, Log, fit
+from rcan.training.run_folder import write_run
+
+CODE = ("config.py", "data", "evaluation/bleu.py", "generation", "model", "text", "training")
+
+
+def training_key(settings: Settings, processed: Path, tokenizer: Path) -> str:
+    """32 hex digits that name all a training depends on: settings, data, tokenizer, code, torch."""
+    used = settings.model_dump(exclude={"demo", "eval"})
+    del used["data"]["root"]
+    for module in ("rve", "cgm", "wcl"):
+        if not getattr(settings.model, f"use_{module}"):
+            del used[module]
+    parts = {
+        "settings": used,
+        "data": read_summary(processed)["digest"],
+        "tokenizer": sha256_of(tokenizer),
+        "code": code_digest(*CODE),
+        "torch": torch.__version__,
+    }
+    return digest_of(parts)
+
+
+def train(
+    settings: Settings, *, processed: Path, tokenizer: Path, out: Path, root: Path,
+    log_to: Callable[[str], Log],
+) -> None:  # fmt: skip
+    """Train, or go on training, and write `out` whole: weights of the best and the last epoch
+    (.safetensors), config.json, history.csv, best.json.
+
+    The state of a training under way is kept in `root`/.rcan/checkpoints/<key> and removed once
+    `out` is written. `log_to(key)` gives what every epoch's numbers are handed to.
+    Raises `UserError` for whatever the user can mend.
+    """
+    fabric = launch(settings)
+    words = Tokenizer.load(tokenizer)
+    key = training_key(settings, processed, tokenizer)
+    folder = root / ".rcan" / "checkpoints" / key
+    with TrainingState(folder, owner=fabric.is_global_zero) as state:
+        seed_epoch(settings.train.seed, 0)
+        model = build_model(settings, len(words)).to(fabric.device)
+        place = {"processed": processed, "root": root, "cnn": model.cnn, "device": fabric.device}
+        studies, val = open_split(processed, "train"), open_split(processed, "val")
+        with fabric.rank_zero_first():  # one process keeps the features, the others read them
+            batches = study_batches(
+                studies, words, settings, batch_size=settings.train.batch_size, **place
+            )
+            val_batches = study_batches(
+                val, words, settings, batch_size=settings.generate.batch_size, **place
+            )
+        fabric.print(
+            f"{settings.name}: {num_parameters(model):,} parameters, {len(batches):,} studies, "
+            f"{settings.train.epochs} epochs on {fabric.device}"
+        )
+        progress = fit(
+            model, batches, settings=settings, fabric=fabric, state=state,
+            validate=lambda model: _validate(model, val, val_batches, words, settings),
+            log=log_to(key),
+        )  # fmt: skip
+        if fabric.is_global_zero:
+            write_run(
+                out, best=state.best, model=model, progress=progress, settings=settings,
+                facts={"key": key, "data_digest": read_summary(processed)["digest"]},
+            )  # fmt: skip
+            state.discard()
+
+
+def launch(settings: Settings) -> Fabric:
+    """Device, precision and processes as the settings ask, bf16 on a GPU unless they say more."""
+    train = settings.train
+    on_gpu = train.accelerator != "cpu" and torch.cuda.is_available()
+    precision = train.precision
+    if precision == "auto":
+        precision = "bf16-mixed" if on_gpu else "32-true"
+    fabric = Fabric(accelerator=train.accelerator, devices=train.devices, precision=precision)
+    fabric.launch()
+    return fabric
+
+
+def _validate(
+    model: RCAN, val: Split, batches: StudyBatches, words: Tokenizer, settings: Settings
+) -> dict:
+    """Reports of the validation studies; BLEU under the length penalty with the best BLEU-4."""
+    penalties = settings.generate.length_penalty
+    references = [study.text for study in val.studies]
+    best: dict[str, float] = {}
+    for penalty, reports in zip(
+        penalties, write_reports(model, batches, words, settings), strict=True
+    ):
+        scores = {f"val_{name}": score for name, score in bleu(reports, references).items()}
+        if not best or scores[SELECTION] > best[SELECTION]:
+            best = {"length_penalty": penalty, **scores}
+    return best
+
+
+def write_reports(
+    model: RCAN,
+    batches: StudyBatches,
+    words: Tokenizer,
+    settings: Settings,
+    penalties: list[float] | None = None,
+) -> list[list[str]]:
+    """Texts of all studies of `batches` in order, one list a length penalty."""
+    device = model.positions.device
+    on_device = (batch.to(device) for batch in batches.in_order())
+    ids = generate(
+        model.eval(), ((b.images, b.projections) for b in on_device),
+        beam_size=settings.generate.beam_size,
+        length_penalties=penalties or settings.generate.length_penalty,
+        bos_id=words.bos_id, eos_id=words.eos_id, pad_id=words.pad_id,
+    )  # fmt: skip
+    return [[words.decode(report) for report in reports] for reports in ids]

@@ -1,0 +1,146 @@
+"""Small made-up results on disk, as training, evaluation and preprocessing write them."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from rcan.evaluation.scores import METRICS
+from rcan.files import write_csv, write_json
+
+SENTENCES = (
+    "the heart is normal in size .",
+    "the lungs are clear .",
+    "there is no pleural effusion .",
+    "a small nodule is seen in the right upper lobe .",
+    "the bones are intact .",
+    "mild scoliosis is present .",
+)
+KEY = "0123456789abcdef0123456789abcdef"
+
+
+def scores_of(
+    data: str = "demo", *, model: float = 0.186, constant: float = 0.171, num_studies: int = 240
+) -> dict:
+    """scores.json with the given BLEU-4 of the model and of the best constant."""
+    shape = dict(zip(METRICS, (0.31, 0.15, 0.06, 0.0, 0.03, 0.2), strict=True))
+
+    def row(bleu_4: float, half: float = 0.012) -> dict:
+        return {
+            metric: {
+                "score": bleu_4 + rise,
+                "low": bleu_4 + rise - half,
+                "high": bleu_4 + rise + half,
+            }
+            for metric, rise in shape.items()
+        }
+
+    def lead() -> dict:
+        gain = model - constant
+        return {
+            m: {
+                "difference": gain,
+                "low": gain - 0.01,
+                "high": gain + 0.01,
+                "floor": "best_constant",
+            }
+            for m in METRICS
+        }
+
+    floors = {"best_constant": row(constant), "most_frequent": row(0.08)}
+    return {
+        "data": data,
+        "split": "test",
+        "num_studies": num_studies,
+        "model": "RVE+CGM+WCL tau=0.1 lambda=0.7 seed=1",
+        "seed": 1,
+        "epoch": 9,
+        "beam_size": 3,
+        "length_penalty": 0.5,
+        "signature": "BLEU and ROUGE-L pycocoevalcap 1.2, METEOR 1.5, 1000 resamples",
+        "protocols": {
+            "strict": {"model": row(model), "floors": floors},
+            "paper": {"model": row(model + 0.004), "floors": floors},
+        },
+        "floors": {
+            "most_frequent": {"text": SENTENCES[1], "chosen_on": "train"},
+            "best_constant": {"text": " ".join(SENTENCES[:3]), "chosen_on": "val"},
+        },
+        "diagnostics": {
+            "num_studies": num_studies,
+            "distinct_reports": num_studies // 2,
+            "top_share": 0.03,
+            "mean_length": 40.1,
+            "reference_mean_length": 41.0,
+            "copied_from_train": 0.02,
+        },
+        "beats_floor": {"strict": lead(), "paper": lead()},
+    }
+
+
+def history_of(num_epochs: int = 12) -> list[dict]:
+    """Rows of history.csv: losses fall, validation rises and levels off."""
+    return [
+        {
+            "epoch": epoch,
+            "loss": round(3.5 / (1 + 0.3 * epoch) + 0.4, 4),
+            "loss_ce": round(4.2 / (1 + 0.35 * epoch) + 0.3, 4),
+            "loss_wcl": round(2.0 / (1 + 0.15 * epoch) + 0.5, 4),
+            "lr": 1e-4,
+            **{
+                f"val_BLEU-{n}": round((0.6 - 0.1 * n) * (1 - 0.8**epoch) - 0.004 * (epoch % 3), 4)
+                for n in (1, 2, 3, 4)
+            },
+            "length_penalty": 0.5,
+        }
+        for epoch in range(1, num_epochs + 1)
+    ]
+
+
+def write_run(folder: Path, *, data: str = "demo", num_epochs: int = 12) -> None:
+    """runs/main without the weights."""
+    config = {"data": {"name": data}, "wcl": {"tau": 0.1}, "train": {"seed": 1, "epochs": 12}}
+    write_json(folder / "config.json", config)
+    best = {"epoch": 9, "length_penalty": 0.5, "val": {"BLEU-4": 0.17}}
+    write_json(folder / "best.json", {**best, "key": KEY, "data_digest": "d" * 32})
+    write_csv(folder / "history.csv", history_of(num_epochs))
+
+
+def write_evaluation(folder: Path, scores: dict) -> None:
+    """evaluation/main: each study's prediction is its reference with one sentence exchanged."""
+    write_json(folder / "scores.json", scores)
+    rows = []
+    for i in range(scores["num_studies"]):
+        reference = [SENTENCES[(i + j) % len(SENTENCES)] for j in range(4)]
+        prediction = [*reference[:2], SENTENCES[(i * 2) % len(SENTENCES)], *reference[3:]]
+        rows.append(
+            {
+                "id": f"study-{i:03}",
+                "reference": " ".join(reference),
+                "prediction": " ".join(prediction),
+                **dict.fromkeys(METRICS, round(i / scores["num_studies"], 4)),
+            }
+        )
+    write_csv(folder / "predictions.csv", rows)
+
+
+def write_processed(folder: Path, *, name: str = "demo", num_studies: int = 240) -> None:
+    """data/processed: study i has two views, every fourth study only one."""
+    folder.mkdir(parents=True)
+    y, x = np.mgrid[:48, :48] / 48
+    for split, count in (("train", 8), ("val", 12), ("test", num_studies)):
+        lines, images = [], []
+        for i in range(count):
+            projections = ["frontal"] if i % 4 == 3 else ["frontal", "lateral"]
+            views = [
+                {"row": len(images) + k, "projection": name} for k, name in enumerate(projections)
+            ]
+            text = " ".join(SENTENCES[(i + k) % len(SENTENCES)] for k in range(3))
+            study = {"id": f"study-{i:03}", "report": text, "text": text, "labels": None}
+            lines.append(json.dumps({**study, "views": views}) + "\n")
+            images += [255 * (x * y + 0.1 * i + 0.3 * k) % 256 for k in range(len(views))]
+        (folder / f"{split}.jsonl").write_text("".join(lines), encoding="utf-8")
+        np.save(folder / f"{split}.npy", np.stack(images).astype(np.uint8))
+    counts = {"studies": num_studies, "images": 2 * num_studies}
+    splits = dict.fromkeys(("train", "val", "test"), counts)
+    write_json(folder / "summary.json", {"name": name, "splits": splits, "digest": "d" * 32})

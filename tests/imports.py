@@ -1,0 +1,41 @@
+"""Which of the project's own modules a module imports, lazily or not, read from its source."""
+
+import ast
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parents[1]
+
+
+def file_of(module: str) -> Path | None:
+    """The file of a module of the project; None for others and for names inside a module."""
+    if module.split(".")[0] not in ("rcan", "pipeline"):
+        return None
+    place = TOP.joinpath(*module.split("."))
+    for path in (place.with_suffix(".py"), place / "__init__.py"):
+        if path.is_file():
+            return path
+    return None
+
+
+def imported(path: Path) -> set[Path]:
+    """Files of the project that `path` imports directly, packages' own files included."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    parts = {".".join(n.split(".")[:i]) for n in names for i in range(1, n.count(".") + 2)}
+    return {file for name in parts if (file := file_of(name)) is not None}
+
+
+def closure(path: Path) -> set[Path]:
+    """`path` and all of the project that it imports, directly or not."""
+    seen, todo = set(), [path]
+    while todo:
+        one = todo.pop()
+        if one not in seen:
+            seen.add(one)
+            todo += imported(one)
+    return seen

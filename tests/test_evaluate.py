@@ -1,0 +1,150 @@
+import json
+import sys
+
+import pytest
+
+from rcan.data.study import Study, View
+from rcan.errors import UserError
+from rcan.evaluation.evaluate import evaluate
+from rcan.evaluation.scores import METRICS
+from rcan.evaluation.table import score_table
+
+NORMAL = "the heart is normal in size . the lungs are clear ."
+LARGE = "the heart is enlarged . the lungs are clear ."
+FLUID = "the heart is normal in size . there is a small effusion ."
+VOCABULARY = {"the", "heart", "is", "normal", "in", "size", ".", "lungs", "are", "clear", "small"}
+TRAIN = [NORMAL, NORMAL, LARGE, FLUID, NORMAL]
+TEST = [NORMAL, LARGE, FLUID, LARGE, NORMAL, FLUID, NORMAL, FLUID]
+PREDICTIONS = [NORMAL, LARGE, FLUID, LARGE, NORMAL, FLUID, LARGE, NORMAL]
+
+
+def options(**changes) -> dict:
+    test = [
+        Study(id=f"s{i}", split="test", report=text, text=text, views=(View(i, "frontal"),))
+        for i, text in enumerate(TEST)
+    ]
+    return {
+        "predictions": PREDICTIONS,
+        "test": test,
+        "train_texts": TRAIN,
+        "val_texts": [NORMAL, FLUID],
+        "vocabulary": VOCABULARY,
+        "max_length": 60,
+        "resamples": 100,
+        "seed": 1,
+    } | changes
+
+
+# Answers as METEOR's jar does, for words that match exactly and all words content words.
+WORD_MATCHER = f"""#!{sys.executable} -S
+import sys
+for line in sys.stdin:
+    _, reference, text = (part.split() for part in line.split("|||"))
+    matched = sum(min(text.count(word), reference.count(word)) for word in set(text))
+    row = [len(text), len(reference), 0, 0, matched, matched, *[0] * 14, 1, matched, matched]
+    print(*map(float, row))
+with open(sys.argv[0] + ".log", "a") as log:
+    log.write("started\\n")
+"""
+
+
+@pytest.fixture(scope="module")
+def java(tmp_path_factory):
+    program = tmp_path_factory.mktemp("java") / "java"
+    program.write_text(WORD_MATCHER)
+    program.chmod(0o755)
+    return program
+
+
+@pytest.fixture(scope="module")
+def evaluated(java):
+    return evaluate(**options(java=java))
+
+
+def test_java_is_started_once_for_all_systems_and_protocols(evaluated, java):
+    assert java.with_name("java.log").read_text() == "started\n"
+
+
+def test_model_and_floors_are_scored_under_both_protocols(evaluated):
+    scores, _ = evaluated
+    assert set(scores) == {"protocols", "floors", "diagnostics", "beats_floor"}
+    assert list(scores["protocols"]) == ["strict", "paper"]
+    for systems in scores["protocols"].values():
+        assert list(systems["floors"]) == ["most_frequent", "best_constant"]
+        for system in (systems["model"], *systems["floors"].values()):
+            assert tuple(system) == METRICS
+            for value in system.values():
+                assert 0 <= value["low"] <= value["score"] <= value["high"] <= 1
+
+
+def test_floors_say_their_report_and_where_it_was_chosen(evaluated):
+    floors = evaluated[0]["floors"]
+    assert floors["most_frequent"] == {
+        "text": NORMAL,
+        "texts": {"strict": NORMAL, "paper": NORMAL},
+        "chosen_on": "train",
+    }
+    assert floors["best_constant"]["chosen_on"] == "val"
+    assert floors["best_constant"]["text"] == floors["best_constant"]["texts"]["strict"]
+
+
+def test_the_model_is_compared_with_the_stronger_floor(evaluated):
+    scores, _ = evaluated
+    for protocol, systems in scores["protocols"].items():
+        for metric, found in scores["beats_floor"][protocol].items():
+            floor = max(value[metric]["score"] for value in systems["floors"].values())
+            expected = systems["model"][metric]["score"] - floor
+            assert found["difference"] == pytest.approx(expected)
+            assert systems["floors"][found["floor"]][metric]["score"] == floor
+
+
+def test_unknown_words_cost_under_paper_alone(evaluated):
+    protocols = evaluated[0]["protocols"]
+    strict, paper = (protocols[name]["model"]["BLEU-1"]["score"] for name in ("strict", "paper"))
+    assert paper < strict  # enlarged, effusion, there, a -> <unk>
+
+
+def test_rows_hold_every_study_with_its_strict_scores(evaluated):
+    _, rows = evaluated
+    assert list(rows[0]) == ["id", "reference", "prediction", *METRICS]
+    assert [row["id"] for row in rows] == [f"s{i}" for i in range(8)]
+    assert [row["reference"] for row in rows] == TEST
+    assert rows[0]["METEOR"] == rows[0]["ROUGE-L"] == 1
+    assert rows[6]["BLEU-4"] < 1
+
+
+def test_the_result_is_plain_json(evaluated):
+    assert json.loads(json.dumps(evaluated[0])) == evaluated[0]
+    assert all(type(row["METEOR"]) is float for row in evaluated[1])
+
+
+def test_the_table_shows_the_floors_and_no_report(evaluated):
+    table = score_table(evaluated[0])
+    for part in ("strict", "paper", "most frequent", "best constant", "95 %", "varied"):
+        assert part in table
+    assert "heart" not in table
+    assert max(map(len, table.splitlines())) <= 100
+
+
+@pytest.mark.parametrize("missing", ["most_frequent", "best_constant"])
+def test_no_table_without_a_floor(evaluated, missing):
+    scores = json.loads(json.dumps(evaluated[0]))
+    del scores["protocols"]["paper"]["floors"][missing]
+    with pytest.raises(UserError, match=f"floors and diagnostics; '{missing}' is missing"):
+        score_table(scores)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"predictions": PREDICTIONS[:3]}, "3 predictions and 8 references"),
+        ({"predictions": [], "test": []}, "at least one study"),
+        ({"protocols": ()}, "at least one protocol"),
+        ({"protocols": ("coco",)}, "'coco'"),
+        ({"train_texts": []}, "expected train reports"),
+        ({"java": "/nowhere/java"}, "cannot be run"),
+    ],
+)
+def test_bad_input_is_told(changes, message):
+    with pytest.raises(UserError, match=message):
+        evaluate(**options(**changes))

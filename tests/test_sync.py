@@ -1,0 +1,138 @@
+"""MLflow's runs, rebuilt from files."""
+
+import pytest
+from fabricated import KEY, scores_of, write_evaluation, write_run
+
+from rcan.errors import UserError
+from rcan.files import write_text
+from rcan.tracking import RunFolders, epoch_metrics, flatten, open_tracker, score_metrics, sync
+from rcan.tracking.guard import Guard
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """A repository with a database in it: creating one takes seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        folder = tmp_path_factory.mktemp("repository")
+        open_tracker(root=folder, data_name="iu_xray")
+        yield folder
+
+
+@pytest.fixture
+def place(tmp_path) -> RunFolders:
+    """A trained and evaluated run, away from the repository as in an experiment."""
+    place = RunFolders(
+        name="RVE+CGM+WCL tau=0.1",
+        run=tmp_path / "runs/main",
+        evaluation=tmp_path / "evaluation/main",
+        reports=tmp_path / "reports",
+    )
+    write_run(place.run, data="iu_xray")
+    write_evaluation(place.evaluation, scores_of("iu_xray", num_studies=12))
+    write_text(place.reports / "results.md", "# Results\n")
+    write_text(place.reports / "examples" / "examples.md", "report text\n")
+    return place
+
+
+def recorded(root):
+    """All runs, each with its history of training loss and its files."""
+    tracker = open_tracker(root=root, data_name="iu_xray")
+    client = tracker.client
+    return [
+        (
+            run,
+            [m.step for m in client.get_metric_history(run.info.run_id, "train/loss")],
+            {file.path for file in client.list_artifacts(run.info.run_id)},
+            {file.path for file in client.list_artifacts(run.info.run_id, "reports")},
+        )
+        for run in client.search_runs([tracker.experiment_id])
+    ]
+
+
+def test_sync_rebuilds_a_whole_run_and_a_second_time_changes_nothing(root, place):
+    assert sync(root=root, folders=[place]) == 1
+    [(run, steps, files, reports)] = recorded(root)
+    assert (run.info.run_name, run.info.status) == ("RVE+CGM+WCL tau=0.1", "FINISHED")
+    assert run.data.params["wcl.tau"] == "0.1"
+    assert run.data.tags["rcan.key"] == KEY
+    assert run.data.tags["paper.BLEU-4"] == "0.186"
+    assert run.data.metrics["BLEU-4"] == 0.186
+    assert run.data.metrics["floor/BLEU-4"] == 0.171
+    assert steps == list(range(1, 13))
+    assert {"config.json", "history.csv", "scores.json", "predictions.csv"} <= files
+    assert reports == {"reports/results.md"}
+
+    assert sync(root=root, folders=[place]) == 1
+    [(again, steps_again, *_)] = recorded(root)
+    assert steps_again == steps
+    assert again.info.end_time == run.info.end_time
+    assert again.data.metrics == run.data.metrics
+
+
+def test_what_a_tracker_missed_while_down_is_caught_up(root, place, monkeypatch, capfd):
+    best = (place.run / "best.json").read_text().replace(KEY, "9" * 32)
+    write_text(place.run / "best.json", best)
+    tracker = open_tracker(root=root, data_name="iu_xray")
+    with tracker.run(key="9" * 32, name="cut short", params={}, tags={}) as run:
+        run.log_epoch(1, {"train/loss": 3.0})
+        tracker.guard.close(OSError("database is gone"))
+        run.log_epoch(2, {"train/loss": 2.0})
+    assert "database is gone" in capfd.readouterr().err
+    assert sync(root=root, folders=[place]) == 1
+    [(run, steps, *_)] = [r for r in recorded(root) if r[0].data.tags["rcan.key"] == "9" * 32]
+    assert (run.info.run_name, run.info.status) == ("cut short", "FINISHED")
+    assert sorted(steps) == list(range(1, 13))
+
+
+def test_a_run_that_is_not_trained_yet_is_passed_over(root, tmp_path):
+    nothing = RunFolders(name="later", run=tmp_path / "runs/later")
+    assert sync(root=root, folders=[nothing]) == 0
+
+
+def test_sync_without_mlflow_says_so_in_one_line_and_goes_on(place, tmp_path, monkeypatch, capfd):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    assert sync(root=tmp_path, folders=[place]) == 0
+    assert capfd.readouterr().err.count("\n") == 1
+
+
+def test_a_damaged_file_is_named(root, place):
+    write_text(place.run / "config.json", "{")
+    with pytest.raises(UserError, match=r"config\.json"):
+        sync(root=root, folders=[place])
+
+
+def test_report_text_goes_to_no_server(place, tmp_path, monkeypatch):
+    sent = []
+
+    class Server:
+        local = False
+        guard = Guard("server", "")
+
+        def attach(self, **_):
+            return self
+
+        def __getattr__(self, name):
+            return lambda *arguments: sent.append((name, *arguments))
+
+    monkeypatch.setattr("rcan.tracking.restore.open_tracker", lambda **_: Server())
+    sync(root=tmp_path, folders=[place])
+    files = {path.name for name, paths, *_ in sent if name == "log_files" for path in paths}
+    assert files == {"config.json", "best.json", "history.csv", "results.md"}
+
+
+def test_settings_become_one_level_of_dotted_keys():
+    nested = {"scale": "full", "wcl": {"tau": 0.1}, "cgm": {"top_k": None}}
+    assert flatten(nested) == {"scale": "full", "wcl.tau": 0.1, "cgm.top_k": None}
+
+
+def test_a_loss_that_is_off_is_not_logged():
+    row = {"epoch": "3", "loss": "1.5", "loss_wcl": "", "lr": None, "val_BLEU-4": 0.2, "other": 1}
+    assert epoch_metrics(row) == {"train/loss": 1.5, "val/BLEU-4": 0.2}
+
+
+def test_bare_names_are_strict_scores():
+    metrics = score_metrics(scores_of(model=0.2, constant=0.1))
+    assert metrics["BLEU-4"] == 0.2
+    assert metrics["floor/BLEU-4"] == 0.1
+    assert metrics["paper_protocol/BLEU-4"] == pytest.approx(0.204)
