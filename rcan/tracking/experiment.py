@@ -5,6 +5,7 @@ import json
 from rcan.reporting.published import METRICS
 
 SCORES_VIEW = "scores"
+VIEW_TIME = 1_767_225_600_000  # some time in ms that never changes: an equal view is an equal tag
 
 
 def experiment_tags(experiment_id: str, data_name: str) -> dict[str, str]:
@@ -50,5 +51,5 @@ def _scores_view() -> dict:
         "runsPinned": [],
         "runsHidden": [],
     }
-    # The interface sorts views by these times; equal ones keep the tag's value the same.
-    return {"name": "Scores", "createdAt": 0, "updatedAt": 0, "state": json.dumps(state)}
+    times = dict.fromkeys(("createdAt", "updatedAt"), VIEW_TIME)
+    return {"name": "Scores", **times, "state": json.dumps(state)}

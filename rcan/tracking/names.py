@@ -10,6 +10,7 @@ EPOCH_METRICS = {
     "loss_ce": "train/loss_ce",
     "loss_wcl": "train/loss_wcl",
     "lr": "train/lr",
+    "images_per_second": "train/images_per_second",  # of the moment, so not in history.csv
     **{f"val_{metric}": f"val/{metric}" for metric in METRICS},
 }
 

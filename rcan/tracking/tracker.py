@@ -104,12 +104,8 @@ class Tracker:
         all_params = [Param(name, value) for name, value in params.items()]
         all_tags = [RunTag(name, value) for name, value in tags.items()]
         for i in range(0, max(len(all_metrics), len(all_params), len(all_tags)), BATCH):
-            self.client.log_batch(
-                run_id,
-                all_metrics[i : i + BATCH],
-                all_params[i : i + BATCH],
-                all_tags[i : i + BATCH],
-            )
+            part = slice(i, i + BATCH)
+            self.client.log_batch(run_id, all_metrics[part], all_params[part], all_tags[part])
 
     def log_dataset(self, run_id: str, name: str, digest: str, source: str) -> None:
         """The data set that a run was trained on."""
@@ -146,6 +142,7 @@ def open_tracker(*, root: Path, data_name: str) -> Tracker | NullTracker:
 def _import_mlflow() -> None:
     """Import it without telemetry, chatter, or minutes of retries unless the user wants those."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
     with warnings.catch_warnings():
