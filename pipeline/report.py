@@ -14,7 +14,7 @@ def main(settings: Settings) -> None:
     if settings.scale != "full":
         command += f" -S scale={settings.scale}"
     write_report(evaluation=EVALUATION, run=RUN, processed=PROCESSED, out=REPORTS, command=command)
-    folders = RunFolders(name=settings.name, run=RUN, evaluation=EVALUATION, reports=REPORTS)
+    folders = RunFolders(run=RUN, evaluation=EVALUATION, reports=REPORTS)
     sync(root=project_root(), folders=[folders])
     print(f"{REPORTS / 'results.md'} is written; `mlflow ui` shows the run")
 

@@ -102,7 +102,10 @@ def write_run(folder: Path, *, data: str = "demo", num_epochs: int = 12) -> None
     config = {"data": {"name": data}, "wcl": {"tau": 0.1}, "train": {"seed": 1, "epochs": 12}}
     write_json(folder / "config.json", config)
     best = {"epoch": 9, "length_penalty": 0.5, "val": {"BLEU-4": 0.17}}
-    write_json(folder / "best.json", {**best, "key": KEY, "data_digest": "d" * 32})
+    write_json(
+        folder / "best.json",
+        {"name": "RVE+CGM+WCL tau=0.1", **best, "key": KEY, "data_digest": "d" * 32},
+    )
     write_csv(folder / "history.csv", history_of(num_epochs))
 
 

@@ -6,10 +6,10 @@ import pandas as pd
 import pytest
 
 from rcan.errors import UserError
-from rcan.evaluation.bleu import bleu_counts, bleu_of
+from rcan.evaluation.bleu import BLEU, bleu, bleu_counts, bleu_of
 from rcan.evaluation.floors import most_frequent
 from rcan.evaluation.protocols import reference
-from rcan.evaluation.scores import BLEU, METRICS, bleu, score, score_systems, signature
+from rcan.evaluation.scores import METRICS, score, score_systems, signature
 from rcan.text.cleaning import clean_iu_xray
 from rcan.text.tokenizer import Tokenizer
 

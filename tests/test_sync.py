@@ -23,7 +23,6 @@ def root(tmp_path_factory):
 def place(tmp_path) -> RunFolders:
     """A trained and evaluated run, away from the repository as in an experiment."""
     place = RunFolders(
-        name="RVE+CGM+WCL tau=0.1",
         run=tmp_path / "runs/main",
         evaluation=tmp_path / "evaluation/main",
         reports=tmp_path / "reports",
@@ -86,7 +85,7 @@ def test_what_a_tracker_missed_while_down_is_caught_up(root, place, monkeypatch,
 
 
 def test_a_run_that_is_not_trained_yet_is_passed_over(root, tmp_path):
-    nothing = RunFolders(name="later", run=tmp_path / "runs/later")
+    nothing = RunFolders(run=tmp_path / "runs/later")
     assert sync(root=root, folders=[nothing]) == 0
 
 

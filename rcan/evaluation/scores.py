@@ -11,11 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from rcan.errors import UserError
-from rcan.evaluation.bleu import bleu_counts, bleu_of
+from rcan.evaluation.bleu import BLEU, bleu_counts, check_pairs
 from rcan.evaluation.meteor import meteor_counts, meteor_of, without_perfect_chunks
 
-BLEU = ("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4")
 METRICS = (*BLEU, "METEOR", "ROUGE-L")
 
 
@@ -70,34 +68,12 @@ def score_systems(
     return [_score(*system, of_meteor) for system, of_meteor in zip(systems, counts, strict=True)]
 
 
-def bleu(predictions: Sequence[str], references: Sequence[str]) -> dict[str, float]:
-    """Corpus BLEU alone, from our own counts: cheap enough for every epoch.
-
-    Raises:
-        UserError: no studies, or unequal numbers of them.
-    """
-    check_pairs(predictions, references)
-    values = bleu_of(bleu_counts(predictions, references).sum(axis=0))
-    return dict(zip(BLEU, values.tolist(), strict=True))
-
-
 def signature() -> str:
     """The facts without which these scores mean nothing, in one line."""
     return (
         f"BLEU, ROUGE-L: pycocoevalcap {version('pycocoevalcap')}; METEOR: 1.5 en, from counts;"
         " words: split at spaces, lower case, full stops scored; references: 1; smoothing: none"
     )
-
-
-def check_pairs(predictions: Sequence[str], references: Sequence[str]) -> None:
-    """Raise UserError unless there is one prediction a reference, and at least one."""
-    if len(predictions) != len(references):
-        raise UserError(
-            f"expected one prediction a reference; got {len(predictions)} predictions and"
-            f" {len(references)} references; check that they are of the same split"
-        )
-    if not references:
-        raise UserError("expected at least one study to score; got none; check the split")
 
 
 def _score(

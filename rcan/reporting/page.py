@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rcan.data.store import open_split, read_summary
 from rcan.errors import UserError
-from rcan.evaluation.scores import bleu
+from rcan.evaluation.bleu import bleu
 from rcan.files import write_csv, write_text
 from rcan.reporting.examples import choose_examples, write_examples
 from rcan.reporting.figures import scores_figure, training_curves

@@ -20,7 +20,6 @@ from rcan.tracking.tracker import Tracker, open_tracker
 class RunFolders:
     """Where one run's files lie, e.g. runs/main, evaluation/main and reports."""
 
-    name: str  # as people will read it: "RVE+CGM tau=0.07"
     run: Path
     evaluation: Path | None = None
     reports: Path | None = None
@@ -56,7 +55,7 @@ def _restore(
     best = _read_json(place.run / "best.json")
     run = tracker.attach(
         key=best["key"],
-        name=place.name,
+        name=best["name"],
         params=config,
         tags={"seed": config["train.seed"], **paper_tags(data_name)},
     )

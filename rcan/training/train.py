@@ -9,7 +9,7 @@ from lightning_fabric import Fabric
 from rcan.config import Settings
 from rcan.data.batches import StudyBatches
 from rcan.data.store import Split, open_split, read_summary
-from rcan.evaluation.scores import bleu
+from rcan.evaluation.bleu import bleu
 from rcan.files import digest_of, sha256_of
 from rcan.generation.generate import generate
 from rcan.model.build import build_model, num_parameters
@@ -75,7 +75,7 @@ def train(
         progress = fit(
             model, batches, settings=settings, fabric=fabric, state=state,
             validate=lambda model: _validate(model, val, val_batches, words, settings),
-            log=log_to(key),
+            log=log_to(key) if fabric.is_global_zero else _no_log,
         )  # fmt: skip
         if fabric.is_global_zero:
             write_run(
@@ -83,6 +83,10 @@ def train(
                 facts={"key": key, "data_digest": read_summary(processed)["digest"]},
             )  # fmt: skip
             state.discard()
+
+
+def _no_log(epoch: int, numbers: dict[str, float]) -> None:
+    """For all processes but the first, which logs for all."""
 
 
 def launch(settings: Settings) -> Fabric:

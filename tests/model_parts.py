@@ -1,0 +1,107 @@
+"""Tiny models and batches, with weights that make every part of an equation count."""
+
+import math
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from rcan.config import Settings, from_dict, load_settings
+from rcan.model.build import build_model
+from rcan.model.rcan import RCAN
+
+PAD, BOS, EOS = 0, 1, 2
+VOCABULARY = 14
+MAX_LENGTH = 8
+TINY = {
+    "data.max_length": MAX_LENGTH,
+    "visual.backbone": "small",
+    "visual.weights": "none",
+    "visual.channels": [4, 6],
+    "visual.crop": 16,  # a map of 4 x 4
+    "visual.feature_window": None,
+    "visual.token_grid": 2,
+    "model.d_model": 12,
+    "model.num_heads": 2,
+    "model.num_encoder_layers": 1,
+    "model.num_decoder_layers": 2,
+    "model.d_ff": 10,
+    "cgm.num_slots": 9,
+    "cgm.num_heads": 3,
+    "wcl.projection_dim": 5,
+}
+COMBINATIONS = [
+    {"model.use_rve": rve, "model.use_cgm": cgm, "model.use_wcl": wcl}
+    for rve in (False, True)
+    for cgm in (False, True)
+    for wcl in (False, True)
+]
+READINGS = [
+    {"cgm.gate": "response"},
+    {"cgm.gate": "response", "cgm.top_k": 4},
+    {"cgm.top_k": 1},
+    {"cgm.fusion": "replace"},
+    {"cgm.fusion": "replace", "cgm.gate": "response"},
+    {"rve.residual": "inner", "rve.spatial": "single", "rve.bottleneck": 3},
+    {"wcl.views": "augment", "wcl.features": "V_hat"},
+    {"model.patch_positions": "none", "visual.token_grid": None},
+    {"visual.feature_pool": 3, "visual.token_grid": None},
+]
+EVERY_KIND = COMBINATIONS + READINGS
+
+
+def name_of(changes: dict) -> str:
+    """Of a parametrised case: `use_rve=False top_k=4`."""
+    return " ".join(f"{key.split('.')[1]}={value}" for key, value in changes.items())
+
+
+def settings_with(changes: dict, base: dict = TINY) -> Settings:
+    """The project's own settings with `base` and then `changes` ("section.key") in their place."""
+    resolved = load_settings(Path(__file__).parents[1] / "params.yaml").model_dump()
+    for key, value in {**base, **changes}.items():
+        section, field = key.split(".")
+        assert field in resolved[section], key
+        resolved[section][field] = value
+    return from_dict(resolved)
+
+
+def randomise(module: nn.Module, seed: int = 0) -> nn.Module:
+    """Weights, biases and running statistics far from where they start (0, 1, small)."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def normal(like: Tensor, scale: float) -> Tensor:
+        return torch.randn(like.shape, generator=generator, dtype=like.dtype) * scale
+
+    with torch.no_grad():
+        for parameter in module.parameters():
+            fan_in = parameter[0].numel() if parameter.dim() > 1 else 4
+            parameter.copy_(normal(parameter, 1.5 / math.sqrt(fan_in)))
+        for part in module.modules():
+            if isinstance(part, nn.modules.batchnorm._BatchNorm):
+                part.running_mean.copy_(normal(part.running_mean, 0.5))
+                part.running_var.copy_(normal(part.running_var, 0.2).abs() + 0.5)
+    return module
+
+
+def tiny_model(changes: dict | None = None, seed: int = 0) -> RCAN:
+    """RCAN in evaluation mode with random weights everywhere."""
+    torch.manual_seed(seed)
+    model = build_model(settings_with(changes or {}), VOCABULARY)
+    return randomise(model, seed).eval()
+
+
+def tiny_images(num_studies: int, seed: int = 0, side: int = 16) -> tuple[Tensor, Tensor]:
+    """Images (B, 2, side, side) uint8 and projections (B, 2), all three kinds of them."""
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.randint(0, 256, (num_studies, 2, side, side), generator=generator)
+    return images.to(torch.uint8), torch.randint(0, 3, (num_studies, 2), generator=generator)
+
+
+def tiny_reports(lengths: list[int], seed: int = 0, width: int | None = None) -> Tensor:
+    """Token ids (B, T): bos, so many words, eos, padding (up to `width`)."""
+    generator = torch.Generator().manual_seed(seed)
+    tokens = torch.full((len(lengths), width or max(lengths) + 2), PAD)
+    for row, length in zip(tokens, lengths, strict=True):
+        row[0], row[length + 1] = BOS, EOS
+        row[1 : length + 1] = torch.randint(EOS + 1, VOCABULARY, (length,), generator=generator)
+    return tokens

@@ -1,0 +1,189 @@
+"""Batches: every study once an epoch, in an order and with crops that seed and epoch decide."""
+
+import numpy as np
+import pytest
+import torch
+
+from rcan.data.batches import StudyBatches
+
+BOS, EOS, PAD = 1, 2, 0
+NUM_STUDIES = 23
+
+
+def study_batches(
+    num: int = NUM_STUDIES, *, batch_size=4, window=5, num_views=2, source=None, lengths=None
+) -> StudyBatches:
+    """Studies told apart by their first word, 10 + k; image r is grey level r all over."""
+    if source is None:
+        levels = np.arange(num * num_views, dtype=np.uint8)
+        source = np.broadcast_to(levels[:, None, None], (len(levels), 8, 8))
+    rows = np.arange(num * num_views).reshape(num, num_views)
+    projections = np.tile(np.array([1, 2, 0])[:num_views], (num, 1))
+    lengths = lengths if lengths is not None else [k % 7 for k in range(num)]
+    tokens = [[BOS, 10 + k, *[5] * length, EOS] for k, length in enumerate(lengths)]
+    return StudyBatches(
+        source, rows, projections, tokens, window=window, batch_size=batch_size, pad_id=PAD
+    )
+
+
+def epoch_of(batches: StudyBatches, seed=1, epoch=1, length_buckets=1, **options):
+    return list(
+        batches.shuffled(seed=seed, epoch=epoch, length_buckets=length_buckets, **options)
+    )
+
+
+def studies_of(batches) -> list[int]:
+    return [study for batch in batches for study in (batch.tokens[:, 1] - 10).tolist()]
+
+
+def same(one, other) -> bool:
+    return len(one) == len(other) and all(
+        torch.equal(a.images, b.images)
+        and torch.equal(a.projections, b.projections)
+        and torch.equal(a.tokens, b.tokens)
+        for a, b in zip(one, other, strict=True)
+    )
+
+
+def ramp(num: int, side: int = 8) -> np.ndarray:
+    """Images whose pixels tell their own place: 16 * row + column."""
+    one = 16 * np.arange(side)[:, None] + np.arange(side)
+    return np.broadcast_to(one.astype(np.uint8), (num, side, side))
+
+
+@pytest.mark.parametrize("length_buckets", [1, 2, 8, 100])
+@pytest.mark.parametrize("num", [1, 3, 4, 5, NUM_STUDIES])
+def test_an_epoch_visits_every_study_exactly_once(num, length_buckets):
+    batches = study_batches(num)
+    epoch = epoch_of(batches, length_buckets=length_buckets)
+    assert sorted(studies_of(epoch)) == list(range(num))
+    assert len(epoch) == batches.num_batches
+    assert len(batches) == num
+
+
+@pytest.mark.parametrize("length_buckets", [1, 4])
+def test_seed_and_epoch_alone_decide_the_batches(length_buckets):
+    def run(**which):
+        return epoch_of(study_batches(), length_buckets=length_buckets, **which)
+
+    assert same(run(seed=1, epoch=2), run(seed=1, epoch=2))
+    assert studies_of(run(seed=1, epoch=1)) != studies_of(run(seed=1, epoch=2))
+    assert studies_of(run(seed=1, epoch=1)) != studies_of(run(seed=2, epoch=1))
+    assert studies_of(run(seed=1, epoch=2)) != studies_of(run(seed=2, epoch=1))
+
+
+def test_batches_do_not_depend_on_torchs_random_state():
+    torch.manual_seed(1)
+    one = epoch_of(study_batches())
+    torch.manual_seed(2)
+    torch.rand(3)
+    assert same(one, epoch_of(study_batches()))
+
+
+@pytest.mark.parametrize("length_buckets", [1, 4])
+@pytest.mark.parametrize("world_size", [2, 3])
+def test_processes_share_each_batch_in_equal_parts(world_size, length_buckets):
+    batches = study_batches()
+    whole = epoch_of(batches, length_buckets=length_buckets)
+    shares = [
+        epoch_of(batches, length_buckets=length_buckets, rank=rank, world_size=world_size)
+        for rank in range(world_size)
+    ]
+    for batch, *parts in zip(whole, *shares, strict=True):
+        assert len({len(part.images) for part in parts}) == 1
+        together = studies_of(parts)
+        assert set(together) == set(studies_of([batch]))
+        assert len(together) - len(batch.images) < world_size
+
+
+def test_processes_crop_differently_from_each_other():
+    batches = study_batches(source=ramp(2 * NUM_STUDIES))
+    one, other = (epoch_of(batches, rank=rank, world_size=2) for rank in (0, 1))
+    assert not all(
+        torch.equal(a.images, b.images) for a, b in zip(one, other, strict=True)
+    )
+
+
+def test_buckets_lower_the_padding_and_keep_the_batches_shuffled():
+    lengths = np.random.default_rng(3).integers(0, 60, 200).tolist()
+    batches = study_batches(200, lengths=lengths, window=None)
+
+    def words(epoch) -> int:
+        return sum(batch.tokens.numel() for batch in epoch)
+
+    plain, bucketed = epoch_of(batches), epoch_of(batches, length_buckets=8)
+    real = sum(length + 3 for length in lengths)
+    assert real <= words(bucketed) < real + 0.4 * (words(plain) - real)
+    widths = [batch.tokens.shape[1] for batch in bucketed[:8]]
+    assert widths != sorted(widths)
+
+
+def test_a_training_crop_lies_inside_and_varies():
+    batches = study_batches(source=ramp(2 * NUM_STUDIES))
+    corners = set()
+    for epoch in (1, 2):
+        for batch in epoch_of(batches, epoch=epoch):
+            for image in batch.images.flatten(0, 1):
+                top, left = divmod(int(image[0, 0]), 16)
+                assert 0 <= top <= 3 and 0 <= left <= 3
+                assert torch.equal(image, torch.from_numpy(ramp(1)[0][top:, left:][:5, :5].copy()))
+                corners.add((top, left))
+    assert len(corners) == 16  # every place there is
+
+
+def test_the_views_of_a_study_are_cropped_independently():
+    batches = study_batches(source=ramp(2 * NUM_STUDIES))
+    assert any(
+        not torch.equal(first, second)
+        for batch in epoch_of(batches)
+        for first, second in batch.images
+    )
+
+
+@pytest.mark.parametrize(("side", "window", "first"), [(8, 5, 1), (8, 4, 2), (8, 8, 0), (7, 4, 1)])
+def test_evaluation_reads_in_order_and_cuts_the_centre(side, window, first):
+    batches = study_batches(source=ramp(2 * NUM_STUDIES, side), window=window)
+    read = list(batches.in_order())
+    assert studies_of(read) == list(range(NUM_STUDIES))
+    centre = torch.from_numpy(ramp(1, side)[0][first:, first:][:window, :window].copy())
+    for batch in read:
+        assert all(torch.equal(image, centre) for image in batch.images.flatten(0, 1))
+    assert same(read, list(batches.in_order()))
+
+
+def test_a_batch_holds_its_own_studies_images_in_the_order_of_their_views():
+    for batch in epoch_of(study_batches()):
+        studies = batch.tokens[:, 1] - 10
+        levels = batch.images[:, :, 0, 0].long()
+        assert torch.equal(levels, torch.stack([2 * studies, 2 * studies + 1], 1))
+        assert torch.equal(batch.projections, torch.tensor([[1, 2]]).expand(len(studies), 2))
+
+
+def test_images_are_bytes_and_reports_are_padded_with_the_padding_mark():
+    batch = next(study_batches(num_views=1).in_order())
+    assert batch.images.dtype == torch.uint8 and batch.images.shape == (4, 1, 5, 5)
+    assert batch.projections.dtype == batch.tokens.dtype == torch.int64
+    assert batch.tokens.tolist() == [
+        [BOS, 10, EOS, PAD, PAD, PAD],
+        [BOS, 11, 5, EOS, PAD, PAD],
+        [BOS, 12, 5, 5, EOS, PAD],
+        [BOS, 13, 5, 5, 5, EOS],
+    ]
+
+
+@pytest.mark.parametrize(("window", "side"), [(3, 3), (None, 4)])
+def test_features_are_cut_in_their_map_and_stay_half_precision(window, side):
+    features = np.arange(2 * NUM_STUDIES * 6 * 16, dtype=np.float16).reshape(-1, 6, 4, 4)
+    batches = study_batches(source=features, window=window)
+    batch = next(batches.in_order())
+    assert batch.images.dtype == torch.float16 and batch.images.shape == (4, 2, 6, side, side)
+    assert torch.equal(batch.images[0, 1], torch.from_numpy(features[1, :, :side, :side]))
+    places = {
+        tuple(image[0, 0].tolist()) for b in epoch_of(batches) for image in b.images.flatten(0, 1)
+    }
+    assert len(places) > 2 * NUM_STUDIES * 0.5
+
+
+def test_to_moves_all_three_tensors():
+    batch = next(study_batches().in_order()).to(torch.device("meta"))
+    assert {x.device.type for x in (batch.images, batch.projections, batch.tokens)} == {"meta"}

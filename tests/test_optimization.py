@@ -1,0 +1,100 @@
+"""The optimiser's two groups, and the learning rate at every step."""
+
+from itertools import pairwise
+from math import cos, pi
+
+import pytest
+import torch
+from tiny import tiny
+
+from rcan.model.build import build_model
+from rcan.training.optimization import build_optimizer, schedule, set_learning_rate
+
+STEPS = 5  # an epoch
+
+
+def train_settings(**changes):
+    return tiny({f"train.{key}": value for key, value in changes.items()}).train
+
+
+@pytest.fixture
+def optimizer():
+    train = train_settings(lr_visual=5e-4, lr=1e-4, optimizer="adam", betas=[0.8, 0.9])
+    return build_optimizer(build_model(tiny(), 30), train)
+
+
+def test_the_visual_extractor_and_rve_learn_at_one_rate_and_the_rest_at_another():
+    model = build_model(tiny(), 30)
+    train = train_settings(lr_visual=5e-4, lr=1e-4)
+    optimizer = build_optimizer(model, train)
+    set_learning_rate(optimizer, train, 0, STEPS)
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    rates = {names.pop(id(p)): g["lr"] for g in optimizer.param_groups for p in g["params"]}
+    assert names == {}  # every parameter is in a group
+    for name, rate in rates.items():
+        assert rate == (5e-4 if name.split(".")[0] in ("cnn", "rve") else 1e-4), name
+
+
+def test_a_frozen_cnn_is_in_no_group():
+    model = build_model(tiny({"visual.frozen": True}), 30)
+    optimizer = build_optimizer(model, train_settings())
+    frozen = {id(p) for p in model.cnn.parameters()}
+    assert not frozen & {id(p) for g in optimizer.param_groups for p in g["params"]}
+    plain = build_model(tiny({"visual.frozen": True, "model.use_rve": False}), 30)
+    assert len(build_optimizer(plain, train_settings()).param_groups) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW)]
+)
+def test_the_optimiser_is_the_one_that_is_asked_for(name, kind):
+    train = train_settings(optimizer=name, betas=[0.8, 0.9], weight_decay=0.3, amsgrad=True)
+    optimizer = build_optimizer(build_model(tiny(), 30), train)
+    assert type(optimizer) is kind
+    for group in optimizer.param_groups:
+        assert (group["betas"], group["weight_decay"], group["amsgrad"]) == ((0.8, 0.9), 0.3, True)
+
+
+def test_exponential_lowers_both_rates_at_the_end_of_every_epoch(optimizer):
+    train = train_settings(
+        lr_visual=5e-4, lr=1e-4, schedule="exponential", lr_decay=0.8, epochs=100
+    )
+    for step in range(4 * STEPS):
+        returned = set_learning_rate(optimizer, train, step, STEPS)
+        visual, rest = (group["lr"] for group in optimizer.param_groups)
+        assert visual == pytest.approx(5e-4 * 0.8 ** (step // STEPS), rel=1e-12)
+        assert rest == returned == pytest.approx(1e-4 * 0.8 ** (step // STEPS), rel=1e-12)
+    assert schedule(train, 0, STEPS) == schedule(train, STEPS - 1, STEPS) == 1
+    assert schedule(train, STEPS, STEPS) == 0.8
+
+
+def test_cosine_starts_full_after_its_warm_up_and_ends_near_two_per_cent():
+    train = train_settings(schedule="cosine", warmup_steps=4, epochs=6)
+    factors = [schedule(train, step, STEPS) for step in range(6 * STEPS)]
+    assert factors[:5] == pytest.approx([0.25, 0.5, 0.75, 1, 1])
+    assert all(earlier > later for earlier, later in pairwise(factors[4:]))
+    middle = 4 + (6 * STEPS - 4) // 2
+    assert factors[middle] == pytest.approx(0.51)
+    last = (6 * STEPS - 1 - 4) / (6 * STEPS - 4)
+    assert factors[-1] == pytest.approx(0.02 + 0.98 * 0.5 * (1 + cos(pi * last)))
+    assert 0.02 < factors[-1] < 0.03
+
+
+def test_warm_up_also_comes_before_exponential():
+    train = train_settings(schedule="exponential", warmup_steps=2, lr_decay=0.5)
+    factors = [schedule(train, step, 3) for step in range(9)]
+    assert factors == pytest.approx([0.5, 1, 1, 0.5, 0.5, 0.5, 0.25, 0.25, 0.25])
+
+
+@pytest.mark.parametrize("kind", ["exponential", "cosine"])
+def test_a_warm_up_longer_than_the_training_is_no_error(kind):
+    train = train_settings(schedule=kind, warmup_steps=100, epochs=2)
+    factors = [schedule(train, step, STEPS) for step in range(2 * STEPS)]
+    assert factors == pytest.approx([(step + 1) / 100 for step in range(2 * STEPS)])
+
+
+def test_the_rate_is_a_function_of_the_step_alone(optimizer):
+    train = train_settings(schedule="cosine", warmup_steps=3)
+    forward = [set_learning_rate(optimizer, train, step, STEPS) for step in range(10)]
+    backward = [set_learning_rate(optimizer, train, step, STEPS) for step in reversed(range(10))]
+    assert forward == backward[::-1]
