@@ -10,6 +10,8 @@ from rcan.config import Settings, from_dict, load_settings
 from rcan.model.build import build_model
 from rcan.model.rcan import RCAN
 
+torch.set_num_threads(1)  # for tensors this small threads only wait for each other
+
 PAD, BOS, EOS = 0, 1, 2
 VOCABULARY = 14
 MAX_LENGTH = 8
@@ -39,7 +41,7 @@ COMBINATIONS = [
 READINGS = [
     {"cgm.gate": "response"},
     {"cgm.gate": "response", "cgm.top_k": 4},
-    {"cgm.top_k": 1},
+    {"cgm.top_k": 2},
     {"cgm.fusion": "replace"},
     {"cgm.fusion": "replace", "cgm.gate": "response"},
     {"rve.residual": "inner", "rve.spatial": "single", "rve.bottleneck": 3},
@@ -50,8 +52,10 @@ READINGS = [
 EVERY_KIND = COMBINATIONS + READINGS
 
 
-def name_of(changes: dict) -> str:
+def name_of(changes: object) -> str:
     """Of a parametrised case: `use_rve=False top_k=4`."""
+    if not isinstance(changes, dict):
+        return str(changes)
     return " ".join(f"{key.split('.')[1]}={value}" for key, value in changes.items())
 
 
@@ -91,9 +95,11 @@ def tiny_model(changes: dict | None = None, seed: int = 0) -> RCAN:
 
 
 def tiny_images(num_studies: int, seed: int = 0, side: int = 16) -> tuple[Tensor, Tensor]:
-    """Images (B, 2, side, side) uint8 and projections (B, 2), all three kinds of them."""
+    """Images (B, 2, side, side) uint8 of 4 x 4 squares, so that no two look alike from afar, and
+    projections (B, 2), all three kinds of them."""
     generator = torch.Generator().manual_seed(seed)
-    images = torch.randint(0, 256, (num_studies, 2, side, side), generator=generator)
+    squares = torch.randint(0, 256, (num_studies, 2, 4, 4), generator=generator)
+    images = squares.repeat_interleave(side // 4, 2).repeat_interleave(side // 4, 3)
     return images.to(torch.uint8), torch.randint(0, 3, (num_studies, 2), generator=generator)
 
 

@@ -139,9 +139,9 @@ def test_a_view_without_anchors_does_not_thin_the_mean(denominator):
     # View 2 is one component, so view 1 has no negatives; only view 2 is counted, over 4 anchors.
     p = torch.stack([on_circle(0, 5, 90, 93), on_circle(0, 1, 2.5, 5)])
     losses = []
-    for i, j, k, l in [(0, 1, 2, 3), (1, 0, 2, 3), (2, 3, 0, 1), (3, 2, 0, 1)]:  # i, its positive
-        s_ij, s_ik, s_il = ((p[1, i] @ p[1, other]).item() for other in (j, k, l))
-        counted = [s_ik, s_il] if denominator == "negatives" else [s_ij, s_ik, s_il]
+    for i, j, k, m in [(0, 1, 2, 3), (1, 0, 2, 3), (2, 3, 0, 1), (3, 2, 0, 1)]:  # i, its positive
+        s_ij, s_ik, s_im = ((p[1, i] @ p[1, other]).item() for other in (j, k, m))
+        counted = [s_ik, s_im] if denominator == "negatives" else [s_ij, s_ik, s_im]
         losses.append(math.log(sum(math.exp(s) for s in counted)) - s_ij)
     loss = contrastive_loss(p, tau=1.0, denominator=denominator)
     assert loss.item() == pytest.approx(sum(losses) / 4)

@@ -1,4 +1,4 @@
-"""The gated memory against Eqs. 8-15 written out as loops; its gate, word by word, and its limits."""
+"""The gated memory against Eqs. 8-15 written out as loops; its gate word by word."""
 
 import math
 

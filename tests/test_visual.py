@@ -134,18 +134,18 @@ def patch_embedding(**options) -> PatchEmbedding:
 def literal_patches(patches: PatchEmbedding, V_hat: Tensor, projections: Tensor, positions: bool):
     """ReLU(W v + b) of each cell, image after image, row after row."""
     linear = patches.project[0]
-    B, I = projections.shape
+    num_studies, num_images = projections.shape
     rows = []
-    for study in range(B):
-        for image in range(I):
-            V = V_hat[study * I + image]
+    for study in range(num_studies):
+        for image in range(num_images):
+            V = V_hat[study * num_images + image]
             for i, j in itertools.product(range(V.shape[1]), range(V.shape[2])):
                 x = (linear.weight @ V[:, i, j] + linear.bias).clamp(min=0)
                 if positions:
                     x = x + patches.place.weight[i * V.shape[2] + j]
                     x = x + patches.projection.weight[projections[study, image]]
                 rows.append(x)
-    return torch.stack(rows).view(B, -1, 5)
+    return torch.stack(rows).view(num_studies, -1, 5)
 
 
 @pytest.mark.parametrize("positions", [None, 3])

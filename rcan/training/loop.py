@@ -7,14 +7,14 @@ does follows from (seed, epoch) and the weights, so a killed training goes on to
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from lightning_fabric import Fabric
 from torch import Tensor
 from tqdm import tqdm
 
 from rcan.config import Settings
-from rcan.data.batches import Batch, StudyBatches
+from rcan.data.batches import StudyBatches
 from rcan.errors import UserError
 from rcan.model.rcan import RCAN, joint_loss
 from rcan.training.checkpoint import Progress, TrainingState
@@ -23,6 +23,7 @@ from rcan.training.optimization import build_optimizer, set_learning_rate
 
 Validate = Callable[[RCAN], dict[str, float]]  # -> length_penalty and val_* of the best penalty
 Log = Callable[[int, dict[str, float]], None]  # epoch, numbers
+LOSSES = ("loss", "loss_ce", "loss_wcl")
 SELECTION = "val_BLEU-4"  # the best epoch has the highest (§4.1.2)
 
 
@@ -59,72 +60,68 @@ def fit(
         if fabric.is_global_zero:
             state.save(model, optimizer, progress, is_best)
             log(epoch, {**numbers, "images_per_second": speed})
+            print(_epoch_line(epoch, train.epochs, numbers, speed), flush=True)
         fabric.barrier()
     return progress
 
 
 def _train_epoch(
     model, optimizer, batches: StudyBatches, epoch: int, *, settings: Settings, fabric: Fabric
-) -> dict[str, float]:  # fmt: skip
+) -> dict[str, float]:
     """One pass over the training studies; the mean of each loss over steps, and the speed."""
     train, wcl = settings.train, settings.wcl
     model.train()
     sums: dict[str, Tensor | float] = defaultdict(float)
-    images, started = 0, time.perf_counter()
     first_step = (epoch - 1) * batches.num_batches
-    for number, batch in enumerate(_epoch_with_bar(batches, epoch, settings, fabric, sums)):
-        lr = set_learning_rate(optimizer, train, first_step + number, batches.num_batches)
-        logits, p = model(batch.images, batch.projections, batch.tokens[:, :-1])
-        losses = joint_loss(
-            logits, batch.tokens[:, 1:], _gathered(p, fabric), pad_id=batches.pad_id,
-            lambda_ce=wcl.lambda_ce, tau=wcl.tau, denominator=wcl.denominator,
+    num_images, started = len(batches) * settings.data.num_views, time.perf_counter()
+    with _progress_bar(num_images, f"epoch {epoch}/{train.epochs}", fabric) as bar:
+        shuffled = batches.shuffled(
+            seed=train.seed, epoch=epoch, length_buckets=train.length_buckets,
+            rank=fabric.global_rank, world_size=fabric.world_size,
         )  # fmt: skip
-        optimizer.zero_grad(set_to_none=True)
-        fabric.backward(losses["loss"])
-        if train.clip_norm is not None:
-            fabric.clip_gradients(
-                model, optimizer, max_norm=train.clip_norm, error_if_nonfinite=False
-            )
-        optimizer.step()
-        for name, value in losses.items():
-            sums[name] += value.detach()
-        images += batch.images.shape[0] * batch.images.shape[1] * fabric.world_size
-    means = {name: float(fabric.all_reduce(total / (number + 1))) for name, total in sums.items()}
+        for step, batch in enumerate(shuffled):
+            batch = batch.to(fabric.device)
+            lr = set_learning_rate(optimizer, train, first_step + step, batches.num_batches)
+            logits, p = model(batch.images, batch.projections, batch.tokens[:, :-1])
+            losses = joint_loss(
+                logits, batch.tokens[:, 1:], _gathered(p, fabric), pad_id=batches.pad_id,
+                lambda_ce=wcl.lambda_ce, tau=wcl.tau, denominator=wcl.denominator,
+            )  # fmt: skip
+            optimizer.zero_grad(set_to_none=True)
+            fabric.backward(losses["loss"])
+            if train.clip_norm is not None:
+                fabric.clip_gradients(
+                    model, optimizer, max_norm=train.clip_norm, error_if_nonfinite=False
+                )
+            optimizer.step()
+            for name, value in losses.items():
+                sums[name] += value.detach()
+            if step % 20 == 0 and not bar.disable:
+                means = {k: f"{float(v) / (step + 1):.3f}" for k, v in sums.items()}
+                bar.set_postfix({**means, "lr": f"{lr:.1e}"}, refresh=False)
+            bar.update(batch.projections.numel() * fabric.world_size)
+    seconds = time.perf_counter() - started
+    means = {name: float(fabric.all_reduce(total / (step + 1))) for name, total in sums.items()}
     if not all(map(math.isfinite, means.values())):
         raise UserError(
             f"the loss is {means['loss']} in epoch {epoch}: lower train.lr and train.lr_visual, or "
             "set train.clip_norm; the state after the epoch before it is kept"
         )
-    return {**means, "lr": lr, "images_per_second": images / (time.perf_counter() - started)}
+    return {**means, "lr": lr, "images_per_second": num_images / seconds}
 
 
-def _epoch_with_bar(
-    batches: StudyBatches, epoch: int, settings: Settings, fabric: Fabric, sums: dict
-) -> Iterator[Batch]:
-    """The epoch's batches on the device, with a progress bar of running means and images/s."""
-    train = settings.train
-    shuffled = batches.shuffled(
-        seed=train.seed, epoch=epoch, length_buckets=train.length_buckets,
-        rank=fabric.global_rank, world_size=fabric.world_size,
-    )  # fmt: skip
-    total = len(batches) * settings.data.num_views
-    with tqdm(
-        total=total, desc=f"epoch {epoch}/{train.epochs}", unit="image",
-        disable=None if fabric.is_global_zero else True,
-    ) as bar:  # fmt: skip
-        for number, batch in enumerate(shuffled):
-            yield batch.to(fabric.device)
-            if number % 20 == 0 and not bar.disable:
-                words = {
-                    k.removeprefix("loss_"): f"{float(v) / (number + 1):.3f}"
-                    for k, v in sums.items()
-                }
-                bar.set_postfix(words)
-            bar.update(
-                min(
-                    batch.images.shape[0] * batch.images.shape[1] * fabric.world_size, total - bar.n
-                )
-            )
+def _progress_bar(total: int, name: str, fabric: Fabric) -> tqdm:
+    """A bar of images on the first process, where there is a terminal to draw it on."""
+    silent = None if fabric.is_global_zero else True
+    return tqdm(total=total, desc=name, unit="image", disable=silent, leave=False)
+
+
+def _epoch_line(epoch: int, epochs: int, numbers: dict[str, float], speed: float) -> str:
+    """One line an epoch, for terminals and log files alike."""
+    parts = [f"epoch {epoch}/{epochs}"]
+    parts += [f"{name} {numbers[name]:.3f}" for name in LOSSES if name in numbers]
+    parts += [f"val BLEU-4 {numbers[SELECTION]:.3f}", f"lr {numbers['lr']:.1e}"]
+    return "  ".join([*parts, f"{speed:.0f} images/s"])
 
 
 def _gathered(p: Tensor | None, fabric: Fabric) -> Tensor | None:

@@ -1,0 +1,458 @@
+"""A training that is stopped anywhere goes on to the same bits, and state is never mixed up."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from tiny import TOP, TRANSFORMER, prepare, tiny
+
+from rcan.errors import UserError
+from rcan.files import write_json
+from rcan.model.build import build_model
+from rcan.training import checkpoint, determinism, loop, train
+from rcan.training.checkpoint import (
+    Progress,
+    TrainingState,
+    load_weights,
+    read_tensors,
+    write_tensors,
+)
+from rcan.training.optimization import build_optimizer
+from rcan.training.run_folder import load_run
+from rcan.training.train import CODE, training_key
+
+EPOCHS = 3
+STEPS = 3  # an epoch: 12 studies in batches of 4
+
+
+class PowerCut(BaseException):
+    """Ends a training like nothing that the code could catch."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    return prepare(tmp_path_factory.mktemp("data"), tiny())
+
+
+def run(place, root, changes=None, on_epoch=lambda epoch: None) -> list[int]:
+    """Train into `root`/run; the epochs that were trained in this go."""
+    trained = []
+
+    def log(epoch, numbers):
+        trained.append(epoch)
+        on_epoch(epoch)
+
+    train.train(
+        tiny(changes), **place, out=root / "run", root=root, log_to=lambda key: log
+    )
+    return trained
+
+
+def contents(root) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (root / "run").iterdir()}
+
+
+def states(root) -> list:
+    return sorted((root / ".rcan" / "checkpoints").iterdir())
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(place, tmp_path_factory) -> dict[str, bytes]:
+    root = tmp_path_factory.mktemp("uninterrupted")
+    assert run(place, root) == [1, 2, 3]
+    assert states(root) == []  # removed once the run folder is written
+    return contents(root)
+
+
+def raise_at(number: int, function):
+    """`function`, but its call `number`, counted from 1, is a power cut."""
+    calls = 0
+
+    def counted(*arguments, **named):
+        nonlocal calls
+        calls += 1
+        if calls == number:
+            raise PowerCut
+        return function(*arguments, **named)
+
+    return counted
+
+
+# What is called when the power goes, which call of it, and which epochs are left to train.
+CUTS = [
+    pytest.param(loop, "set_learning_rate", 2, [1, 2, 3], id="inside-epoch-1"),
+    pytest.param(loop, "set_learning_rate", STEPS + 3, [2, 3], id="inside-epoch-2"),
+    pytest.param(train, "_validate", 2, [2, 3], id="validating-epoch-2"),
+    pytest.param(train, "_validate", 3, [3], id="validating-epoch-3"),
+    pytest.param(checkpoint, "save_file", 2, [1, 2, 3], id="saving-epoch-1-after-best"),
+    pytest.param(train, "write_run", 1, [], id="writing-the-run-folder"),
+]
+
+
+@pytest.mark.parametrize(("module", "function", "call", "left"), CUTS)
+def test_a_training_cut_anywhere_ends_in_the_same_bytes(
+    module, function, call, left, place, uninterrupted, tmp_path, monkeypatch
+):
+    with monkeypatch.context() as patch:
+        patch.setattr(module, function, raise_at(call, getattr(module, function)))
+        with pytest.raises(PowerCut):
+            run(place, tmp_path)
+    assert not (tmp_path / "run").exists()
+    assert run(place, tmp_path) == left
+    assert contents(tmp_path) == uninterrupted
+    assert states(tmp_path) == []
+
+
+@pytest.mark.parametrize("cut", [1, 2])
+def test_a_training_cut_while_logging_goes_on_after_that_epoch(
+    cut, place, uninterrupted, tmp_path
+):
+    def stop(epoch):
+        if epoch == cut:
+            raise PowerCut
+
+    with pytest.raises(PowerCut):
+        run(place, tmp_path, on_epoch=stop)
+    assert run(place, tmp_path) == list(range(cut + 1, EPOCHS + 1))
+    assert contents(tmp_path) == uninterrupted
+
+
+def test_a_training_cut_after_every_epoch_ends_in_the_same_bytes(place, uninterrupted, tmp_path):
+    def stop(epoch):
+        raise PowerCut
+
+    for _ in range(EPOCHS):
+        with pytest.raises(PowerCut):
+            run(place, tmp_path, on_epoch=stop)
+    assert run(place, tmp_path) == []
+    assert contents(tmp_path) == uninterrupted
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"visual.frozen": True, "visual.feature_window": 4},
+        TRANSFORMER | {"train.optimizer": "adam", "train.amsgrad": True, "train.warmup_steps": 5},
+    ],
+    ids=["kept-features", "transformer-amsgrad"],
+)
+def test_other_configurations_resume_to_the_same_bytes_too(changes, place, tmp_path):
+    def stop(epoch):
+        if epoch == 2:
+            raise PowerCut
+
+    run(place, tmp_path / "whole", changes)
+    with pytest.raises(PowerCut):
+        run(place, tmp_path / "cut", changes, on_epoch=stop)
+    assert run(place, tmp_path / "cut", changes) == [3]
+    assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
+
+
+SLOW_TRAINING = """
+import sys, time, torch
+from pathlib import Path
+from tiny import tiny
+from rcan.training import loop, train
+
+torch.set_num_threads(1)
+set_learning_rate = loop.set_learning_rate
+
+def slowly(*arguments):
+    time.sleep(0.4)
+    return set_learning_rate(*arguments)
+
+loop.set_learning_rate = slowly
+processed, tokenizer, root = map(Path, sys.argv[1:])
+train.train(
+    tiny(), processed=processed, tokenizer=tokenizer, out=root / "run", root=root,
+    log_to=lambda key: lambda epoch, numbers: print(f"epoch {epoch}", flush=True),
+)
+"""
+
+
+def test_a_process_holds_its_state_until_it_is_killed_and_the_next_goes_on(
+    place, uninterrupted, tmp_path
+):
+    child = subprocess.Popen(
+        [sys.executable, "-c", SLOW_TRAINING, *map(str, place.values()), str(tmp_path)],
+        stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(TOP / "tests")},
+        cwd=TOP,
+    )  # fmt: skip
+    try:
+        assert any(line == "epoch 1\n" for line in child.stdout)
+        started = time.monotonic()
+        with pytest.raises(UserError, match=f"process {child.pid} is already training") as caught:
+            run(place, tmp_path)
+        assert "\n" not in str(caught.value)
+        # Some instant of epoch 2, which lasts at least three times 0.4 s.
+        instant = started + random.Random(7).uniform(0, STEPS * 0.4)
+        time.sleep(max(0, instant - time.monotonic()))
+    finally:
+        child.kill()
+        child.wait()
+        child.stdout.close()
+    assert child.returncode == -signal.SIGKILL
+    left = run(place, tmp_path)
+    assert left in ([2, 3], [3])
+    assert contents(tmp_path) == uninterrupted
+
+
+# The lock
+
+
+def test_a_state_that_is_held_is_refused_at_once_naming_the_holder(tmp_path):
+    with TrainingState(tmp_path / "key"):
+        for _ in range(2):  # and a refused one does not unname the holder
+            with (
+                pytest.raises(UserError, match=rf"^process {os.getpid()} is already training"),
+                TrainingState(tmp_path / "key"),
+            ):
+                pytest.fail("two trainings hold one state")
+        with TrainingState(tmp_path / "another key"):
+            pass
+        with TrainingState(tmp_path / "key", owner=False):
+            pass
+    with TrainingState(tmp_path / "key"):
+        pass
+
+
+def test_a_failed_training_lets_go_of_its_state(tmp_path):
+    with pytest.raises(PowerCut), TrainingState(tmp_path / "key"):
+        raise PowerCut
+    with TrainingState(tmp_path / "key"):
+        pass
+
+
+# What is kept
+
+
+def trained_a_step(changes=None, seed=1):
+    """A model and its optimiser after one step on random images."""
+    torch.manual_seed(seed)
+    settings = tiny(changes)
+    model = build_model(settings, 20)
+    optimizer = build_optimizer(model, settings.train)
+    images = torch.randint(0, 256, (4, 2, 28, 28), dtype=torch.uint8)
+    projections = torch.ones(4, 2, dtype=torch.long)
+    logits, p = model(images, projections, torch.randint(4, 20, (4, 6)))
+    (logits.square().mean() + p.square()[..., 0].mean()).backward()
+    optimizer.step()
+    return model, optimizer
+
+
+def test_optimiser_moments_come_back_equal_and_in_their_parameters_layout(tmp_path):
+    model, optimizer = trained_a_step({"train.amsgrad": True})
+    progress = Progress(epoch=1, history=[{"epoch": 1, "loss": 0.1}], best={"epoch": 1})
+    with TrainingState(tmp_path / "key") as state:
+        state.save(model, optimizer, progress, is_best=True)
+        other, other_optimizer = trained_a_step({"train.amsgrad": True}, seed=2)
+        assert state.load(other, other_optimizer) == progress
+    kept, loaded = optimizer.state_dict(), other_optimizer.state_dict()
+    assert loaded["param_groups"] == kept["param_groups"]
+    assert loaded["state"].keys() == kept["state"].keys() != set()
+    parameters = [p for group in other_optimizer.param_groups for p in group["params"]]
+    assert any(not parameter.is_contiguous() for parameter in parameters)  # channels last
+    for index, parameter in enumerate(parameters):
+        moments = loaded["state"].get(index, {})
+        for name, value in moments.items():
+            assert torch.equal(value, kept["state"][index][name])
+            assert value.dim() == 0 or value.stride() == parameter.stride(), name
+    for name, value in other.state_dict().items():
+        assert torch.equal(value, model.state_dict()[name])
+        assert value.stride() == model.state_dict()[name].stride()
+
+
+def test_a_fresh_state_starts_at_epoch_0_and_leaves_the_model_alone(tmp_path):
+    model, optimizer = trained_a_step()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    with TrainingState(tmp_path / "key") as state:
+        assert state.load(model, optimizer) == Progress()
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+
+def test_only_a_best_epoch_replaces_the_best_weights(tmp_path):
+    first, optimizer = trained_a_step(seed=1)
+    second, second_optimizer = trained_a_step(seed=2)
+    with TrainingState(tmp_path / "key") as state:
+        state.save(first, optimizer, Progress(1), is_best=True)
+        state.save(second, second_optimizer, Progress(2), is_best=False)
+        name = "classifier.weight"
+        assert torch.equal(load_file(state.best)[name], first.state_dict()[name])
+        assert torch.equal(load_file(state.last)[f"model.{name}"], second.state_dict()[name])
+        state.save(second, second_optimizer, Progress(3), is_best=True)
+        assert torch.equal(load_file(state.best)[name], second.state_dict()[name])
+    assert {path.name for path in state.folder.iterdir()} == {
+        "best.safetensors", "last.safetensors", "lock",
+    }  # fmt: skip
+
+
+def test_weights_are_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "best.safetensors"
+    write_tensors(path, {"a": torch.ones(2)})
+    before = path.read_bytes()
+    monkeypatch.setattr(checkpoint.os, "replace", raise_at(1, os.replace))
+    with pytest.raises(PowerCut):
+        write_tensors(path, {"a": torch.zeros(2)})
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["best.safetensors"]
+
+
+@pytest.mark.parametrize("size", [0, 4, 100, 2000, -1])
+def test_a_damaged_state_is_named_with_what_to_do(size, tmp_path):
+    model, optimizer = trained_a_step()
+    with TrainingState(tmp_path / "key") as state:
+        state.save(model, optimizer, Progress(1), is_best=True)
+        os.truncate(state.last, size if size >= 0 else state.last.stat().st_size - 1)
+        with pytest.raises(UserError, match="cannot be read as weights") as caught:
+            state.load(model, optimizer)
+    message = str(caught.value)
+    assert str(state.last) in message and "delete it" in message and "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda w: w | {"a": torch.ones(3)}, r"a must be \(2,\), it is \(3,\)"),
+        (lambda w: {"b": w["b"]}, r"a must be \(2,\), it is None"),
+        (lambda w: w | {"c": torch.ones(1)}, r"c must be None, it is \(1,\)"),
+    ],
+    ids=["another-shape", "missing", "unknown"],
+)
+def test_weights_of_another_model_are_told_by_the_first_that_does_not_fit(damage, said, tmp_path):
+    model = torch.nn.Module()
+    model.a, model.b = (torch.nn.Parameter(torch.zeros(n)) for n in (2, 4))
+    path = tmp_path / "best.safetensors"
+    save_file(damage({"a": torch.ones(2), "b": torch.ones(4)}), path)
+    with pytest.raises(UserError, match=said) as caught:
+        load_weights(model, read_tensors(path)[0], path)
+    assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+    assert not model.b.any()  # nothing was copied
+
+
+# The run folder
+
+
+@pytest.fixture
+def run_folder(uninterrupted, tmp_path):
+    for name, content in uninterrupted.items():
+        (tmp_path / name).write_bytes(content)
+    return tmp_path
+
+
+def vocabulary_size(folder) -> int:
+    return load_file(folder / "best.safetensors")["classifier.weight"].shape[0]
+
+
+def test_a_run_folder_gives_back_the_best_model_ready_to_generate(run_folder):
+    model, settings, best = load_run(run_folder, vocabulary_size(run_folder))
+    assert not model.training
+    assert settings == tiny()
+    assert best["length_penalty"] == 0.0 and best["epoch"] in (1, 2, 3)
+    kept = load_file(run_folder / "best.safetensors")
+    assert all(torch.equal(kept[name], value) for name, value in model.state_dict().items())
+
+
+def test_a_run_folder_names_no_place_on_this_machine(place, tmp_path):
+    run(place, tmp_path, {"data.root": "/home/someone/data", "train.epochs": 1})
+    assert not any(b"/home/someone" in content for content in contents(tmp_path).values())
+
+
+def test_a_run_of_another_vocabulary_is_refused(run_folder):
+    with pytest.raises(UserError, match="is of another model: classifier"):
+        load_run(run_folder, vocabulary_size(run_folder) + 1)
+
+
+@pytest.mark.parametrize("name", ["config.json", "best.json", "best.safetensors"])
+@pytest.mark.parametrize("damage", ["missing", "cut"])
+def test_a_run_folder_that_is_not_whole_is_told_in_one_line(name, damage, run_folder):
+    path = run_folder / name
+    size = vocabulary_size(run_folder)
+    path.unlink() if damage == "missing" else os.truncate(path, path.stat().st_size // 2)
+    with pytest.raises(UserError) as caught:
+        load_run(run_folder, size)
+    assert name in str(caught.value) or "Expecting" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+# The key
+
+OFF = {"model.use_wcl": False, "model.use_cgm": False, "model.use_rve": False}
+
+
+def key_of(place, changes=None) -> str:
+    return training_key(tiny(changes), place["processed"], place["tokenizer"])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"wcl.tau": 0.2}, {"cgm.top_k": 3}, {"rve.residual": "inner"}, {"model.dropout": 0.2},
+        {"train.seed": 2}, {"train.epochs": 4}, {"train.lr": 0.5}, {"visual.crop": 30},
+        {"generate.beam_size": 2}, {"generate.length_penalty": [0.0, 1.0]}, OFF,
+    ],
+)  # fmt: skip
+def test_a_setting_that_training_uses_gives_another_key(changes, place):
+    assert key_of(place, changes) != key_of(place)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"eval.resamples": 200}, {"eval.seed": 9}, {"data.root": "/elsewhere"}]
+)
+def test_a_setting_that_training_does_not_use_keeps_the_key(changes, place):
+    assert key_of(place, changes) == key_of(place)
+
+
+@pytest.mark.parametrize("change", [{"wcl.tau": 0.2}, {"cgm.top_k": 3}, {"rve.residual": "inner"}])
+def test_a_setting_of_a_module_that_is_off_keeps_the_key(change, place):
+    assert key_of(place, OFF | change) == key_of(place, OFF)
+
+
+def test_other_data_or_another_tokenizer_give_another_key(place, tmp_path):
+    summary = json.loads((place["processed"] / "summary.json").read_text())
+    write_json(tmp_path / "summary.json", summary | {"digest": "0" * 32})
+    assert key_of(place | {"processed": tmp_path}) != key_of(place)
+    words = tmp_path / "tokenizer.json"
+    words.write_bytes(place["tokenizer"].read_bytes() + b"\n")
+    assert key_of(place | {"tokenizer": words}) != key_of(place)
+
+
+def test_every_file_of_training_code_gives_another_key_when_edited(tmp_path, monkeypatch):
+    top = tmp_path / "rcan"
+    files = []
+    for name in CODE:
+        source = TOP / "rcan" / name
+        assert source.exists(), name
+        files += [source] if source.is_file() else sorted(source.rglob("*.py"))
+    for file in files:
+        copy = top / file.relative_to(TOP / "rcan")
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(file.read_bytes())
+    before = determinism.code_digest(*CODE)
+    monkeypatch.setattr(determinism, "__file__", str(top / "training" / "determinism.py"))
+    assert determinism.code_digest(*CODE) == before
+    for file in files:
+        copy = top / file.relative_to(TOP / "rcan")
+        copy.write_bytes(file.read_bytes() + b"# edited\n")
+        assert determinism.code_digest(*CODE) != before, file
+        copy.write_bytes(file.read_bytes())
+
+
+def test_a_finished_training_trained_again_starts_afresh(place, uninterrupted, tmp_path):
+    assert run(place, tmp_path) == [1, 2, 3]
+    assert run(place, tmp_path) == [1, 2, 3]
+    assert contents(tmp_path) == uninterrupted

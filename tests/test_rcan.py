@@ -1,0 +1,359 @@
+"""The whole model: Eqs. 20-24, what switching parts off leaves, and that writing is reading."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from model_parts import (
+    COMBINATIONS,
+    EVERY_KIND,
+    MAX_LENGTH,
+    PAD,
+    VOCABULARY,
+    name_of,
+    settings_with,
+    tiny_images,
+    tiny_model,
+    tiny_reports,
+)
+from torch import Tensor, nn
+
+from rcan.errors import UserError
+from rcan.model.build import build_model, num_parameters, visual_parameters
+from rcan.model.contrastive import contrastive_loss
+from rcan.model.memory import NoMemory
+from rcan.model.rcan import RCAN, cross_entropy, joint_loss
+from rcan.model.transformer import sinusoids
+
+every_kind = pytest.mark.parametrize("changes", EVERY_KIND, ids=name_of)
+every_combination = pytest.mark.parametrize("changes", COMBINATIONS, ids=name_of)
+
+
+def close(a: Tensor, b: Tensor) -> bool:
+    return torch.allclose(a, b, atol=2e-5, rtol=1e-4)
+
+
+# --- Eqs. 20-22: how the parts are put together ---
+
+
+def from_its_parts(model: RCAN, images: Tensor, projections: Tensor, tokens: Tensor):
+    """Logits and what WCL pools, study by study, as §3 tells it."""
+    logits, pooled_V, pooled_V_hat = [], [], []
+    for study in range(len(images)):
+        V = model.cnn(images[study])  # Eq. 1, of the study's two images
+        if model.feature_pool > 1:
+            side = math.ceil(V.shape[-1] / model.feature_pool)
+            windows = [slice(i * model.feature_pool, (i + 1) * model.feature_pool)
+                       for i in range(side)]  # fmt: skip
+            V = torch.stack([V[:, :, r, c].mean((2, 3)) for r in windows for c in windows], dim=-1)
+            V = V.unflatten(-1, (side, side))
+        V_hat = model.rve(V)  # Eqs. 3-7
+        pooled_V.append(V.mean((2, 3)))  # Eq. 2
+        pooled_V_hat.append(V_hat.mean((2, 3)))
+        slots = model.cgm.read()
+        v = model.patches(V_hat, projections[study : study + 1])
+        hidden = model.encoder(model.cgm(v, slots, text=False))  # Eq. 20
+        y_g = model.word_embedding.weight[tokens[study]] * math.sqrt(12)
+        y = model.cgm(y_g[None], slots, text=True)[0] + sinusoids(len(y_g), 12)
+        y = model.decoder(y[None], hidden)[0]  # Eq. 21
+        logits.append(y @ model.classifier.weight.T + model.classifier.bias)  # Eq. 22
+    return torch.stack(logits), torch.stack(pooled_V), torch.stack(pooled_V_hat)
+
+
+@every_kind
+@torch.no_grad()
+def test_the_model_is_its_parts_in_the_papers_order(changes):
+    model, (images, projections) = tiny_model(changes), tiny_images(3)
+    tokens = tiny_reports([5, 2, 6])[:, :-1]
+    torch.manual_seed(5)
+    logits, p = model(images, projections, tokens)
+    expected, V, V_hat = from_its_parts(model, images, projections, tokens)
+    assert logits.shape == (3, 7, VOCABULARY)
+    assert close(logits, expected)
+    if model.contrastive is None:
+        assert p is None
+    else:
+        torch.manual_seed(5)  # of the augmentation
+        assert close(p, model.contrastive(V_hat if changes.get("wcl.features") == "V_hat" else V))
+        assert p.shape == (2, 3, 5)
+
+
+# --- Eqs. 23-24 ---
+
+
+def test_cross_entropy_is_the_mean_over_real_tokens():
+    logits = torch.randn(2, 4, 6, generator=torch.Generator().manual_seed(0))
+    targets = torch.tensor([[3, 5, 2, PAD], [4, 2, PAD, PAD]])
+    total = 0.0
+    for study, word, target in [(0, 0, 3), (0, 1, 5), (0, 2, 2), (1, 0, 4), (1, 1, 2)]:
+        powers = [math.exp(x) for x in logits[study, word].tolist()]
+        total -= math.log(powers[target] / sum(powers))
+    assert cross_entropy(logits, targets, PAD).item() == pytest.approx(total / 5)
+
+
+@pytest.mark.parametrize("lambda_ce", [0.0, 0.7, 1.0])
+@pytest.mark.parametrize("denominator", ["negatives", "all"])
+def test_the_joint_loss_weighs_both_losses_by_lambda(lambda_ce, denominator):
+    generator = torch.Generator().manual_seed(1)
+    logits, targets = (
+        torch.randn(2, 3, 5, generator=generator),
+        torch.tensor([[3, 4, 2], [2, 0, 0]]),
+    )
+    p = F.normalize(torch.randn(2, 8, 3, generator=generator), dim=-1)
+    losses = joint_loss(
+        logits, targets, p, pad_id=PAD, lambda_ce=lambda_ce, tau=0.1, denominator=denominator
+    )
+    ce = cross_entropy(logits, targets, PAD)
+    wcl = contrastive_loss(p, tau=0.1, denominator=denominator)
+    assert wcl.item() > 0
+    assert losses["loss"].item() == pytest.approx((lambda_ce * ce + (1 - lambda_ce) * wcl).item())
+    assert losses["loss_ce"].item() == pytest.approx(ce.item())
+    assert losses["loss_wcl"].item() == pytest.approx(wcl.item())
+
+
+def test_without_wcl_the_loss_is_cross_entropy_unweighted():
+    logits, targets = torch.randn(2, 3, 5), torch.tensor([[3, 4, 2], [2, 0, 0]])
+    losses = joint_loss(
+        logits, targets, None, pad_id=PAD, lambda_ce=0.7, tau=0.1, denominator="all"
+    )
+    assert set(losses) == {"loss", "loss_ce"}
+    assert losses["loss"].item() == cross_entropy(logits, targets, PAD).item()
+
+
+# --- no word sees the words after it; padding and company change nothing ---
+
+
+@every_kind
+def test_logits_ignore_the_tokens_after_theirs(changes):
+    model, (images, projections) = tiny_model(changes), tiny_images(2)
+    tokens = tiny_reports([6, 6])
+    other = tokens.clone()
+    other[:, 4:] = (other[:, 4:] + 3) % VOCABULARY
+    with torch.no_grad():
+        before = model(images, projections, tokens)[0]
+        after = model(images, projections, other)[0]
+    assert torch.equal(before[:, :4], after[:, :4])
+    assert not torch.isclose(before[:, 4:], after[:, 4:]).all(-1).any()
+
+    words = model.word_embedding(tokens).detach().requires_grad_()
+    model.word_embedding.forward = lambda _: words
+    (gradient,) = torch.autograd.grad(model(images, projections, tokens)[0][:, 3].sum(), words)
+    assert (gradient[:, 4:] == 0).all()
+    assert (gradient[:, :4] != 0).any(-1).all()
+
+
+@every_kind
+@torch.no_grad()
+def test_a_batch_gives_what_its_studies_give_one_by_one(changes):
+    model, (images, projections) = tiny_model(changes), tiny_images(3)
+    tokens = tiny_reports([5, 2, 6])
+    together = model(images, projections, tokens)[0]
+    for study in range(3):
+        one = slice(study, study + 1)
+        assert close(together[one], model(images[one], projections[one], tokens[one])[0])
+
+
+@every_kind
+@torch.no_grad()
+def test_padding_changes_neither_logits_nor_loss(changes):
+    model, (images, projections) = tiny_model(changes), tiny_images(2)
+    short, long = tiny_reports([5, 2]), tiny_reports([5, 2], width=MAX_LENGTH + 2)
+    torch.manual_seed(0)
+    logits = model(images, projections, short[:, :-1])[0]
+    torch.manual_seed(0)
+    padded = model(images, projections, long[:, :-1])[0]
+    real = short[:, 1:] != PAD
+    assert close(logits[real], padded[:, : logits.shape[1]][real])
+    losses = [cross_entropy(*case, PAD) for case in ((logits, short[:, 1:]), (padded, long[:, 1:]))]
+    assert losses[0].item() == pytest.approx(losses[1].item(), rel=1e-5)
+
+
+# --- one word at a time is the same as all at once ---
+
+
+@every_kind
+@pytest.mark.parametrize("num_beams", [1, 3])
+@torch.no_grad()
+def test_a_step_gives_what_the_whole_report_gives_however_beams_are_reordered(changes, num_beams):
+    model, (images, projections) = tiny_model(changes), tiny_images(2)
+    generator = torch.Generator().manual_seed(3)
+    state = model.start(images, projections, num_beams)
+    tokens = torch.ones(2, num_beams, 1, dtype=torch.long)
+    for position in range(MAX_LENGTH + 1):  # bos and the longest report
+        logprobs, state = model.step(tokens[:, :, -1], state)
+        assert logprobs.shape == (2, num_beams, VOCABULARY)
+        for beam in range(num_beams):
+            logits = model(images, projections, tokens[:, beam])[0]
+            assert close(logprobs[:, beam], logits[:, -1].log_softmax(-1))
+        beams = torch.randint(0, num_beams, (2, num_beams), generator=generator)
+        words = torch.randint(0, VOCABULARY, (2, num_beams, 1), generator=generator)
+        tokens = torch.stack([tokens[study, beams[study]] for study in range(2)])
+        tokens = torch.cat([tokens, words], dim=2)
+        state = state.reorder(beams)
+        assert state.position == position + 1
+
+
+# --- modules on and off ---
+
+
+@every_kind
+def test_every_parameter_learns(changes):
+    model, (images, projections) = tiny_model(changes).train(), tiny_images(8)
+    tokens = tiny_reports([5, 2, 6, 3, 1, 4, 4, 7])
+    torch.manual_seed(0)
+    logits, p = model(images, projections, tokens[:, :-1])
+    losses = joint_loss(
+        logits, tokens[:, 1:], p, pad_id=PAD, lambda_ce=0.7, tau=0.1, denominator="negatives"
+    )
+    losses["loss"].backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None and parameter.grad.isfinite().all(), name
+        # What is added to every key alike leaves its softmax as it was.
+        if not name.endswith((".key.bias", ".W_k.bias")):
+            assert (parameter.grad != 0).any(), name
+
+
+@every_combination
+def test_a_module_that_is_off_leaves_no_parameter(changes):
+    model = tiny_model(changes)
+    parts = {"rve": "use_rve", "cgm": "use_cgm", "contrastive": "use_wcl"}
+    names = {name.split(".")[0] for name in model.state_dict()}
+    assert {part for part in parts if part in names} == {
+        part for part, flag in parts.items() if changes[f"model.{flag}"]
+    }
+    assert isinstance(model.rve, nn.Identity) != changes["model.use_rve"]
+    assert isinstance(model.cgm, NoMemory) != changes["model.use_cgm"]
+
+
+@every_kind
+def test_two_passes_in_evaluation_agree(changes):
+    model, inputs = tiny_model(changes), (*tiny_images(2), tiny_reports([3, 5]))
+    (first, p), (second, q) = model(*inputs), model(*inputs)
+    assert torch.equal(first, second)
+    if changes.get("wcl.views") != "augment" and p is not None:
+        assert torch.equal(p, q)
+
+
+def test_dropout_works_in_training():
+    model, inputs = tiny_model().train(), (*tiny_images(2), tiny_reports([3, 5]))
+    assert not torch.isclose(model(*inputs)[0], model(*inputs)[0]).all()
+
+
+def test_the_same_seed_builds_the_same_model():
+    settings = settings_with({})
+    torch.manual_seed(4)
+    first = build_model(settings, VOCABULARY).state_dict()
+    torch.manual_seed(4)
+    second = build_model(settings, VOCABULARY).state_dict()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+@every_combination
+def test_the_optimisers_two_groups_are_all_parameters_once(changes):
+    model = tiny_model(changes)
+    visual, rest = visual_parameters(model)
+    names = {id(p): name for name, p in model.named_parameters()}
+    assert {names[id(p)].split(".")[0] for p in visual} <= {"cnn", "rve"}
+    assert not {names[id(p)].split(".")[0] for p in rest} & {"cnn", "rve"}
+    assert sorted(names) == sorted(id(p) for p in [*visual, *rest])
+
+
+# --- the frozen CNN ---
+
+FROZEN = {"visual.frozen": True}
+
+
+def test_a_frozen_cnn_stays_as_it_is_in_training():
+    model, (images, projections) = tiny_model(FROZEN).train(), tiny_images(3)
+    before = {name: value.clone() for name, value in model.cnn.state_dict().items()}
+    assert model.training and model.rve.training
+    assert not any(part.training for part in model.cnn.modules())
+    tokens = tiny_reports([3, 4, 2])
+    logits, p = model(images, projections, tokens[:, :-1])
+    (cross_entropy(logits, tokens[:, 1:], PAD) + p.sum()).backward()
+    assert all(parameter.grad is None for parameter in model.cnn.parameters())
+    assert all(torch.equal(before[name], value) for name, value in model.cnn.state_dict().items())
+    visual, rest = visual_parameters(model)
+    assert {id(p) for p in visual} == {id(p) for p in model.rve.parameters()}
+    assert num_parameters(model) == sum(p.numel() for p in [*visual, *rest])
+
+
+def test_a_cnn_that_is_not_frozen_trains():
+    model = tiny_model().train()
+    assert all(part.training for part in model.cnn.modules())
+    assert not any(part.training for part in model.eval().cnn.modules())
+
+
+@pytest.mark.parametrize("changes", [FROZEN, FROZEN | {"visual.feature_pool": 3}], ids=name_of)
+@torch.no_grad()
+def test_features_computed_beforehand_are_as_good_as_images(changes):
+    model, (images, projections) = tiny_model(changes), tiny_images(3)
+    tokens = tiny_reports([3, 5, 4])
+    features = model.cnn(images.flatten(0, 1)).unflatten(0, (3, 2))  # (B, I, C, h, w)
+    (logits, p), (ours, q) = (model(seen, projections, tokens) for seen in (images, features))
+    assert close(logits, ours) and close(p, q)
+    half = model(features.half(), projections, tokens)[0]  # as they are kept on disk
+    assert half.dtype == torch.float32 and torch.allclose(half, logits, atol=0.05)
+    steps = [model.step(tokens[:, :1], model.start(seen, projections, 1))[0]
+             for seen in (images, features)]  # fmt: skip
+    assert close(*steps)
+
+
+# --- sizes ---
+
+PAPER = {
+    "data.name": "iu_xray", "data.max_length": 60, "data.num_views": 2,
+    "visual.backbone": "resnet101", "visual.last_layer": "layer4", "visual.crop": 224,
+    "visual.token_grid": None, "visual.feature_pool": 1, "visual.weights": "imagenet",
+    "model.d_model": 512, "model.num_heads": 8, "model.num_encoder_layers": 3,
+    "model.num_decoder_layers": 3, "model.d_ff": 512, "model.patch_positions": "none",
+    "cgm.num_slots": 2048, "cgm.num_heads": 8, "rve.bottleneck": None,
+}  # fmt: skip
+
+
+def test_at_the_papers_sizes_every_part_has_the_parameters_it_should():
+    with torch.device("meta"):  # shapes without numbers
+        model = build_model(settings_with({}, base=PAPER), 760, pretrained=False)
+    square, norm = 512 * 512 + 512, 2 * 512
+    resnet101 = 44_549_160 - (2048 * 1000 + 1000)  # torchvision's count, without its classifier
+    assert {name: num_parameters(part) for name, part in model.named_children()} == {
+        "cnn": resnet101,
+        "rve": 2 * (2048 * 2048 * 9 + 2048) + 2048 * 512 + 512 + square * 4 + 2048 * 10,
+        "patches": 2048 * 512 + 512,
+        "cgm": 2048 * 512 + 4 * square + 2 * square + 512,
+        "encoder": 3 * (4 * square + 2 * square + 2 * norm) + norm,
+        "decoder": 3 * (8 * square + 2 * square + 3 * norm) + norm,
+        "contrastive": (2048 * 512 + 512) + 2 * (512 * 512 + norm) + 512 * 128 + 2 * 128,
+        "word_embedding": 760 * 512,
+        "dropout": 0,
+        "classifier": 760 * 512 + 760,
+    }
+    assert model.positions.shape == (61, 512)
+
+
+@pytest.mark.parametrize(
+    ("changes", "cells"),
+    [
+        ({"visual.token_grid": None}, 4),
+        ({"visual.token_grid": 2}, 2),
+        ({"visual.token_grid": None, "visual.feature_pool": 3}, 2),  # a last window of one row
+        ({"visual.token_grid": None, "visual.feature_pool": 9}, 1),
+        (FROZEN | {"visual.token_grid": None, "visual.feature_window": 3}, 3),
+        (FROZEN | {"visual.token_grid": None, "visual.feature_window": 3,
+                   "visual.feature_pool": 2}, 2),
+    ],
+    ids=name_of,
+)  # fmt: skip
+def test_places_are_learned_for_the_grid_that_the_encoder_sees(changes, cells):
+    model, (images, projections) = tiny_model(changes), tiny_images(2)
+    assert model.patches.place.weight.shape == (cells * cells, 12)
+    features = model.cnn(images.flatten(0, 1)).unflatten(0, (2, 2))
+    window = changes.get("visual.feature_window")
+    seen = images if window is None else features[..., :window, :window]
+    assert model(seen, projections, tiny_reports([3, 2]))[0].isfinite().all()
+
+
+def test_a_window_wider_than_the_map_is_an_error():
+    with pytest.raises(UserError, match=r"feature_window is 5, but the map .* has side 4"):
+        tiny_model(FROZEN | {"visual.feature_window": 5, "visual.token_grid": None})
