@@ -1,17 +1,18 @@
 # Two commands, each with all its set-up: `make repro` (data to tables) and `make test`.
 PYTHON ?= python3
 BIN := .venv/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: repro test lint lock
 
 repro: .venv/ready
-	$(BIN)/dvc repro
+	dvc repro
 
 test: .venv/ready
-	$(BIN)/python -m pytest
+	python -m pytest
 
 lint: .venv/ready
-	$(BIN)/ruff format --check . && $(BIN)/ruff check .
+	ruff format --check . && ruff check .
 
 lock: .venv/ready
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --group dev pyproject.toml \

@@ -290,5 +290,5 @@ def test_kept_imagenet_weights_load_to_layer3(shared):
     assert cnn.map_shape(224) == (256, 14)
     V = cnn(images(1, 224))
     assert V.shape == (1, 256, 14, 14) and V.isfinite().all() and V.std() > 0.1
-    with pytest.raises(UserError, match="lacks layer4.0.conv1.weight"):
+    with pytest.raises(UserError, match=r"lacks layer4\.0\.conv1\.weight"):
         cnn_with(path)

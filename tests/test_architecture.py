@@ -1,0 +1,142 @@
+"""Who may know whom: imports point down only, and heavy libraries load where they are used."""
+
+import ast
+import subprocess
+import sys
+
+import pytest
+from imports import TOP, file_of, imported, modules_named, sources
+
+# Each part of the project, and all that it may import besides itself.
+MAY_IMPORT = {
+    "errors": set(),
+    "files": {"errors"},
+    "config": {"errors"},
+    "project": {"errors"},
+    "text": {"errors", "files"},
+    "data": {"errors", "files", "text"},
+    "model": {"errors", "config"},  # no tokenizer, no file, no data set
+    "generation": {"errors"},  # not even the model
+    "evaluation": {"errors", "files", "text", "data"},
+    "training": {
+        "errors", "files", "config", "text", "data", "model", "generation", "evaluation",
+    },
+    "reporting": {"errors", "files", "text", "data", "evaluation"},
+    "tracking": {"errors", "files", "project", "reporting"},  # of reporting, `published` alone
+    "cli": {"errors", "project", "tracking"},
+    "pipeline": {
+        "errors", "files", "config", "project", "text", "data", "evaluation", "training",
+        "reporting", "tracking",
+    },
+}  # fmt: skip
+
+# Libraries that are slow to load or may be absent, and the only places that may name them.
+ONLY_IN = {
+    "mlflow": ["rcan/tracking/tracker.py"],
+    "matplotlib": ["rcan/reporting"],
+    "torchvision": ["rcan/model/cnn.py"],
+    "lightning_fabric": ["rcan/training"],
+    "torch": [
+        "rcan/data/batches.py", "rcan/data/features.py", "rcan/model", "rcan/generation",
+        "rcan/training",
+    ],
+    "tokenizers": ["rcan/text/tokenizer.py"],
+    "pydantic": ["rcan/config.py"],
+    "typer": ["rcan/cli.py"],
+    "dvc": [],
+    "hydra": [],
+}  # fmt: skip
+
+HEAVY = {"torch", "torchvision", "mlflow", "pandas", "matplotlib", "dvc"}
+
+
+def part_of(path) -> str:
+    """`data` for rcan/data/store.py, `pipeline` for pipeline/train.py."""
+    top, *rest = path.relative_to(TOP).with_suffix("").parts
+    return rest[0] if top == "rcan" else top
+
+
+def is_under(path, place: str) -> bool:
+    name = path.relative_to(TOP).as_posix()
+    return name == place or name.startswith(f"{place}/")
+
+
+def test_every_part_of_the_project_has_its_rule():
+    assert {part_of(path) for path in sources()} - {"__init__"} == set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize("part", MAY_IMPORT)
+def test_imports_point_down_only(part):
+    for path in sources():
+        if part_of(path) == part:
+            known = {part_of(file) for file in imported(path)} - {part, "__init__"}
+            assert known <= MAY_IMPORT[part], path
+
+
+def test_the_rules_allow_no_circle():
+    parts = list(MAY_IMPORT)
+    while parts:
+        lowest = [part for part in parts if not MAY_IMPORT[part] & set(parts)]
+        assert lowest, f"{parts} may import each other"
+        parts = [part for part in parts if part not in lowest]
+
+
+def test_tracking_knows_the_published_numbers_and_nothing_else_of_reporting():
+    for path in sources():
+        if part_of(path) == "tracking":
+            of_reporting = {file for file in imported(path) if part_of(file) == "reporting"}
+            assert of_reporting <= {file_of("rcan.reporting"), file_of("rcan.reporting.published")}
+
+
+@pytest.mark.parametrize("library", ONLY_IN)
+def test_a_library_is_named_only_where_it_belongs(library):
+    for path in sources():
+        if library in {name.split(".")[0] for name in modules_named(path)}:
+            assert any(is_under(path, place) for place in ONLY_IN[library]), path
+
+
+# What is loaded by importing a module: some pay for it in every command, some must never need it.
+LIGHT = [
+    ("rcan.cli", HEAVY | {"pydantic", "numpy"}),
+    ("rcan.config", HEAVY | {"numpy"}),
+    ("rcan.tracking", HEAVY),
+    ("rcan.text.cleaning, rcan.text.tokenizer", HEAVY),
+    ("rcan.data.preprocess, rcan.data.store", HEAVY),
+    ("rcan.evaluation.evaluate, rcan.evaluation.table", HEAVY),
+    ("rcan.reporting.page", HEAVY - {"matplotlib", "pandas"}),
+    ("pipeline.preprocess", HEAVY),
+    ("pipeline.tokenizer", HEAVY),
+]
+
+
+@pytest.mark.parametrize(("modules", "forbidden"), LIGHT, ids=[m for m, _ in LIGHT])
+def test_importing_a_light_module_loads_nothing_heavy(modules, forbidden):
+    code = f"import sys, {modules}; print(*{forbidden} & set(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], cwd=TOP, capture_output=True, text=True,
+        check=True,
+    )  # fmt: skip
+    assert done.stdout.split() == []
+
+
+def test_help_loads_nothing_heavy():
+    code = "import sys; sys.argv = ['rcan', '--help']; from rcan.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-c", code], cwd=TOP, capture_output=True, text=True,
+        check=True,
+    )  # fmt: skip
+    assert "sync" in done.stdout
+    loaded = {line.split("|")[-1].strip().split(".")[0] for line in done.stderr.splitlines()}
+    assert not loaded & (HEAVY | {"pydantic", "numpy"})
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(TOP)))
+def test_every_module_says_what_it_is(path):
+    text = path.read_text(encoding="utf-8")
+    if text or path.name != "__init__.py":
+        assert ast.get_docstring(ast.parse(text)), path
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(TOP)))
+def test_no_file_is_long(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 300
