@@ -245,3 +245,12 @@ def test_no_message_and_no_summary_holds_report_text(tmp_path, capsys):
     raw[1] = dataclasses.replace(raw[1], report="Secret. " * 3, images=())
     summary = run(raw, tmp_path)
     assert "ecret" not in json.dumps(summary) + capsys.readouterr().out
+
+
+def test_a_report_of_5000_words_is_kept_and_said(tmp_path, capsys):
+    raw = studies()
+    raw[3] = dataclasses.replace(raw[3], report="word " * 5000)
+    summary = run(raw, tmp_path)
+    assert summary["problems"]["report_long"] == {"count": 1, "ids": ["s3"]}
+    assert summary["splits"]["train"]["studies"] == 20
+    assert "report_long: 1, first s3" in capsys.readouterr().out

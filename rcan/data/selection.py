@@ -9,10 +9,12 @@ RULES = (
     "no_report: a study whose cleaned report holds nothing but full stops is left out",
     "no_image: a study without a readable image is left out",
     "image_missing, image_unreadable: the study is kept with its other view, which is repeated",
+    "report_long: a report of more than 500 words is kept; training reads its first max_length words",
     "an unreadable image leaves a black row in its split's array, to which no view points",
 )
 MOST_LOST = 0.1  # share of the reports, or of the images, that may be missing or unreadable
 MOST_LISTED = 20
+LONG_REPORT = 500  # words; the longest of IU X-ray has 149
 
 
 class Problems:
@@ -46,6 +48,8 @@ def select(data: RawDataSet, problems: Problems) -> dict[str, list[RawStudy]]:
         if not CLEANERS[data.name](study.report).replace(".", "").strip():
             problems.add("no_report", study.id)
             continue
+        if len(study.report.split()) > LONG_REPORT:
+            problems.add("report_long", study.id)
         for image in study.images:
             if image.version is None:
                 problems.add("image_missing", f"{study.id}: {image.name}")
