@@ -55,8 +55,9 @@ def from_its_parts(model: RCAN, images: Tensor, projections: Tensor, tokens: Ten
         v = model.patches(V_hat, projections[study : study + 1])
         hidden = model.encoder(model.cgm(v, slots, text=False))  # Eq. 20
         y_g = model.word_embedding.weight[tokens[study]] * math.sqrt(12)
-        y = model.cgm(y_g[None], slots, text=True)[0] + sinusoids(len(y_g), 12)
-        y = model.decoder(y[None], hidden)[0]  # Eq. 21
+        y_g = y_g + sinusoids(len(y_g), 12)
+        y = model.cgm(y_g[None], slots, text=True)
+        y = model.decoder(y, hidden)[0]  # Eq. 21
         logits.append(y @ model.classifier.weight.T + model.classifier.bias)  # Eq. 22
     return torch.stack(logits), torch.stack(pooled_V), torch.stack(pooled_V_hat)
 

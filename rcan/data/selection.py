@@ -9,7 +9,7 @@ RULES = (
     "no_report: a study whose cleaned report holds nothing but full stops is left out",
     "no_image: a study without a readable image is left out",
     "image_missing, image_unreadable: the study is kept with its other view, which is repeated",
-    "report_long: a report of more than 500 words is kept; training reads its first max_length words",
+    "report_long: a report of more than 500 words is kept; training reads its first words alone",
     "an unreadable image leaves a black row in its split's array, to which no view points",
 )
 MOST_LOST = 0.1  # share of the reports, or of the images, that may be missing or unreadable

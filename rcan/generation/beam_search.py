@@ -35,7 +35,7 @@ def beam_search(
 
     `step` takes the last words (B, K) and gives log-probabilities (B, K, Y) of the next ones. A
     report ends with `eos_id`, or without it at `max_length` words. Its length counts the end mark.
-    Of equal scores the report finished first wins.
+    Of equal scores the report finished first wins. Penalties must not be negative.
 
     Returns words (A, B, T), filled up with `pad_id` and without `bos_id`, and scores (A, B).
     """

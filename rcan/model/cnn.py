@@ -9,7 +9,6 @@ Shapes: N images, H x W pixels, C channels, h x w map.
 
 import copy
 import itertools
-import math
 from pathlib import Path
 
 import torch
@@ -47,7 +46,8 @@ class CNN(nn.Module):
         """(channels, side of the map) for square images of `side` pixels, by trying a blank one."""
         was_training = self.training
         self.eval()
-        _, channels, map_side, _ = self(torch.zeros(1, side, side, dtype=torch.uint8)).shape
+        blank = torch.zeros(1, side, side, dtype=torch.uint8, device=self.mean.device)
+        _, channels, map_side, _ = self(blank).shape
         self.train(was_training)
         return channels, map_side
 
@@ -100,10 +100,9 @@ def _imagenet(backbone: str) -> dict[str, Tensor]:
     weights = torchvision.models.get_model_weights(backbone).IMAGENET1K_V1
     try:
         return weights.get_state_dict(progress=True, check_hash=True)
-    except (OSError, RuntimeError) as error:  # URLError is an OSError; a bad hash a RuntimeError
-        reason = " ".join(str(error).split())
+    except Exception as error:  # no network, a bad hash, a damaged file in torch's cache
         raise UserError(
-            f"the ImageNet weights of {backbone} cannot be downloaded ({reason}): connect, or set "
+            f"the ImageNet weights of {backbone} cannot be had ({_reason(error)}): connect, or set "
             f"visual.weights to a file of them (torchvision's {Path(weights.url).name}), or to none"
         ) from None
 
@@ -123,10 +122,22 @@ def _local(weights: str) -> dict[str, Tensor]:
         else:
             state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # any damage: a zip, pickle or header error of its own kind
-        raise UserError(f"visual.weights: {path} cannot be read as a state dict: {error}") from None
+        raise UserError(
+            f"visual.weights: {path} cannot be read as a state dict ({_reason(error)}); save one "
+            "with torch.save(resnet.state_dict(), path) or as .safetensors"
+        ) from None
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise UserError(f"visual.weights: {path} must hold a state dict of tensors")
+        raise UserError(
+            f"visual.weights: {path} must hold a state dict of tensors; it holds a "
+            f"{type(state).__name__} with other things: save the state dict alone"
+        )
     return state
+
+
+def _reason(error: Exception) -> str:
+    """The kind of error and the first sentence that it says, in one line."""
+    said = " ".join(str(error).split()).partition(". ")[0]
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
 
 def _load(body: nn.Sequential, state: dict[str, Tensor], weights: str) -> None:
@@ -134,8 +145,8 @@ def _load(body: nn.Sequential, state: dict[str, Tensor], weights: str) -> None:
     wanted = body.state_dict()
     missing = [k for k in wanted if k not in state and not k.endswith("num_batches_tracked")]
     wrong = [k for k in wanted if k in state and state[k].shape != wanted[k].shape]
-    later = {k for k in state if k.split(".")[0] in {*RESNET_LAYERS, "fc"}}
-    strange = [k for k in state if k not in wanted and k not in later]
+    later = {*RESNET_LAYERS, "fc"} - set(body._modules)  # cut off, or the classifier
+    strange = [k for k in state if k not in wanted and k.split(".")[0] not in later]
     for problem, keys in (("lacks", missing), ("has another shape for", wrong), ("has", strange)):
         if keys:
             raise UserError(
@@ -158,8 +169,3 @@ def fold_batch_norm(cnn: CNN) -> CNN:
                 parent._modules[name] = fuse_conv_bn_eval(conv, norm)
                 parent._modules[following] = nn.Identity()
     return folded
-
-
-def pooled_side(side: int, pool: int) -> int:
-    """Side of a map after mean pooling with windows of `pool`, a last partial window included."""
-    return math.ceil(side / pool)

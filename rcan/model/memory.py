@@ -109,7 +109,8 @@ class CrossModalGatedMemory(nn.Module):
         else:
             scores = q @ keys.transpose(1, 2) / sqrt(q.shape[-1])  # (h, B·L, N)
             best, slots_read = scores.topk(self.top_k, dim=-1)
-            weights = torch.zeros_like(scores).scatter(-1, slots_read, best.softmax(-1))
+            shares = best.softmax(-1).to(scores.dtype)  # autocast gives it in float32
+            weights = torch.zeros_like(scores).scatter(-1, slots_read, shares)
             R = weights @ values
         return self.W_o(R.transpose(0, 1).reshape(x.shape))
 

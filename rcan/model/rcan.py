@@ -78,8 +78,8 @@ class RCAN(nn.Module):
         slots = self.cgm.read()
         V, V_hat = self.recalibrate(images)
         hidden = self.encode(V_hat, projections, slots)
-        y = self.cgm(self.embed(tokens), slots, text=True)
-        y = self.dropout(y + self.positions[: tokens.shape[1]])
+        y = self.embed(tokens) + self.positions[: tokens.shape[1]]
+        y = self.cgm(self.dropout(y), slots, text=True)
         logits = self.classifier(self.decoder(y, hidden))  # Eqs. 21-22
         if self.contrastive is None:
             return logits, None
@@ -100,7 +100,7 @@ class RCAN(nn.Module):
         return self.encoder(self.cgm(self.patches(V_hat, projections), slots, text=False))
 
     def embed(self, tokens: Tensor) -> Tensor:
-        """Word embeddings y_g, (..., d)."""
+        """Word embeddings before their positions, (..., d)."""
         return self.word_embedding(tokens) * sqrt(self.word_embedding.embedding_dim)
 
     def start(self, images: Tensor, projections: Tensor, num_beams: int) -> DecoderState:
@@ -113,10 +113,9 @@ class RCAN(nn.Module):
 
     def step(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
         """One word further: tokens (B, K) -> log-probabilities of the next ones (B, K, Y)."""
-        y = self.embed(tokens).flatten(0, 1)  # (B·K, d)
-        y, state.gate = self.cgm.step(y, state.slots, state.gate)
-        y = (y + self.positions[state.position]).view(*tokens.shape, -1)
-        y = self.decoder.step(y, state.caches, state.position)
+        y = self.embed(tokens) + self.positions[state.position]  # (B, K, d)
+        y, state.gate = self.cgm.step(y.flatten(0, 1), state.slots, state.gate)
+        y = self.decoder.step(y.view(*tokens.shape, -1), state.caches, state.position)
         state.position += 1
         return self.classifier(y).float().log_softmax(-1), state
 
