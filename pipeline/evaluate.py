@@ -1,7 +1,9 @@
 """Stage evaluate: the one place where the test split is read; scores with their floors."""
 
+from lightning_fabric import Fabric
+
 from pipeline.stage import EVALUATION, PROCESSED, REPORTS, RUN, TOKENIZER, run
-from rcan.config import Settings
+from rcan.config import PipelineSettings
 from rcan.data.store import open_split
 from rcan.evaluation.evaluate import evaluate
 from rcan.evaluation.scores import signature
@@ -11,13 +13,13 @@ from rcan.project import project_root
 from rcan.text.tokenizer import Tokenizer
 from rcan.training.inputs import study_batches
 from rcan.training.run_folder import load_run
-from rcan.training.train import launch, write_reports
+from rcan.training.train import write_reports
 
 
-def main(settings: Settings) -> None:
+def main(settings: PipelineSettings) -> None:
     words = Tokenizer.load(TOKENIZER)
     model, trained, best = load_run(RUN, len(words))
-    device = launch(trained).device
+    device = Fabric(accelerator="auto", devices=1).device
     test = open_split(PROCESSED, "test")
     batches = study_batches(
         test, words, trained, cnn=model.cnn, device=device, processed=PROCESSED,

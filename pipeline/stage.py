@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from rcan.config import Settings, load_settings
+from rcan.config import PipelineSettings, load_settings
 from rcan.errors import UserError
 
 PROCESSED = Path("data/processed")
@@ -14,7 +14,7 @@ EVALUATION = Path("evaluation/main")
 REPORTS = Path("reports")
 
 
-def run(stage: Callable[[Settings], None]) -> None:
+def run(stage: Callable[[PipelineSettings], None]) -> None:
     """Run a stage with the validated settings of params.yaml; bad input ends it with one line."""
     try:
         stage(load_settings())

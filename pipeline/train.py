@@ -20,7 +20,7 @@ def main(settings: Settings) -> None:
                 tracker.run(
                     key=key,
                     name=settings.name,
-                    params=flatten(settings.model_dump()),
+                    params=flatten(settings.of_the_model()),
                     tags={"seed": settings.train.seed},
                 )
             )

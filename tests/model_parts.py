@@ -61,7 +61,7 @@ def name_of(changes: object) -> str:
 
 def settings_with(changes: dict, base: dict = TINY) -> Settings:
     """The project's own settings with `base` and then `changes` ("section.key") in their place."""
-    resolved = load_settings(Path(__file__).parents[1] / "params.yaml").model_dump()
+    resolved = load_settings(Path(__file__).parents[1] / "params.yaml").of_the_model()
     for key, value in {**base, **changes}.items():
         section, field = key.split(".")
         assert field in resolved[section], key

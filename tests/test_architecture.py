@@ -41,7 +41,7 @@ ONLY_IN = {
         "rcan/training",
     ],
     "tokenizers": ["rcan/text/tokenizer.py"],
-    "pydantic": ["rcan/config.py"],
+    "pydantic": ["rcan/config"],
     "typer": ["rcan/cli.py"],
     "dvc": [],
     "hydra": [],

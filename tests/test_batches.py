@@ -27,9 +27,7 @@ def study_batches(
 
 
 def epoch_of(batches: StudyBatches, seed=1, epoch=1, length_buckets=1, **options):
-    return list(
-        batches.shuffled(seed=seed, epoch=epoch, length_buckets=length_buckets, **options)
-    )
+    return list(batches.shuffled(seed=seed, epoch=epoch, length_buckets=length_buckets, **options))
 
 
 def studies_of(batches) -> list[int]:
@@ -99,9 +97,7 @@ def test_processes_share_each_batch_in_equal_parts(world_size, length_buckets):
 def test_processes_crop_differently_from_each_other():
     batches = study_batches(source=ramp(2 * NUM_STUDIES))
     one, other = (epoch_of(batches, rank=rank, world_size=2) for rank in (0, 1))
-    assert not all(
-        torch.equal(a.images, b.images) for a, b in zip(one, other, strict=True)
-    )
+    assert not all(torch.equal(a.images, b.images) for a, b in zip(one, other, strict=True))
 
 
 def test_buckets_lower_the_padding_and_keep_the_batches_shuffled():

@@ -1,22 +1,17 @@
-"""A training that is stopped anywhere goes on to the same bits, and state is never mixed up."""
+"""What is kept of a training: held by one at a time, read back exactly, and never mixed up."""
 
 import json
 import os
-import random
-import signal
-import subprocess
-import sys
-import time
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tiny import TOP, TRANSFORMER, prepare, tiny
+from tiny import TOP, prepare, run_files, tiny, train_tiny
 
 from rcan.errors import UserError
 from rcan.files import write_json
 from rcan.model.build import build_model
-from rcan.training import checkpoint, determinism, loop, train
+from rcan.training import checkpoint, determinism, train
 from rcan.training.checkpoint import (
     Progress,
     TrainingState,
@@ -28,188 +23,14 @@ from rcan.training.optimization import build_optimizer
 from rcan.training.run_folder import load_run
 from rcan.training.train import CODE, training_key
 
-EPOCHS = 3
-STEPS = 3  # an epoch: 12 studies in batches of 4
-
 
 class PowerCut(BaseException):
     """Ends a training like nothing that the code could catch."""
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     return prepare(tmp_path_factory.mktemp("data"), tiny())
-
-
-def run(place, root, changes=None, on_epoch=lambda epoch: None) -> list[int]:
-    """Train into `root`/run; the epochs that were trained in this go."""
-    trained = []
-
-    def log(epoch, numbers):
-        trained.append(epoch)
-        on_epoch(epoch)
-
-    train.train(
-        tiny(changes), **place, out=root / "run", root=root, log_to=lambda key: log
-    )
-    return trained
-
-
-def contents(root) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in (root / "run").iterdir()}
-
-
-def states(root) -> list:
-    return sorted((root / ".rcan" / "checkpoints").iterdir())
-
-
-@pytest.fixture(scope="module")
-def uninterrupted(place, tmp_path_factory) -> dict[str, bytes]:
-    root = tmp_path_factory.mktemp("uninterrupted")
-    assert run(place, root) == [1, 2, 3]
-    assert states(root) == []  # removed once the run folder is written
-    return contents(root)
-
-
-def raise_at(number: int, function):
-    """`function`, but its call `number`, counted from 1, is a power cut."""
-    calls = 0
-
-    def counted(*arguments, **named):
-        nonlocal calls
-        calls += 1
-        if calls == number:
-            raise PowerCut
-        return function(*arguments, **named)
-
-    return counted
-
-
-# What is called when the power goes, which call of it, and which epochs are left to train.
-CUTS = [
-    pytest.param(loop, "set_learning_rate", 2, [1, 2, 3], id="inside-epoch-1"),
-    pytest.param(loop, "set_learning_rate", STEPS + 3, [2, 3], id="inside-epoch-2"),
-    pytest.param(train, "_validate", 2, [2, 3], id="validating-epoch-2"),
-    pytest.param(train, "_validate", 3, [3], id="validating-epoch-3"),
-    pytest.param(checkpoint, "save_file", 2, [1, 2, 3], id="saving-epoch-1-after-best"),
-    pytest.param(train, "write_run", 1, [], id="writing-the-run-folder"),
-]
-
-
-@pytest.mark.parametrize(("module", "function", "call", "left"), CUTS)
-def test_a_training_cut_anywhere_ends_in_the_same_bytes(
-    module, function, call, left, place, uninterrupted, tmp_path, monkeypatch
-):
-    with monkeypatch.context() as patch:
-        patch.setattr(module, function, raise_at(call, getattr(module, function)))
-        with pytest.raises(PowerCut):
-            run(place, tmp_path)
-    assert not (tmp_path / "run").exists()
-    assert run(place, tmp_path) == left
-    assert contents(tmp_path) == uninterrupted
-    assert states(tmp_path) == []
-
-
-@pytest.mark.parametrize("cut", [1, 2])
-def test_a_training_cut_while_logging_goes_on_after_that_epoch(
-    cut, place, uninterrupted, tmp_path
-):
-    def stop(epoch):
-        if epoch == cut:
-            raise PowerCut
-
-    with pytest.raises(PowerCut):
-        run(place, tmp_path, on_epoch=stop)
-    assert run(place, tmp_path) == list(range(cut + 1, EPOCHS + 1))
-    assert contents(tmp_path) == uninterrupted
-
-
-def test_a_training_cut_after_every_epoch_ends_in_the_same_bytes(place, uninterrupted, tmp_path):
-    def stop(epoch):
-        raise PowerCut
-
-    for _ in range(EPOCHS):
-        with pytest.raises(PowerCut):
-            run(place, tmp_path, on_epoch=stop)
-    assert run(place, tmp_path) == []
-    assert contents(tmp_path) == uninterrupted
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"visual.frozen": True, "visual.feature_window": 4},
-        TRANSFORMER | {"train.optimizer": "adam", "train.amsgrad": True, "train.warmup_steps": 5},
-    ],
-    ids=["kept-features", "transformer-amsgrad"],
-)
-def test_other_configurations_resume_to_the_same_bytes_too(changes, place, tmp_path):
-    def stop(epoch):
-        if epoch == 2:
-            raise PowerCut
-
-    run(place, tmp_path / "whole", changes)
-    with pytest.raises(PowerCut):
-        run(place, tmp_path / "cut", changes, on_epoch=stop)
-    assert run(place, tmp_path / "cut", changes) == [3]
-    assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
-
-
-SLOW_TRAINING = """
-import sys, time, torch
-from pathlib import Path
-from tiny import tiny
-from rcan.training import loop, train
-
-torch.set_num_threads(1)
-set_learning_rate = loop.set_learning_rate
-
-def slowly(*arguments):
-    time.sleep(0.4)
-    return set_learning_rate(*arguments)
-
-loop.set_learning_rate = slowly
-processed, tokenizer, root = map(Path, sys.argv[1:])
-train.train(
-    tiny(), processed=processed, tokenizer=tokenizer, out=root / "run", root=root,
-    log_to=lambda key: lambda epoch, numbers: print(f"epoch {epoch}", flush=True),
-)
-"""
-
-
-def test_a_process_holds_its_state_until_it_is_killed_and_the_next_goes_on(
-    place, uninterrupted, tmp_path
-):
-    child = subprocess.Popen(
-        [sys.executable, "-c", SLOW_TRAINING, *map(str, place.values()), str(tmp_path)],
-        stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(TOP / "tests")},
-        cwd=TOP,
-    )  # fmt: skip
-    try:
-        assert any(line == "epoch 1\n" for line in child.stdout)
-        started = time.monotonic()
-        with pytest.raises(UserError, match=f"process {child.pid} is already training") as caught:
-            run(place, tmp_path)
-        assert "\n" not in str(caught.value)
-        # Some instant of epoch 2, which lasts at least three times 0.4 s.
-        instant = started + random.Random(7).uniform(0, STEPS * 0.4)
-        time.sleep(max(0, instant - time.monotonic()))
-    finally:
-        child.kill()
-        child.wait()
-        child.stdout.close()
-    assert child.returncode == -signal.SIGKILL
-    left = run(place, tmp_path)
-    assert left in ([2, 3], [3])
-    assert contents(tmp_path) == uninterrupted
 
 
 # The lock
@@ -305,7 +126,11 @@ def test_weights_are_written_whole_or_not_at_all(tmp_path, monkeypatch):
     path = tmp_path / "best.safetensors"
     write_tensors(path, {"a": torch.ones(2)})
     before = path.read_bytes()
-    monkeypatch.setattr(checkpoint.os, "replace", raise_at(1, os.replace))
+
+    def cut(*_):
+        raise PowerCut
+
+    monkeypatch.setattr(checkpoint.os, "replace", cut)
     with pytest.raises(PowerCut):
         write_tensors(path, {"a": torch.zeros(2)})
     assert path.read_bytes() == before
@@ -347,9 +172,17 @@ def test_weights_of_another_model_are_told_by_the_first_that_does_not_fit(damage
 # The run folder
 
 
+@pytest.fixture(scope="module")
+def trained(place, tmp_path_factory):
+    root = tmp_path_factory.mktemp("trained")
+    train_tiny(place, root)
+    return run_files(root)
+
+
 @pytest.fixture
-def run_folder(uninterrupted, tmp_path):
-    for name, content in uninterrupted.items():
+def run_folder(trained, tmp_path):
+    """A copy, to be damaged."""
+    for name, content in trained.items():
         (tmp_path / name).write_bytes(content)
     return tmp_path
 
@@ -368,8 +201,8 @@ def test_a_run_folder_gives_back_the_best_model_ready_to_generate(run_folder):
 
 
 def test_a_run_folder_names_no_place_on_this_machine(place, tmp_path):
-    run(place, tmp_path, {"data.root": "/home/someone/data", "train.epochs": 1})
-    assert not any(b"/home/someone" in content for content in contents(tmp_path).values())
+    train_tiny(place, tmp_path, {"data.root": "/home/someone/data", "train.epochs": 1})
+    assert not any(b"/home/someone" in content for content in run_files(tmp_path).values())
 
 
 def test_a_run_of_another_vocabulary_is_refused(run_folder):
@@ -385,8 +218,9 @@ def test_a_run_folder_that_is_not_whole_is_told_in_one_line(name, damage, run_fo
     path.unlink() if damage == "missing" else os.truncate(path, path.stat().st_size // 2)
     with pytest.raises(UserError) as caught:
         load_run(run_folder, size)
-    assert name in str(caught.value) or "Expecting" in str(caught.value)
-    assert "\n" not in str(caught.value)
+    message = str(caught.value)
+    assert str(run_folder) in message and "\n" not in message
+    assert "is not a whole run" in message or name in message
 
 
 # The key
@@ -431,6 +265,15 @@ def test_other_data_or_another_tokenizer_give_another_key(place, tmp_path):
     assert key_of(place | {"tokenizer": words}) != key_of(place)
 
 
+def test_other_code_or_another_torch_give_another_key(place, monkeypatch):
+    before = key_of(place)
+    with monkeypatch.context() as patch:
+        patch.setattr(train, "code_digest", lambda *packages: "of other code")
+        assert key_of(place) != before
+    monkeypatch.setattr(torch, "__version__", "9.9")
+    assert key_of(place) != before
+
+
 def test_every_file_of_training_code_gives_another_key_when_edited(tmp_path, monkeypatch):
     top = tmp_path / "rcan"
     files = []
@@ -450,9 +293,3 @@ def test_every_file_of_training_code_gives_another_key_when_edited(tmp_path, mon
         copy.write_bytes(file.read_bytes() + b"# edited\n")
         assert determinism.code_digest(*CODE) != before, file
         copy.write_bytes(file.read_bytes())
-
-
-def test_a_finished_training_trained_again_starts_afresh(place, uninterrupted, tmp_path):
-    assert run(place, tmp_path) == [1, 2, 3]
-    assert run(place, tmp_path) == [1, 2, 3]
-    assert contents(tmp_path) == uninterrupted

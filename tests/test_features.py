@@ -1,19 +1,18 @@
 """Kept features of a frozen CNN: computed once, read again, and never half there."""
 
+import os
 from collections import namedtuple
 
 import numpy as np
 import pytest
 import torch
-from tiny import prepare, tiny
+from tiny import batches_of, prepare, tiny
 
 from rcan.data import features
 from rcan.data.features import kept_features
 from rcan.data.store import Split, open_split
 from rcan.errors import UserError
 from rcan.model.build import build_model
-from rcan.text.tokenizer import Tokenizer
-from rcan.training.inputs import study_batches
 
 NUM_IMAGES = 7
 Usage = namedtuple("Usage", "total used free")
@@ -72,6 +71,16 @@ def test_features_of_another_shape_are_computed_again(left_over, split, tmp_path
     assert keep(split, tmp_path, Extract()).shape == (NUM_IMAGES, 3, 2, 2)
 
 
+@pytest.mark.parametrize("size", [0, 50, -1])
+def test_damaged_features_are_computed_again(size, split, tmp_path):
+    keep(split, tmp_path, Extract())
+    path = tmp_path / "val.npy"
+    os.truncate(path, size if size >= 0 else path.stat().st_size - 1)
+    extract = Extract()
+    assert keep(split, tmp_path, extract).shape == (NUM_IMAGES, 3, 2, 2)
+    assert extract.seen == NUM_IMAGES
+
+
 def test_a_stop_midway_leaves_no_file_and_the_next_run_computes_all(split, tmp_path):
     with pytest.raises(RuntimeError, match="power cut"):
         keep(split, tmp_path, Extract(fail_after=5))
@@ -84,7 +93,7 @@ def test_a_stop_midway_leaves_no_file_and_the_next_run_computes_all(split, tmp_p
 def test_a_full_disk_is_told_before_anything_is_computed(split, tmp_path, monkeypatch):
     monkeypatch.setattr(features.shutil, "disk_usage", lambda _: Usage(10, 10, 100))
     extract = Extract()
-    with pytest.raises(UserError, match="visual.frozen") as caught:
+    with pytest.raises(UserError, match=r"visual\.frozen") as caught:
         keep(split, tmp_path, extract)
     assert "\n" not in str(caught.value) and str(tmp_path) in str(caught.value)
     assert extract.seen == 0 and names(tmp_path) == []
@@ -105,11 +114,7 @@ def source_of(demo, root, changes=None, split="val", seed=1) -> tuple[np.memmap,
     settings = tiny(FROZEN | (changes or {}))
     torch.manual_seed(seed)
     model = build_model(settings, 50)
-    batches = study_batches(
-        open_split(demo["processed"], split), Tokenizer.load(demo["tokenizer"]), settings,
-        cnn=model.cnn, device=torch.device("cpu"), processed=demo["processed"], root=root,
-        batch_size=4,
-    )  # fmt: skip
+    batches = batches_of(demo, root, settings, split, model.cnn)
     return batches.source, set(names(root / ".rcan" / "features"))
 
 

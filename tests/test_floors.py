@@ -4,9 +4,9 @@ import json
 import pytest
 
 from rcan.errors import UserError
+from rcan.evaluation.bleu import bleu
 from rcan.evaluation.floors import best_constant, most_frequent
 from rcan.evaluation.protocols import reference
-from rcan.evaluation.bleu import bleu
 from rcan.text.cleaning import clean_iu_xray
 from rcan.text.tokenizer import Tokenizer
 

@@ -1,16 +1,13 @@
-"""The DVC pipeline: its lists are complete, and from raw data to tables it runs what is needed."""
+"""The DVC pipeline: each stage names all that its outputs depend on."""
 
 import ast
-import os
 import shutil
-import sqlite3
 import subprocess
-import sys
 
 import pytest
 import yaml
-from imports import TOP, closure, imported
-from tiny import PARAMS, TINY
+from imports import TOP, closure
+from tiny import PARAMS
 
 from rcan.config import load_settings
 
@@ -24,11 +21,9 @@ SHAPES_NOTHING = {
     "rcan/tracking": "a view of the files in MLflow, and with it reporting's published numbers",
 }
 
-# Settings that a stage reads and that reach it by the files of an earlier stage.
-COMES_WITH_FILES = {
-    "evaluate": "the run's own settings, in runs/main/config.json",
-    "report": "data.name, scale: a change of either trains again",
-}
+# Stages that read the settings of the run from runs/main/config.json, whose change reruns them, and
+# what their scripts read of params.yaml all the same, since a change of it trains again.
+OF_THE_RUN = {"evaluate": set(), "report": {"data.name", "scale"}}
 
 
 def paths(stage: str, kind: str) -> list[str]:
@@ -52,7 +47,9 @@ def says_nothing(path) -> bool:
 
 def code_of(stage: str) -> set[str]:
     """Files of the project whose content can change what the stage writes."""
-    aside = {file for name in SHAPES_NOTHING for file in [TOP / name, *(TOP / name).glob("**/*.py")]}
+    aside = {
+        file for name in SHAPES_NOTHING for file in [TOP / name, *(TOP / name).glob("**/*.py")]
+    }
     return {
         file.relative_to(TOP).as_posix()
         for file in closure(SCRIPTS[stage], without=aside)
@@ -110,7 +107,7 @@ def settings_read(path) -> set[str]:
     read = set()
 
     class Visit(ast.NodeVisitor):
-        def visit_Attribute(self, node):  # noqa: N802
+        def visit_Attribute(self, node):
             inner = node.value
             if isinstance(inner, ast.Attribute) and getattr(inner.value, "id", "") == "settings":
                 read.add(f"{inner.attr}.{node.attr}")
@@ -125,12 +122,10 @@ def settings_read(path) -> set[str]:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_depends_on_all_settings_that_its_code_reads(stage):
-    files = {SCRIPTS[stage]} if stage in COMES_WITH_FILES else closure(SCRIPTS[stage])
+    files = {SCRIPTS[stage]} if stage in OF_THE_RUN else closure(SCRIPTS[stage])
     read = {name for file in files for name in settings_read(file) if file.name != "config.py"}
-    if stage == "report":
-        read -= {"data.name", "scale"}
     listed = STAGES[stage].get("params", [])
-    for name in read:
+    for name in read - OF_THE_RUN.get(stage, set()):
         section, dot, _ = name.partition(".")
         of_section = any(one.partition(".")[0] == section for one in listed)
         assert name in listed or section in listed or (of_section and not dot), name
@@ -144,16 +139,20 @@ def test_the_state_of_a_training_is_named_by_all_code_that_train_depends_on():
             assert covers(CODE, listed.removeprefix("rcan/")), listed
 
 
-def test_only_tracking_is_behind_what_train_runs_without_depending_on_it():
-    deps = paths("train", "deps")
-    aside = {
-        file for file in closure(SCRIPTS["train"])
-        if not covers(deps, file.relative_to(TOP).as_posix()) and not says_nothing(file)
-    }  # fmt: skip
-    tracking = set().union(*map(imported, closure(TOP / "rcan" / "tracking" / "__init__.py")))
-    assert aside <= tracking | {TOP / "rcan" / name for name in ("errors.py", "project.py")} | {
-        file for file in aside if file.is_relative_to(TOP / "rcan" / "tracking")
-    }
+def test_make_repro_runs_the_stages_by_the_python_of_its_own_environment(tmp_path):
+    programs = tmp_path / ".venv" / "bin"
+    programs.mkdir(parents=True)
+    for name, text in (("dvc", "command -v python"), ("python", "")):
+        (programs / name).write_text(f"#!/bin/sh\n{text}\n")
+        (programs / name).chmod(0o755)
+    for name in ("Makefile", "requirements.lock", "pyproject.toml"):
+        shutil.copy(TOP / name, tmp_path / name)
+    (programs.parent / "ready").touch()
+    done = subprocess.run(
+        ["make", "--silent", "repro"], cwd=tmp_path, env={"PATH": "/usr/bin:/bin"},
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.stdout.strip() == str(programs / "python"), done.stderr
 
 
 # params.yaml in the form that DVC's writer gives it, so that `-S` changes one line
@@ -192,96 +191,3 @@ def test_an_override_reads_back_as_the_value_it_was(override, key, value, tmp_pa
     section, field = key.split(".")
     settings = load_settings(overridden(tmp_path, override))
     assert getattr(getattr(settings, section), field) == value
-
-
-# All of it
-
-
-class Repository:
-    """A copy of the project of its own, at its smallest."""
-
-    def __init__(self, folder, changes):
-        self.folder = folder
-        listed = subprocess.run(
-            ["git", "ls-files", "-co", "--exclude-standard"], cwd=TOP, capture_output=True,
-            text=True,
-        ).stdout.split("\n")  # fmt: skip
-        if "dvc.yaml" not in listed:
-            pytest.skip("needs a git checkout, to know which files are the project's")
-        left_out = [out for stage in STAGES for out in written(stage)] + ["dvc.lock"]
-        for name in filter(None, listed):
-            if (TOP / name).is_file() and not covers(left_out, name):
-                (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(TOP / name, folder / name)
-        self.set(changes)
-        self.environment = {
-            key: value for key, value in os.environ.items()
-            if not key.startswith(("DVC", "MLFLOW", "RCAN", "GIT_", "PYTEST"))
-        } | {
-            "PATH": f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}",
-            "OMP_NUM_THREADS": "1", "DVC_SITE_CACHE_DIR": str(folder / ".dvc" / "site"),
-        }  # fmt: skip
-        self._run("git", "init", "--quiet")
-
-    def set(self, changes) -> None:
-        from dvc.utils.hydra import apply_overrides
-
-        overrides = [f"{key}={value}" for key, value in changes.items()]
-        apply_overrides(self.folder / "params.yaml", overrides)
-
-    def _run(self, *command):
-        return subprocess.run(
-            command, cwd=self.folder, env=self.environment, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True, timeout=300,
-        )  # fmt: skip
-
-    def repro(self) -> tuple[int, list[str], str]:
-        """Exit code, the stages that ran, and all that was printed."""
-        done = self._run(sys.executable, "-m", "dvc", "repro")
-        lines = done.stdout.splitlines()
-        ran = [line.split("'")[1] for line in lines if line.startswith("Running stage")]
-        return done.returncode, ran, done.stdout
-
-    def runs(self) -> dict[str, float]:
-        """MLflow's runs: name -> test BLEU-4."""
-        with sqlite3.connect(self.folder / "mlflow.db") as database:
-            rows = database.execute(
-                "SELECT name, value FROM runs LEFT JOIN metrics "
-                "ON metrics.run_uuid = runs.run_uuid AND metrics.key = 'BLEU-4'"
-            ).fetchall()
-        database.close()
-        assert len(rows) == len(dict(rows))
-        return dict(rows)
-
-
-def test_repro_goes_from_raw_data_to_tables_and_then_runs_only_what_a_change_needs(tmp_path):
-    counts = {"demo.num_train": 24, "demo.num_val": 8, "demo.num_test": 8, "train.epochs": 1}
-    project = Repository(tmp_path, TINY | counts)
-
-    code, ran, output = project.repro()
-    assert code == 0, output
-    assert ran == list(STAGES)
-    for out in (out for stage in STAGES for out in written(stage)):
-        assert (tmp_path / out).exists(), out
-    assert set(project.runs()) == {"RVE+CGM+WCL tau=0.1 lambda=0.7 seed=1"}
-    assert None not in project.runs().values()
-
-    assert project.repro()[:2] == (0, [])
-
-    project.set({"data.fit": "round"})
-    code, ran, output = project.repro()
-    assert (code != 0, ran) == (True, ["preprocess"])
-    assert [line for line in output.splitlines() if line.startswith("error:")] == [
-        "error: params.yaml: data.fit is 'round'; it must be squash, crop or pad"
-    ]
-    assert "Traceback" not in output
-
-    project.set({"data.fit": "squash", "wcl.tau": 0.2})
-    code, ran, output = project.repro()
-    assert code == 0, output
-    assert ran == ["train", "evaluate", "report"]
-    assert set(project.runs()) == {
-        "RVE+CGM+WCL tau=0.1 lambda=0.7 seed=1", "RVE+CGM+WCL tau=0.2 lambda=0.7 seed=1",
-    }  # fmt: skip
-    assert None not in project.runs().values()
-    assert list((tmp_path / ".rcan" / "checkpoints").iterdir()) == []

@@ -1,6 +1,7 @@
-"""Settings of a model that trains in a second, and drawn studies for it."""
+"""A model that trains in a second, drawn studies for it, and its training."""
 
 import copy
+from collections.abc import Callable
 from pathlib import Path
 
 import yaml
@@ -15,8 +16,10 @@ TINY = {
     "demo.num_train": 12, "demo.num_val": 4, "demo.num_test": 4,
     "visual.channels": [4, 8], "visual.crop": 28,
     "model.d_model": 16, "model.num_heads": 2, "model.num_decoder_layers": 1, "model.d_ff": 16,
-    "cgm.num_slots": 8, "cgm.num_heads": 2, "wcl.projection_dim": 8,
+    "cgm.num_slots": 8, "cgm.num_heads": 2,
+    "wcl.tau": 0.1, "wcl.lambda_ce": 0.7, "wcl.projection_dim": 8,
     "train.epochs": 3, "train.batch_size": 4, "train.warmup_steps": 0, "train.length_buckets": 2,
+    "train.lr": 0.001, "train.lr_visual": 0.001, "train.schedule": "cosine",
     "train.accelerator": "cpu", "generate.batch_size": 4, "eval.resamples": 100,
 }  # fmt: skip
 
@@ -55,3 +58,43 @@ def prepare(folder: Path, settings: Settings) -> dict[str, Path]:
     studies = open_split(place["processed"], "train").studies
     Tokenizer.train((s.text for s in studies), settings.data.min_freq).save(place["tokenizer"])
     return place
+
+
+def batches_of(place: dict[str, Path], root: Path, settings: Settings, split: str, cnn):
+    """The batches of a split, as training and evaluation make them."""
+    import torch
+
+    from rcan.data.store import open_split
+    from rcan.text.tokenizer import Tokenizer
+    from rcan.training.inputs import study_batches
+
+    return study_batches(
+        open_split(place["processed"], split), Tokenizer.load(place["tokenizer"]), settings,
+        cnn=cnn, device=torch.device("cpu"), processed=place["processed"], root=root,
+        batch_size=settings.train.batch_size,
+    )  # fmt: skip
+
+
+def train_tiny(
+    place: dict[str, Path], root: Path, changes: dict[str, object] | None = None,
+    on_epoch: Callable[[int], None] = lambda epoch: None,
+) -> list[int]:  # fmt: skip
+    """Train into `root`/run, with the state under `root`; the epochs that were trained now."""
+    import torch
+
+    from rcan.training.train import train
+
+    torch.set_num_threads(1)  # the child processes of the tests use one too
+    trained = []
+
+    def log(epoch: int, numbers: dict[str, float]) -> None:
+        trained.append(epoch)
+        on_epoch(epoch)
+
+    train(tiny(changes), **place, out=root / "run", root=root, log_to=lambda key: log)
+    return trained
+
+
+def run_files(root: Path) -> dict[str, bytes]:
+    """The contents of `root`/run."""
+    return {path.name: path.read_bytes() for path in (root / "run").iterdir()}

@@ -1,5 +1,6 @@
 """Features of a frozen CNN: computed once for each image, kept on disk, mapped when read."""
 
+import contextlib
 import os
 import shutil
 from collections.abc import Callable
@@ -26,7 +27,7 @@ def kept_features(
     """
     path = folder / f"{split.name}.npy"
     shape = (len(split.images), *map_shape)
-    if path.exists():
+    with contextlib.suppress(OSError, ValueError, EOFError):  # none yet, or damaged: compute them
         kept = np.load(path, mmap_mode="r", allow_pickle=False)
         if kept.shape == shape and kept.dtype == np.float16:
             return kept

@@ -25,7 +25,8 @@ def build_model(settings: Settings, vocabulary_size: int, *, pretrained: bool = 
         weights=visual.weights if pretrained else "none", frozen=visual.frozen,
     )  # fmt: skip
     channels, map_side = cnn.map_shape(visual.crop)
-    grid = visual.token_grid or _pooled_map_side(settings, map_side)
+    pooled_side = _pooled_map_side(settings, map_side)
+    grid = visual.token_grid or pooled_side
     sizes = {"num_heads": model.num_heads, "d_ff": model.d_ff, "dropout": model.dropout}
     return RCAN(
         cnn=cnn,

@@ -75,6 +75,8 @@ class TrainingState:
         if not self.last.exists():
             return Progress()
         tensors, metadata = read_tensors(self.last)
+        if "progress" not in metadata:
+            raise UserError(f"{self.last} is no training state: delete it and run again")
         load_weights(model, _with_prefix(tensors, "model."), self.last)
         _load_optimizer(optimizer, _with_prefix(tensors, "optimizer."))
         return Progress(**json.loads(metadata["progress"]))
@@ -100,6 +102,7 @@ def write_tensors(
     try:
         ready = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         save_file(ready, beside, metadata)
+        beside.chmod(0o644)  # the library makes it private
         with beside.open("rb") as file:
             os.fsync(file.fileno())
         os.replace(beside, path)

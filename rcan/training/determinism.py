@@ -7,9 +7,12 @@ import numpy as np
 import torch
 
 
-def seed_epoch(seed: int, epoch: int) -> None:
-    """Seed torch for one epoch (0: the initial weights), so that resuming needs no random state."""
-    state = np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0]
+def seed_epoch(seed: int, epoch: int, rank: int = 0) -> None:
+    """Seed torch for one epoch (0: the initial weights), so that resuming needs no random state.
+
+    Each process of one training (`rank`) draws its own dropout, but all the same initial weights.
+    """
+    state = np.random.SeedSequence([seed, epoch, rank]).generate_state(1, np.uint64)[0]
     torch.manual_seed(int(state >> np.uint64(1)))
 
 

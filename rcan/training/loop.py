@@ -45,7 +45,7 @@ def fit(
     wrapped, optimizer = fabric.setup(model, optimizer)
     while progress.epoch < train.epochs and not _out_of_patience(progress, train.patience):
         epoch = progress.epoch + 1
-        seed_epoch(train.seed, epoch)
+        seed_epoch(train.seed, epoch, fabric.global_rank)
         numbers = _train_epoch(wrapped, optimizer, batches, epoch, settings=settings, fabric=fabric)
         speed = numbers.pop("images_per_second")
         if fabric.is_global_zero:

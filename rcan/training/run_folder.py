@@ -28,9 +28,7 @@ def write_run(
     beside.mkdir(parents=True)
     shutil.copyfile(best, beside / "best.safetensors")
     write_tensors(beside / "last.safetensors", model.state_dict())
-    config = settings.model_dump()
-    config["data"]["root"] = None  # a place on this machine, not a setting of the model
-    write_json(beside / "config.json", config)
+    write_json(beside / "config.json", settings.of_the_model())
     write_csv(beside / "history.csv", progress.history)
     write_json(beside / "best.json", {"name": settings.name, **facts, **(progress.best or {})})
     shutil.rmtree(out, ignore_errors=True)

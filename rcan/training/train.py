@@ -9,6 +9,7 @@ from lightning_fabric import Fabric
 from rcan.config import Settings
 from rcan.data.batches import StudyBatches
 from rcan.data.store import Split, open_split, read_summary
+from rcan.errors import UserError
 from rcan.evaluation.bleu import bleu
 from rcan.files import digest_of, sha256_of
 from rcan.generation.generate import generate
@@ -21,13 +22,16 @@ from rcan.training.inputs import study_batches
 from rcan.training.loop import SELECTION, Log, fit
 from rcan.training.run_folder import write_run
 
-CODE = ("config.py", "data", "evaluation/bleu.py", "generation", "model", "text", "training")
+CODE = (  # as the deps of stage train
+    "config", "data/batches.py", "data/features.py", "data/store.py", "data/study.py",
+    "evaluation/bleu.py", "files.py", "generation", "model", "text/tokenizer.py", "training",
+)  # fmt: skip
 
 
 def training_key(settings: Settings, processed: Path, tokenizer: Path) -> str:
     """32 hex digits that name all a training depends on: settings, data, tokenizer, code, torch."""
-    used = settings.model_dump(exclude={"demo", "eval"})
-    del used["data"]["root"]
+    used = settings.of_the_model()
+    del used["demo"]  # its studies are part of the data's digest
     for module in ("rve", "cgm", "wcl"):
         if not getattr(settings.model, f"use_{module}"):
             del used[module]
@@ -96,7 +100,14 @@ def launch(settings: Settings) -> Fabric:
     precision = train.precision
     if precision == "auto":
         precision = "bf16-mixed" if on_gpu else "32-true"
-    fabric = Fabric(accelerator=train.accelerator, devices=train.devices, precision=precision)
+    try:
+        fabric = Fabric(accelerator=train.accelerator, devices=train.devices, precision=precision)
+    except (RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(
+            f"train.accelerator {train.accelerator} with train.devices {train.devices} cannot be "
+            f"had here ({reason}): set train.accelerator to auto and train.devices to 1"
+        ) from None
     fabric.launch()
     return fabric
 

@@ -1,0 +1,120 @@
+"""Reading `params.yaml`: each key's value for the data set and scale, and checks of all of them.
+
+A value in the file is the value itself or a mapping from profile names to values (see the head of
+`params.yaml`). Everything is checked before anything is used: unknown keys, types, ranges, and the
+values of the profiles that are not in use.
+"""
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from rcan.config.sections import Data, PipelineSettings, Settings
+from rcan.config.together import check_together
+from rcan.config.wording import allowed
+from rcan.errors import UserError
+
+PROFILES = ("demo", "paper", "iu_xray", "mimic_cxr", "small")
+
+
+def load_settings(path: Path = Path("params.yaml")) -> PipelineSettings:
+    """Read, resolve and check `params.yaml`.
+
+    Raises `UserError`, one line: the key, what came, what is allowed, the nearest known name.
+    """
+    from ruamel.yaml import YAML, YAMLError  # as DVC does: `-S train.lr=1e-5` writes YAML 1.2
+
+    try:
+        raw = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path} not found: run from the top folder of the project") from None
+    except (YAMLError, UnicodeDecodeError) as error:
+        line = " ".join(str(error).split())
+        raise UserError(f"{path} is not valid YAML: {line}") from None
+    try:
+        return resolve(raw)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+
+
+def resolve(raw: object) -> PipelineSettings:
+    """Choose each key's value for the data set and scale that `raw` names, and check everything."""
+    if not isinstance(raw, dict):
+        raise UserError(
+            f"expected sections ({', '.join(PipelineSettings.model_fields)}); got {raw!r}"
+        )
+    _check_names(raw, PipelineSettings, "")
+    sections = {k: f.annotation for k, f in PipelineSettings.model_fields.items() if k != "scale"}
+    for key, section in sections.items():
+        if not isinstance(raw[key], dict):
+            raise UserError(f"{key} must be a section of keys; it is {raw[key]!r}")
+        _check_names(raw[key], section, f"{key}.")
+
+    scale = _checked(Settings, "scale", "scale", raw["scale"])
+    name = _checked(Data, "name", "data.name", raw["data"]["name"])
+    if name == "demo" and scale == "small":
+        raise UserError("scale: small is for iu_xray and mimic_cxr; the demo has one size (full)")
+    profiles = ("demo",) if name == "demo" else (name, "paper")
+    if scale == "small":
+        profiles = ("small", *profiles)
+
+    resolved: dict[str, Any] = {"scale": scale}
+    for key, section in sections.items():
+        resolved[key] = {
+            field: _choose(section, field, f"{key}.{field}", value, profiles)
+            for field, value in raw[key].items()
+        }
+    settings = PipelineSettings.model_validate(resolved)
+    check_together(settings)
+    return settings
+
+
+def from_dict(resolved: dict) -> Settings:
+    """Settings from what `of_the_model` gave, as kept beside a trained model."""
+    try:
+        return Settings.model_validate(resolved)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        raise UserError(f"these settings are not of this version: {key}: {first['msg']}") from None
+
+
+def _check_names(raw: dict, section: type[BaseModel], prefix: str) -> None:
+    known = list(section.model_fields)
+    for key in raw:
+        if key not in known:
+            near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.5)
+            hint = f"did you mean {prefix}{near[0]}?" if near else f"known: {', '.join(known)}"
+            raise UserError(f"unknown key {prefix}{key}; {hint}")
+    for key in known:
+        if key not in raw:
+            raise UserError(f"{prefix}{key} is missing; {allowed(section, key)}")
+
+
+def _choose(section: type[BaseModel], field: str, key: str, value: Any, profiles: tuple) -> Any:
+    """The value for the most specific of `profiles`; the other profiles' values are checked too."""
+    if not isinstance(value, dict):
+        return _checked(section, field, key, value)
+    for profile, one in value.items():
+        if profile not in PROFILES:
+            near = difflib.get_close_matches(str(profile), PROFILES, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise UserError(
+                f"{key} has the unknown profile {profile!r}; known: {', '.join(PROFILES)}{hint}"
+            )
+        _checked(section, field, f"{key}.{profile}", one)
+    for profile in profiles:
+        if profile in value:
+            return value[profile]
+    raise UserError(f"{key} has no value for {' or '.join(profiles)}; add one or give one value")
+
+
+def _checked(section: type[BaseModel], field: str, key: str, value: Any) -> Any:
+    info = section.model_fields[field]
+    kind = Annotated[info.annotation, *info.metadata] if info.metadata else info.annotation
+    try:
+        return TypeAdapter(kind).validate_python(value, strict=True)
+    except ValidationError:
+        raise UserError(f"{key} is {value!r}; {allowed(section, field)}") from None

@@ -1,0 +1,176 @@
+"""The sections of `params.yaml`: each key's type and range. The values stand in the file alone."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Count = Annotated[int, Field(ge=1)]
+NonNegativeInt = Annotated[int, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Probability = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Section(BaseModel):
+    """One section of the file: strict types, no unknown keys, not editable."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Data(Section):
+    """The data set and how its images and reports are kept (§4.1.1)."""
+
+    name: Literal["demo", "iu_xray", "mimic_cxr"]
+    root: str | None
+    image_size: Annotated[int, Field(ge=16, le=2048)]
+    fit: Literal["squash", "crop", "pad"]
+    num_views: Literal[1, 2]
+    min_freq: Count
+    max_length: Annotated[int, Field(ge=2, le=1000)]
+
+
+class Demo(Section):
+    """Numbers of generated studies and the seed they are drawn from."""
+
+    seed: NonNegativeInt
+    num_train: Count
+    num_val: Count
+    num_test: Count
+
+
+class Visual(Section):
+    """The CNN and what becomes of its last map (§3.1)."""
+
+    backbone: Literal["small", "resnet18", "resnet34", "resnet50", "resnet101"]
+    last_layer: Literal["layer3", "layer4"]
+    channels: Annotated[list[Count], Field(min_length=1)]
+    weights: Annotated[str, Field(min_length=1)]
+    frozen: bool
+    crop: Annotated[int, Field(ge=16, le=2048)]
+    feature_window: Count | None
+    feature_pool: Count
+    token_grid: Count | None
+
+
+class Model(Section):
+    """Which modules are on, and the Transformer's sizes (§3.5, §4.1.2)."""
+
+    use_rve: bool
+    use_cgm: bool
+    use_wcl: bool
+    d_model: Count
+    num_heads: Count
+    num_encoder_layers: Count
+    num_decoder_layers: Count
+    d_ff: Count
+    dropout: Probability
+    patch_positions: Literal["none", "learned"]
+
+
+class RVE(Section):
+    """Recalibrated visual extractor (§3.2)."""
+
+    residual: Literal["outer", "inner"]
+    spatial: Literal["depthwise", "single"]
+    reduction: Count
+    bottleneck: Count | None
+
+
+class CGM(Section):
+    """Cross-modal gated memory (§3.3)."""
+
+    num_slots: Count
+    num_heads: Count
+    top_k: Count | None
+    gate: Literal["gated", "response"]
+    fusion: Literal["add", "replace"]
+
+
+class WCL(Section):
+    """Weakly supervised contrastive learning (§3.4)."""
+
+    tau: Positive
+    lambda_ce: Fraction
+    denominator: Literal["negatives", "all"]
+    views: Literal["images", "augment"]
+    features: Literal["V", "V_hat"]
+    projection_dim: Count
+    augment_dropout: Probability
+    augment_noise: NonNegative
+
+
+class Train(Section):
+    """Optimisation (§4.1.2)."""
+
+    seed: NonNegativeInt
+    epochs: Count
+    batch_size: Count
+    optimizer: Literal["adam", "adamw"]
+    lr_visual: Positive
+    lr: Positive
+    betas: Annotated[list[Probability], Field(min_length=2, max_length=2)]
+    weight_decay: NonNegative
+    amsgrad: bool
+    schedule: Literal["exponential", "cosine"]
+    lr_decay: Annotated[float, Field(gt=0, le=1)]
+    warmup_steps: NonNegativeInt
+    clip_norm: Positive | None
+    length_buckets: Count
+    patience: Count | None
+    accelerator: Literal["auto", "cpu", "cuda"]
+    devices: Count | Literal["auto"]
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
+
+
+class Generate(Section):
+    """Beam search (§4.1.2)."""
+
+    beam_size: Annotated[int, Field(ge=1, le=100)]
+    length_penalty: Annotated[list[Annotated[float, Field(ge=0, le=10)]], Field(min_length=1)]
+    batch_size: Count
+
+
+class Eval(Section):
+    """Bootstrap over studies."""
+
+    resamples: Annotated[int, Field(ge=100)]
+    seed: NonNegativeInt
+
+
+class Settings(Section):
+    """All that shapes a trained model, resolved for its data set and scale."""
+
+    scale: Literal["full", "small"]
+    data: Data
+    demo: Demo
+    visual: Visual
+    model: Model
+    rve: RVE
+    cgm: CGM
+    wcl: WCL
+    train: Train
+    generate: Generate
+
+    @property
+    def name(self) -> str:
+        """What this run is, in a few words: `RVE+CGM+WCL tau=0.1 lambda=0.7 seed=1`."""
+        modules = [m for m in ("RVE", "CGM", "WCL") if getattr(self.model, f"use_{m.lower()}")]
+        words = ["+".join(modules) or "Transformer"]
+        if self.model.use_cgm and self.cgm.gate == "response":
+            words.append("gate=response")
+        if self.model.use_wcl:
+            words += [f"tau={self.wcl.tau:g}", f"lambda={self.wcl.lambda_ce:g}"]
+        return " ".join([*words, f"seed={self.train.seed}"])
+
+    def of_the_model(self) -> dict:
+        """These settings as plain values, without the data's place on this machine."""
+        kept = {key: value for key, value in self.model_dump().items() if key != "eval"}
+        kept["data"]["root"] = None
+        return kept
+
+
+class PipelineSettings(Settings):
+    """All of `params.yaml`: how a trained model is scored besides."""
+
+    eval: Eval

@@ -1,0 +1,120 @@
+"""The training loop by itself: it knows no tokenizer, and `validate` may be anything."""
+
+import math
+
+import pytest
+import torch
+from lightning_fabric import Fabric
+from tiny import TRANSFORMER, batches_of, prepare, tiny
+
+from rcan.errors import UserError
+from rcan.model.build import build_model
+from rcan.text.tokenizer import Tokenizer
+from rcan.training import loop
+from rcan.training.checkpoint import TrainingState
+from rcan.training.loop import SELECTION, fit
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    return prepare(tmp_path_factory.mktemp("data"), tiny())
+
+
+class Fitted:
+    """`fit` on a tiny model with validation scores given beforehand."""
+
+    def __init__(self, place, root, changes=None):
+        self.settings = tiny(changes)
+        words = Tokenizer.load(place["tokenizer"])
+        loop.seed_epoch(1, 0)
+        self.model = build_model(self.settings, len(words))
+        self.batches = batches_of(place, root, self.settings, "train", self.model.cnn)
+        self.root, self.logged = root, []
+
+    def __call__(self, scores):
+        scores = iter(scores)
+        with TrainingState(self.root / "state") as state:
+            return fit(
+                self.model, self.batches, settings=self.settings,
+                fabric=Fabric(accelerator="cpu", devices=1), state=state,
+                validate=lambda model: {"length_penalty": 0.0, SELECTION: next(scores)},
+                log=lambda epoch, numbers: self.logged.append((epoch, numbers)),
+            )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("patience", "scores", "epochs", "best"),
+    [
+        (None, [0.3, 0.2, 0.1, 0.1, 0.1], 5, 1),
+        (1, [0.1, 0.2, 0.1, 0.3, 0.3], 3, 2),
+        (2, [0.1, 0.2, 0.1, 0.3, 0.3], 5, 4),
+        (2, [0.3, 0.3, 0.3, 0.3, 0.3], 3, 1),  # an equal score is no better one
+        (9, [0.1, 0.2, 0.3, 0.4, 0.5], 5, 5),
+    ],
+)
+def test_patience_ends_a_training_and_the_first_of_equal_epochs_is_best(
+    patience, scores, epochs, best, place, tmp_path
+):
+    changes = TRANSFORMER | {"train.epochs": 5, "train.patience": patience}
+    fitted = Fitted(place, tmp_path, changes)
+    progress = fitted(scores)
+    assert (progress.epoch, progress.best["epoch"]) == (epochs, best)
+    assert len(progress.history) == len(fitted.logged) == epochs
+    assert fitted(scores).epoch == epochs  # again, from its state: nothing is left to do
+    assert len(fitted.logged) == epochs
+
+
+def test_the_log_gets_the_history_and_the_speed(place, tmp_path):
+    fitted = Fitted(place, tmp_path, {"train.epochs": 2})
+    progress = fitted([0.1, 0.2])
+    assert [epoch for epoch, _ in fitted.logged] == [1, 2]
+    for (epoch, numbers), row in zip(fitted.logged, progress.history, strict=True):
+        speed = numbers.pop("images_per_second")
+        assert speed > 0
+        assert {"epoch": epoch, **numbers} == row
+        assert all(isinstance(value, int | float) for value in numbers.values())
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_loss_that_is_no_number_ends_it_and_the_epoch_before_is_kept(
+    bad, place, tmp_path, monkeypatch
+):
+    changes = TRANSFORMER | {"train.epochs": 3}
+    whole = Fitted(place, tmp_path / "whole", changes)
+    whole([0.1, 0.2, 0.3])
+
+    joint_loss, steps = loop.joint_loss, 0
+
+    def fail(*arguments, **named):
+        nonlocal steps
+        steps += 1
+        losses = joint_loss(*arguments, **named)
+        if steps == 5:  # the second step of epoch 2
+            losses["loss"] = losses["loss"] * bad
+        return losses
+
+    fitted = Fitted(place, tmp_path / "cut", changes)
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "joint_loss", fail)
+        with pytest.raises(UserError, match=r"in epoch 2: lower train\.lr") as caught:
+            fitted([0.1, 0.2, 0.3])
+    assert "\n" not in str(caught.value)
+    again = Fitted(place, tmp_path / "cut", changes)
+    again([0.2, 0.3])
+    assert [epoch for epoch, _ in again.logged] == [2, 3]
+    for name, value in whole.model.state_dict().items():
+        assert torch.equal(value, again.model.state_dict()[name]), name
+
+
+def test_gradients_are_clipped_to_the_norm_that_is_asked_for(place, tmp_path, monkeypatch):
+    norms = []
+    step = torch.optim.AdamW.step
+
+    def look(self, *arguments, **named):
+        gradients = [p.grad for g in self.param_groups for p in g["params"] if p.grad is not None]
+        norms.append(math.sqrt(sum(float(g.square().sum()) for g in gradients)))
+        return step(self, *arguments, **named)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", look)
+    Fitted(place, tmp_path, {"train.epochs": 1, "train.clip_norm": 0.01})([0.1])
+    assert norms and max(norms) == pytest.approx(0.01, rel=1e-3)
