@@ -1,6 +1,6 @@
 """Stage evaluate: the one place where the test split is read; scores with their floors."""
 
-from lightning_fabric import Fabric
+import torch
 
 from pipeline.stage import EVALUATION, PROCESSED, REPORTS, RUN, TOKENIZER, run
 from rcan.config import PipelineSettings
@@ -19,7 +19,7 @@ from rcan.training.train import write_reports
 def main(settings: PipelineSettings) -> None:
     words = Tokenizer.load(TOKENIZER)
     model, trained, best = load_run(RUN, len(words))
-    device = Fabric(accelerator="auto", devices=1).device
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     test = open_split(PROCESSED, "test")
     batches = study_batches(
         test, words, trained, cnn=model.cnn, device=device, processed=PROCESSED,

@@ -3,7 +3,7 @@
 import pytest
 from tiny import PARAMS, TOP, changed
 
-from rcan.config import PROFILES, Settings, from_dict, load_settings, resolve
+from rcan.config import PROFILES, PipelineSettings, from_dict, load_settings, resolve
 from rcan.errors import UserError
 
 DEMO = {"data.name": "demo"}
@@ -36,9 +36,13 @@ WRONG_VALUES = [  # key, value, what is said of it
     ("train.lr", 0.0, "train.lr is 0.0; it must be a number above 0"),
     ("train.lr_decay", 1.5, "train.lr_decay is 1.5; it must be a number above 0 and at most 1"),
     ("train.lr_decay", float("nan"), "train.lr_decay is nan; it must be a number above 0"),
-    ("train.betas", 0.9, "train.betas is 0.9; it must be a list of items, each a number"),
+    ("train.betas", 0.9, "train.betas is 0.9; it must be a list of exactly 2, each a number"),
     ("train.betas", [0.9], "train.betas is [0.9]; it must be a list"),
-    ("train.betas", [0.9, 1.0], "train.betas is [0.9, 1.0]; it must be a list of items, each a"),
+    (
+        "train.betas",
+        [0.9, 1.0],
+        "train.betas is [0.9, 1.0]; it must be a list of exactly 2, each a",
+    ),
     ("train.clip_norm", 0, "train.clip_norm is 0; it must be a number above 0 or empty"),
     ("train.patience", 0, "train.patience is 0; it must be a whole number at least 1 or empty"),
     ("train.devices", "all", "train.devices is 'all'; it must be a whole number at least 1 or"),
@@ -279,4 +283,4 @@ def test_the_file_names_no_profile_that_is_never_used():
         for profile in value
     }  # fmt: skip
     assert used == set(PROFILES)
-    assert list(PARAMS) == list(Settings.model_fields)
+    assert list(PARAMS) == list(PipelineSettings.model_fields)
