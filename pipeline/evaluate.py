@@ -1,7 +1,5 @@
 """Stage evaluate: the one place where the test split is read; scores with their floors."""
 
-import torch
-
 from pipeline.stage import EVALUATION, PROCESSED, REPORTS, RUN, TOKENIZER, run
 from rcan.config import PipelineSettings
 from rcan.data.store import open_split
@@ -19,14 +17,13 @@ from rcan.training.train import write_reports
 def main(settings: PipelineSettings) -> None:
     words = Tokenizer.load(TOKENIZER)
     model, trained, best = load_run(RUN, len(words))
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     test = open_split(PROCESSED, "test")
     batches = study_batches(
-        test, words, trained, cnn=model.cnn, device=device, processed=PROCESSED,
+        test, words, trained, cnn=model.cnn, device=model.device, processed=PROCESSED,
         root=project_root(), batch_size=trained.generate.batch_size,
     )  # fmt: skip
     (predictions,) = write_reports(
-        model.to(device), batches, words, trained, penalties=[best["length_penalty"]]
+        model, batches, words, trained, penalties=[best["length_penalty"]]
     )
     result, rows = evaluate(
         predictions=predictions,

@@ -67,6 +67,11 @@ class RCAN(nn.Module):
                 if parameter.dim() > 1:
                     nn.init.xavier_uniform_(parameter)
 
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return self.positions.device
+
     def forward(
         self, images: Tensor, projections: Tensor, tokens: Tensor
     ) -> tuple[Tensor, Tensor | None]:

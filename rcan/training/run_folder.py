@@ -10,6 +10,8 @@ import os
 import shutil
 from pathlib import Path
 
+import torch
+
 from rcan.config import Settings, from_dict
 from rcan.errors import UserError
 from rcan.files import write_csv, write_json
@@ -36,7 +38,7 @@ def write_run(
 
 
 def load_run(folder: Path, vocabulary_size: int) -> tuple[RCAN, Settings, dict]:
-    """The best model in evaluation mode, the settings it was trained with, and best.json.
+    """The best model, in evaluation mode and on a GPU if there is one, its settings and best.json.
 
     Raises `UserError` if the folder is not a whole run, or of another vocabulary.
     """
@@ -51,4 +53,5 @@ def load_run(folder: Path, vocabulary_size: int) -> tuple[RCAN, Settings, dict]:
     model = build_model(settings, vocabulary_size, pretrained=False)
     weights = folder / "best.safetensors"
     load_weights(model, read_tensors(weights)[0], weights)
-    return model.eval(), settings, best
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return model.eval().to(device), settings, best

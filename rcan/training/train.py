@@ -136,8 +136,7 @@ def write_reports(
     penalties: list[float] | None = None,
 ) -> list[list[str]]:
     """Texts of all studies of `batches` in order, one list a length penalty."""
-    device = model.positions.device
-    on_device = (batch.to(device) for batch in batches.in_order())
+    on_device = (batch.to(model.device) for batch in batches.in_order())
     ids = generate(
         model.eval(), ((b.images, b.projections) for b in on_device),
         beam_size=settings.generate.beam_size,
