@@ -82,34 +82,25 @@ def training_curves(
         chosen_epoch: the epoch whose weights were kept.
         floor: validation BLEU-4 of the best constant report.
     """
+    parts = [("loss_ce", "cross-entropy", BLUE), ("loss_wcl", "contrastive loss", VERMILLION)]
+    parts = [part for part in parts if _curve(history, part[0])[0]]
     with style():
-        figure = new_figure(10, 4)
+        figure = new_figure(4 + 3 * len(parts), 3.6)
         figure.suptitle(title, x=0.01, ha="left", weight="bold")
-        losses, bleu = figure.subplots(1, 2)
-        _draw_losses(losses, history)
+        *losses, bleu = figure.subplots(1, len(parts) + 1, width_ratios=[3] * len(parts) + [4])
+        for axes, (column, label, colour) in zip(losses, parts, strict=True):
+            epochs, values = _curve(history, column)
+            axes.plot(epochs, values, color=colour, **_dots(epochs))
+            axes.set_ylabel(f"training {label}")
+            if min(values) >= 0:  # the contrastive loss, as printed, goes below
+                axes.set_ylim(bottom=0)
         _draw_validation(bleu, history, chosen_epoch, floor)
-        for axes in (losses, bleu):
+        for axes in (*losses, bleu):
             axes.set_xlabel("epoch")
             axes.xaxis.get_major_locator().set_params(integer=True)
-            axes.legend(
-                fontsize=9, loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0.2
-            )
+        bleu.legend(fontsize=9, loc="best")
         save_figure(figure, out)
         save_figure(figure, out.with_suffix(".svg"))
-
-
-def _draw_losses(axes: Axes, history: Sequence[Mapping[str, str]]) -> None:
-    parts = [
-        ("loss", "total", INK, "-"),
-        ("loss_ce", "cross-entropy", BLUE, "--"),
-        ("loss_wcl", "contrastive", VERMILLION, "-."),
-    ]
-    for column, label, colour, line in parts:
-        epochs, values = _curve(history, column)
-        if epochs:
-            axes.plot(epochs, values, line, color=colour, label=label, **_dots(epochs))
-    axes.set_ylabel("training loss")
-    axes.set_ylim(bottom=0)
 
 
 def _draw_validation(
