@@ -1,4 +1,4 @@
-"""Stage evaluate: the one place where the test split is read; scores with their floors."""
+"""Stage evaluate: the one place where test reports are generated and scored, floors beside."""
 
 from pipeline.stage import EVALUATION, PROCESSED, REPORTS, RUN, TOKENIZER, run
 from rcan.config import PipelineSettings
@@ -56,10 +56,12 @@ def main(settings: PipelineSettings) -> None:
 def _short(scores: dict) -> dict:
     """What `dvc metrics show` and `dvc exp show` list: strict scores, the floor, and collapse."""
     strict = scores["protocols"]["strict"]
-    floor = strict["floors"]["best_constant"]
+    systems = {"test": strict["model"], "floor": strict["floors"]["best_constant"]}
     return {
-        "test": {name: round(value["score"], 4) for name, value in strict["model"].items()},
-        "floor": {"BLEU-4": round(floor["BLEU-4"]["score"], 4)},
+        **{
+            name: {metric: round(value["score"], 4) for metric, value in system.items()}
+            for name, system in systems.items()
+        },
         "distinct": scores["diagnostics"]["distinct_reports"],
     }
 

@@ -22,6 +22,13 @@ def run(stage: Callable[[PipelineSettings], None]) -> None:
         sys.exit(f"error: {error}")
     except OSError as error:  # a full disk, a read-only folder, a vanished mount
         place = f" ({error.filename})" if error.filename else ""
-        sys.exit(f"error: {error.strerror or error}{place}; nothing half-written was kept")
+        sys.exit(f"error: {error.strerror or error}{place}; mend it and run the same command again")
+    except RuntimeError as error:
+        if type(error).__name__ != "OutOfMemoryError":  # torch's, which is not imported here
+            raise
+        sys.exit(
+            "error: the GPU has too little memory: lower train.batch_size or generate.batch_size, "
+            "or use another GPU; training goes on from its last epoch"
+        )
     except KeyboardInterrupt:
         sys.exit("interrupted; the same command goes on from here")

@@ -12,6 +12,7 @@ from rcan.training.train import train
 
 def main(settings: Settings) -> None:
     root = project_root()
+    settings = settings.with_weights_under(root)
     with ExitStack() as open_run:
 
         def log_to(key: str) -> Log:
@@ -20,7 +21,7 @@ def main(settings: Settings) -> None:
                 tracker.run(
                     key=key,
                     name=settings.name,
-                    params=flatten(settings.of_the_model()),
+                    params=flatten(settings.used()),
                     tags={"seed": settings.train.seed},
                 )
             )

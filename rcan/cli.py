@@ -36,5 +36,5 @@ def main() -> None:
 
     try:
         app()
-    except UserError as error:
+    except (UserError, OSError) as error:
         sys.exit(f"error: {error}")

@@ -1,12 +1,16 @@
 """Writing files so that a reader never meets half of one, and digests of what was written."""
 
 import csv
+import fcntl
 import hashlib
 import io
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+
+from rcan.errors import UserError
 
 
 def write_text(path: Path, text: str) -> None:
@@ -35,6 +39,36 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
     writer.writeheader()
     writer.writerows(rows)
     write_text(path, text.getvalue())
+
+
+@contextmanager
+def exclusive(lock: Path, doing: str, *, wait: bool = False) -> Iterator[None]:
+    """Hold `lock`, a file made for it, while the block runs; a process that dies lets go of it.
+
+    If another process holds it: wait, saying so, or raise `UserError` that it is already `doing`.
+    """
+    while True:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        with lock.open("a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                pid = file.read().strip() or "unknown"
+                if not wait:
+                    raise UserError(
+                        f"process {pid} is already {doing}: wait for it, or stop it (kill {pid}); "
+                        "the next run continues where it stopped"
+                    ) from None
+                print(f"waiting for process {pid}, which is {doing}", flush=True)
+                fcntl.flock(file, fcntl.LOCK_EX)
+            if not lock.exists() or not os.path.samestat(lock.stat(), os.fstat(file.fileno())):
+                continue  # its holder finished and removed the file: a new one is to be made
+            file.truncate(0)
+            file.write(str(os.getpid()))
+            file.flush()
+            yield
+            return
 
 
 def sha256_of(path: Path) -> str:

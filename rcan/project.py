@@ -39,15 +39,17 @@ def git_state() -> dict[str, str | bool | None]:
     In an experiment the commit is the one DVC started from: DVC's own commits come and go. Never
     raises: without git, or outside a repository, the commit is unknown and the diff is empty.
     """
-    commit = os.environ.get("DVC_EXP_BASELINE_REV") or _git("rev-parse", "HEAD").strip() or None
-    diff = _git("diff", "HEAD", "--no-color", "--no-ext-diff", "--", ".", *OUTPUTS)
+    commit = (
+        os.environ.get("DVC_EXP_BASELINE_REV") or git_output("rev-parse", "HEAD").strip() or None
+    )
+    diff = git_output("diff", "HEAD", "--no-color", "--no-ext-diff", "--", ".", *OUTPUTS)
     if len(diff) > MAX_DIFF_CHARS:
         left_out = len(diff) - MAX_DIFF_CHARS
         diff = f"{diff[:MAX_DIFF_CHARS]}\n[{left_out} more characters left out]\n"
     return {"commit": commit, "dirty": bool(diff), "diff": diff}
 
 
-def _git(*arguments: str) -> str:
+def git_output(*arguments: str) -> str:
     """What git prints in the current folder; nothing where it fails."""
     try:
         done = subprocess.run(
@@ -60,44 +62,3 @@ def _git(*arguments: str) -> str:
     except (OSError, subprocess.SubprocessError):
         return ""
     return done.stdout.decode("utf-8", errors="replace")
-
-
-def command() -> str:
-    """What repeats the current settings from the last commit: `dvc repro`, or an experiment.
-
-    Paths are cut to their last name: where things lie is nobody else's affair.
-    """
-    committed, now = _flat(_git("show", "HEAD:./params.yaml")), _flat(_read("params.yaml"))
-    changed = {
-        key: value for key, value in now.items() if committed and committed.get(key) != value
-    }
-    settings = [f" -S {key}={_shown(value)}" for key, value in changed.items()]
-    return f"dvc exp run{''.join(settings)}" if settings else "dvc repro"
-
-
-def _read(name: str) -> str:
-    try:
-        return Path(name).read_text(encoding="utf-8")
-    except OSError:
-        return ""
-
-
-def _flat(text: str) -> dict[str, object]:
-    from ruamel.yaml import YAML
-
-    flat: dict[str, object] = {}
-
-    def walk(value: object, key: str) -> None:
-        if isinstance(value, dict):
-            for name, inner in value.items():
-                walk(inner, f"{key}.{name}" if key else str(name))
-        else:
-            flat[key] = value
-
-    walk(YAML(typ="safe", pure=True).load(text), "")
-    return flat
-
-
-def _shown(value: object) -> str:
-    text = "null" if value is None else str(value).replace(" ", "")
-    return Path(text).name if "/" in text else text

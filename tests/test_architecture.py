@@ -13,6 +13,7 @@ MAY_IMPORT = {
     "files": {"errors"},
     "config": {"errors"},
     "project": {"errors"},
+    "command": {"project"},
     "text": {"errors", "files"},
     "data": {"errors", "files", "text"},
     "model": {"errors", "config"},  # no tokenizer, no file, no data set
@@ -22,11 +23,12 @@ MAY_IMPORT = {
         "errors", "files", "config", "text", "data", "model", "generation", "evaluation",
     },
     "reporting": {"errors", "files", "text", "data", "evaluation"},
-    "tracking": {"errors", "files", "project", "reporting"},  # of reporting, `published` alone
+    # of reporting, `published` alone
+    "tracking": {"errors", "files", "config", "project", "reporting"},
     "cli": {"errors", "project", "tracking"},
     "pipeline": {
-        "errors", "files", "config", "project", "text", "data", "evaluation", "training",
-        "reporting", "tracking",
+        "errors", "files", "config", "project", "command", "text", "data", "evaluation",
+        "training", "reporting", "tracking",
     },
 }  # fmt: skip
 

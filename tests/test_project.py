@@ -6,7 +6,7 @@ import pytest
 
 from rcan import project
 from rcan.errors import UserError
-from rcan.project import command, git_state, project_root
+from rcan.project import git_state, project_root
 
 
 def git(*arguments: str) -> str:
@@ -83,17 +83,3 @@ def test_without_git_the_state_is_unknown(tmp_path, monkeypatch, absent):
         monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     assert git_state() == {"commit": None, "dirty": False, "diff": ""}
-
-
-def test_the_command_names_what_differs_from_the_last_commit(repository):
-    (repository / "params.yaml").write_text(
-        "wcl:\n  tau: 0.1\ndata:\n  name: demo\nvisual:\n  weights:\n    demo: none\n"
-    )
-    assert command().startswith("dvc exp run -S wcl.tau=0.1")
-    git("add", ".")
-    git("commit", "-qm", "second")
-    assert command() == "dvc repro"
-    (repository / "params.yaml").write_text(
-        "wcl:\n  tau: 0.07\ndata:\n  name: demo\nvisual:\n  weights: /home/me/w.pth\n"
-    )
-    assert command() == "dvc exp run -S wcl.tau=0.07 -S visual.weights=w.pth"

@@ -74,7 +74,9 @@ def resolve(raw: object) -> PipelineSettings:
 def from_dict(resolved: dict) -> Settings:
     """Settings from what `of_the_model` gave, as kept beside a trained model."""
     try:
-        return Settings.model_validate(resolved)
+        settings = Settings.model_validate(resolved)
+        check_together(settings)
+        return settings
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))

@@ -1,6 +1,7 @@
 """The sections of `params.yaml`: each key's type and range. The values stand in the file alone."""
 
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -118,9 +119,10 @@ class Train(Section):
     clip_norm: Positive | None
     length_buckets: Count
     patience: Count | None
+    choose_collapsed: bool
     accelerator: Literal["auto", "cpu", "cuda"]
     devices: Count | Literal["auto"]
-    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
+    precision: Literal["auto", "32-true", "bf16-mixed"]
 
 
 class Generate(Section):
@@ -154,19 +156,50 @@ class Settings(Section):
 
     @property
     def name(self) -> str:
-        """What this run is, in a few words: `RVE+CGM+WCL tau=0.1 lambda=0.7 seed=1`."""
+        """What this run is, in a few words, other readings than the printed one named:
+        `RVE+CGM+WCL tau=0.1 lambda=0.7 denominator=all small seed=1`."""
         modules = [m for m in ("RVE", "CGM", "WCL") if getattr(self.model, f"use_{m.lower()}")]
         words = ["+".join(modules) or "Transformer"]
-        if self.model.use_cgm and self.cgm.gate == "response":
-            words.append("gate=response")
         if self.model.use_wcl:
             words += [f"tau={self.wcl.tau:g}", f"lambda={self.wcl.lambda_ce:g}"]
+        printed = {
+            "rve": {"residual": "outer", "spatial": "depthwise"},
+            "cgm": {"top_k": None, "gate": "gated", "fusion": "add"},
+            "wcl": {"denominator": "negatives"},
+        }
+        for module, readings in printed.items():
+            if getattr(self.model, f"use_{module}"):
+                chosen = getattr(self, module)
+                words += [
+                    f"{key}={getattr(chosen, key)}"
+                    for key, reading in readings.items()
+                    if getattr(chosen, key) != reading
+                ]
+        words += ["small"] if self.scale == "small" else []
         return " ".join([*words, f"seed={self.train.seed}"])
 
+    def with_weights_under(self, root: Path) -> Self:
+        """The same, a relative path in `visual.weights` taken from `root`: an experiment runs in
+        another folder."""
+        weights = self.visual.weights
+        if weights in ("imagenet", "none"):
+            return self
+        visual = self.visual.model_copy(update={"weights": str(root / Path(weights).expanduser())})
+        return self.model_copy(update={"visual": visual})
+
+    def used(self) -> dict:
+        """`of_the_model` without the sections of modules that are off and of other data sets."""
+        used = self.of_the_model()
+        off = [name for name in ("rve", "cgm", "wcl") if not used["model"][f"use_{name}"]]
+        for section in off + ["demo"] * (self.data.name != "demo"):
+            del used[section]
+        return used
+
     def of_the_model(self) -> dict:
-        """These settings as plain values, without the data's place on this machine."""
+        """These settings as plain values, without places on this machine."""
         kept = {key: value for key, value in self.model_dump().items() if key != "eval"}
         kept["data"]["root"] = None
+        kept["visual"]["weights"] = Path(self.visual.weights).name
         return kept
 
 

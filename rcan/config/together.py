@@ -3,6 +3,8 @@
 from rcan.config.sections import Settings
 from rcan.errors import UserError
 
+STRIDES = {"layer3": 16, "layer4": 32}  # pixels a cell of a ResNet's map
+
 
 def check_together(settings: Settings) -> None:
     """What no single key can tell."""
@@ -33,6 +35,22 @@ def check_together(settings: Settings) -> None:
         visual.crop <= settings.data.image_size,
         f"visual.crop ({visual.crop}) must be at most data.image_size ({settings.data.image_size})",
     )
+    stride = 2 ** len(visual.channels) if visual.backbone == "small" else STRIDES[visual.last_layer]
+    side = visual.crop // stride + (visual.crop % stride > 0)  # of the CNN's map, in cells
+    for key, value, most in (
+        ("feature_window", visual.feature_window or 1, side),
+        ("feature_pool", visual.feature_pool, visual.feature_window or side),
+        (
+            "token_grid",
+            visual.token_grid or 1,
+            -(-(visual.feature_window or side) // visual.feature_pool),
+        ),
+    ):
+        demand(
+            value <= most,
+            f"visual.{key} is {value}; it must be at most {most}: the map of images of "
+            f"{visual.crop} pixels has {side} x {side} cells",
+        )
     demand(
         visual.feature_window is None or visual.frozen,
         "visual.feature_window is for kept features: set visual.frozen to true or leave it empty",

@@ -22,9 +22,7 @@ class Batch:
     tokens: Tensor  # (B, T) int64: bos, words, eos, then padding
 
     def to(self, device: torch.device) -> "Batch":
-        return Batch(
-            *(x.to(device, non_blocking=True) for x in (self.images, self.projections, self.tokens))
-        )
+        return Batch(*(x.to(device) for x in (self.images, self.projections, self.tokens)))
 
 
 class StudyBatches:

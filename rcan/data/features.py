@@ -39,22 +39,20 @@ def kept_features(
             f"{free / 1e6:.0f} MB are free: make room, or set visual.frozen to false"
         )
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    first = (split.images.shape[-1] - crop) // 2
+    centre = slice(first, first + crop)
+    num_images = len(split.images)
+    bar = tqdm(total=num_images, desc=f"features {split.name}", unit="image", disable=None)
     try:
-        features = np.lib.format.open_memmap(beside, mode="w+", dtype=np.float16, shape=shape)
-        first = (split.images.shape[-1] - crop) // 2
-        centre = slice(first, first + crop)
-        progress = tqdm(
-            total=len(split.images), desc=f"features {split.name}", unit="image", disable=None
-        )
-        with progress, torch.inference_mode():
-            for start in range(0, len(split.images), batch_size):
-                images = np.ascontiguousarray(
-                    split.images[start : start + batch_size, centre, centre]
-                )
+        # Plain writes, not a memory map: on a full disk a map kills the process without a word.
+        with beside.open("wb") as file, bar, torch.inference_mode():
+            header = {"descr": "<f2", "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(file, header)
+            for start in range(0, num_images, batch_size):
+                images = np.array(split.images[start : start + batch_size, centre, centre])
                 maps = extract(torch.from_numpy(images))
-                features[start : start + len(images)] = maps.half().cpu().numpy()
-                progress.update(len(images))
-        features.flush()
+                file.write(maps.half().cpu().contiguous().numpy().tobytes())
+                bar.update(len(images))
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)

@@ -11,7 +11,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 from rcan.data.demo import demo_studies
-from rcan.data.images import FITS
 from rcan.data.iu_xray import read_iu_xray
 from rcan.data.packing import Packing
 from rcan.data.selection import (
@@ -25,7 +24,7 @@ from rcan.data.selection import (
 )
 from rcan.data.study import SPLITS, RawDataSet, Study
 from rcan.errors import UserError
-from rcan.files import digest_of, sha256_of, write_json, write_text
+from rcan.files import digest_of, exclusive, sha256_of, write_json, write_text
 
 
 def preprocess(
@@ -48,8 +47,6 @@ def preprocess(
     own, outside what DVC clears before a stage. Raises UserError for bad input, a full or
     read-only disk, or data of which too much is missing.
     """
-    if fit not in FITS:
-        raise UserError(f"expected data.fit to be one of {', '.join(FITS)}, got {fit!r}")
     if name == "demo":
         studies = demo_studies(
             num_train=num_train,
@@ -78,9 +75,11 @@ def process(data: RawDataSet, *, image_size: int, fit: str, out: Path, work: Pat
         split: [image for study in selected[split] for image in present_images(study)]
         for split in SPLITS
     }
-    with _disk_trouble(work):
+    # Other images, sizes or fits are packed elsewhere; of two runs on the same ones, one waits.
+    packed = {s: [[image.name, image.version] for image in images[s]] for s in SPLITS}
+    work = work / digest_of([data.name, image_size, fit, packed])
+    with _disk_trouble(work), exclusive(work / "lock", "packing the same images", wait=True):
         _require_writable(out)
-        work.mkdir(parents=True, exist_ok=True)
         packings = {
             split: Packing(images[split], size=image_size, fit=fit, array=work / f"{split}.npy")
             for split in SPLITS
@@ -110,8 +109,7 @@ def process(data: RawDataSet, *, image_size: int, fit: str, out: Path, work: Pat
             "digest": digest_of(files),
         }
         _move(work, out, summary)
-        for packing in packings.values():
-            packing.clear()
+        shutil.rmtree(work)
     _print(summary)
     return summary
 

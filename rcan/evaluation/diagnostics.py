@@ -5,9 +5,9 @@ not show it.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from rcan.evaluation.scores import check_pairs
+from rcan.evaluation.bleu import check_pairs
 
 TOP_SHARE = 0.5  # from here on, half the studies or more got one report
 DISTINCT_SHARE = 0.05  # below it, a report serves 20 studies or more
@@ -38,6 +38,14 @@ def diagnostics(
         "reference_mean_length": sum(len(text.split()) for text in references) / num_studies,
         "copied_from_train": sum(words in known for words in written) / num_studies,
     }
+
+
+def is_collapsed(diagnostics: Mapping[str, float]) -> bool:
+    """Whether half the studies got one report, or so few reports serve so many."""
+    return (
+        diagnostics["top_share"] >= TOP_SHARE
+        or diagnostics["distinct_reports"] < DISTINCT_SHARE * diagnostics["num_studies"]
+    )
 
 
 def verdict(diagnostics: dict[str, float]) -> str:

@@ -51,7 +51,10 @@ def _block(protocol: str, systems: dict, beats_floor: dict) -> str:
 
 def _diagnostics(found: dict) -> str:
     return (
-        f"{verdict(found)}\n{100 * found['copied_from_train']:.0f} % word for word from train;"
+        f"{verdict(found)}\n"
+        f"{found['distinct_reports']} different reports for {found['num_studies']} studies, the"
+        f" commonest for {100 * found['top_share']:.0f} %;"
+        f" {100 * found['copied_from_train']:.0f} % word for word from train;"
         f" {found['mean_length']:.1f} words on average,"
         f" {found['reference_mean_length']:.1f} in the references"
     )

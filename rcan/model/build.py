@@ -4,7 +4,6 @@ import torch
 from torch import nn
 
 from rcan.config import Settings
-from rcan.errors import UserError
 from rcan.model.cnn import build_cnn
 from rcan.model.contrastive import WeaklySupervisedContrastive
 from rcan.model.memory import CrossModalGatedMemory, NoMemory
@@ -17,7 +16,7 @@ def build_model(settings: Settings, vocabulary_size: int, *, pretrained: bool = 
     """RCAN as the settings describe it, initialised from the global random state.
 
     `pretrained` False leaves the CNN random, for weights that a checkpoint will bring.
-    Raises `UserError` when pretrained weights cannot be had or sizes do not fit.
+    Raises `UserError` when pretrained weights cannot be had.
     """
     visual, model, wcl = settings.visual, settings.model, settings.wcl
     cnn = build_cnn(
@@ -25,7 +24,7 @@ def build_model(settings: Settings, vocabulary_size: int, *, pretrained: bool = 
         weights=visual.weights if pretrained else "none", frozen=visual.frozen,
     )  # fmt: skip
     channels, map_side = cnn.map_shape(visual.crop)
-    pooled_side = _pooled_map_side(settings, map_side)
+    pooled_side = -(-(visual.feature_window or map_side) // visual.feature_pool)
     grid = visual.token_grid or pooled_side
     sizes = {"num_heads": model.num_heads, "d_ff": model.d_ff, "dropout": model.dropout}
     return RCAN(
@@ -55,16 +54,6 @@ def build_model(settings: Settings, vocabulary_size: int, *, pretrained: bool = 
         max_length=settings.data.max_length,
         dropout=model.dropout,
     )  # fmt: skip
-
-
-def _pooled_map_side(settings: Settings, map_side: int) -> int:
-    window = settings.visual.feature_window
-    if window is not None and window > map_side:
-        raise UserError(
-            f"visual.feature_window is {window}, but the map of {settings.visual.crop}-pixel "
-            f"images has side {map_side}; it must be at most that"
-        )
-    return -(-(window or map_side) // settings.visual.feature_pool)
 
 
 def num_parameters(module: nn.Module) -> int:

@@ -89,7 +89,8 @@ class RCAN(nn.Module):
         if self.contrastive is None:
             return logits, None
         pooled = pooled_features(V_hat if self.contrast_recalibrated else V, images.shape[1])
-        return logits, self.contrastive(pooled)
+        with torch.autocast(pooled.device.type, enabled=False):  # neighbours and s/τ need float32
+            return logits, self.contrastive(pooled.float())
 
     def recalibrate(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """V (Eq. 1) and V_hat (Eq. 7), (B·I, C, H, W) each."""

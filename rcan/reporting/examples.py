@@ -14,7 +14,7 @@ from PIL import Image
 
 from rcan.data.store import Split
 from rcan.errors import UserError
-from rcan.files import write_text
+from rcan.files import write_csv, write_text
 from rcan.reporting.example_figure import Panel, examples_figure
 
 NUM_EXAMPLES = 6
@@ -72,7 +72,7 @@ def choose_examples(predictions: Path, split: Split) -> list[Example]:
 def write_examples(
     examples: Sequence[Example], *, data_name: str, floors: Mapping[str, str], out: Path
 ) -> None:
-    """Write examples.md, examples.png and one PNG a view into `out`.
+    """Write examples.md, examples.csv, examples.png and one PNG a view into `out`.
 
     `floors` are the constant reports, `most_frequent` and `best_constant`.
     """
@@ -107,6 +107,9 @@ def write_examples(
     ]
     examples_figure(panels, out / "examples.png")
     write_text(out / "examples.md", "\n".join(text))
+    columns = ("rank", "id", "bleu_4", "reference", "prediction")
+    rows = [{column: getattr(example, column) for column in columns} for example in examples]
+    write_csv(out / "examples.csv", rows)
 
 
 def heading(example: Example) -> str:

@@ -51,13 +51,13 @@ def write_report(*, evaluation: Path, run: Path, processed: Path, out: Path, com
         UserError: a file is missing or damaged, or a score would stand without its floor.
     """
     scores = _read_json(evaluation / "scores.json")
-    best = _read_json(run / "best.json")
+    best, config = _read_json(run / "best.json"), _read_json(run / "config.json")
     history = _read_csv(run / "history.csv")
     summary = read_summary(processed)
     examples = choose_examples(
         evaluation / "predictions.csv", open_split(processed, scores["split"])
     )
-    page, rows = _page(scores, summary, command), results_rows(scores)
+    page, rows = _page(scores, summary, config, command), results_rows(scores)
 
     training_curves(
         history,
@@ -84,7 +84,7 @@ def _validation_floor(scores: Mapping, processed: Path) -> float:
     return bleu([constant] * len(references), references)["BLEU-4"]
 
 
-def _page(scores: Mapping, summary: Mapping, command: str) -> str:
+def _page(scores: Mapping, summary: Mapping, config: Mapping, command: str) -> str:
     parts = [f"# Results: {scores['data']}", _opening(scores)]
     parts += [f"**{caution}**" for caution in cautions(scores)]
     for protocol in PROTOCOLS:
@@ -104,7 +104,7 @@ def _page(scores: Mapping, summary: Mapping, command: str) -> str:
         "## Training",
         "![Losses and validation BLEU-4](training.png)",
         "## What was run",
-        _facts(scores, summary),
+        _facts(scores, summary, config),
         f"```\n{command}\n```",
     ]
     return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
@@ -122,7 +122,18 @@ def _opening(scores: Mapping) -> str:
     )
 
 
-def _facts(scores: Mapping, summary: Mapping) -> str:
+def _sizes(visual: Mapping, model: Mapping) -> str:
+    cnn = visual["backbone"]
+    if cnn != "small":
+        cnn += f" to {visual['last_layer']}, weights {visual['weights']}"
+    return (
+        f"CNN {cnn}, {'frozen' if visual['frozen'] else 'trained'}, {visual['crop']} pixels; "
+        f"d_model {model['d_model']}, {model['num_encoder_layers']} + "
+        f"{model['num_decoder_layers']} layers, {model['num_heads']} heads"
+    )
+
+
+def _facts(scores: Mapping, summary: Mapping, config: Mapping) -> str:
     counts = summary["splits"]
     studies = " / ".join(str(counts[split]["studies"]) for split in ("train", "val", "test"))
     images = " / ".join(str(counts[split]["images"]) for split in ("train", "val", "test"))
@@ -131,6 +142,7 @@ def _facts(scores: Mapping, summary: Mapping) -> str:
         ("studies, train / val / test", studies),
         ("images, train / val / test", images),
         ("model", scores["model"]),
+        ("sizes", _sizes(config["visual"], config["model"])),
         ("seed", str(scores["seed"])),
         ("epoch, chosen by validation BLEU-4", str(scores["epoch"])),
         ("beam size", str(scores["beam_size"])),

@@ -11,6 +11,8 @@ EPOCH_METRICS = {
     "loss_wcl": "train/loss_wcl",
     "lr": "train/lr",
     "images_per_second": "train/images_per_second",  # of the moment, so not in history.csv
+    "val_distinct_reports": "val/distinct_reports",
+    "val_top_share": "val/top_share",
     **{f"val_{metric}": f"val/{metric}" for metric in METRICS},
 }
 
@@ -38,14 +40,16 @@ def epoch_metrics(row: Mapping[str, object]) -> dict[str, float]:
 def score_metrics(scores: Mapping) -> dict[str, float]:
     """The test scores of scores.json.
 
-    Strict scores go by their bare names, the best constant's by `floor/`, and the scores under
-    the paper's protocol by `paper_protocol/`.
+    Strict scores go by their bare names, the floors' by `floor/` (best constant report) and
+    `floor_most_frequent/`, and the scores under the paper's protocol by `paper_protocol/`.
     """
     strict, paper = scores["protocols"]["strict"], scores["protocols"]["paper"]
     groups = {
         "": strict["model"],
         "floor/": strict["floors"]["best_constant"],
+        "floor_most_frequent/": strict["floors"]["most_frequent"],
         "paper_protocol/": paper["model"],
+        "paper_protocol_floor/": paper["floors"]["best_constant"],
     }
     return {
         f"{prefix}{metric}": row[metric]["score"]

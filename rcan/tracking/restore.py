@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from rcan.config import from_dict
 from rcan.errors import UserError
 from rcan.tracking.names import epoch_metrics, flatten, paper_tags, score_metrics
 from rcan.tracking.null import NullTracker
@@ -40,7 +41,7 @@ def sync(*, root: Path, folders: Iterable[RunFolders]) -> int:
     for place in folders:
         if not (place.run / "best.json").is_file():
             continue
-        config = flatten(_read_json(place.run / "config.json"))
+        config = flatten(from_dict(_read_json(place.run / "config.json")).used())
         data_name = str(config["data.name"])
         if data_name not in trackers:
             trackers[data_name] = open_tracker(root=root, data_name=data_name)

@@ -5,10 +5,10 @@ so weights and progress can never be of two different epochs. `best.safetensors`
 it: killed in between, the epoch is trained again and writes the same best weights.
 """
 
-import fcntl
 import json
 import os
 import shutil
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from rcan.errors import UserError
+from rcan.files import exclusive
 
 
 @dataclass
@@ -39,32 +40,29 @@ class TrainingState:
 
     def __init__(self, folder: Path, *, owner: bool = True) -> None:
         self.folder, self.owner = folder, owner
+        self._held = ExitStack()
         self.last = folder / "last.safetensors"
         self.best = folder / "best.safetensors"
 
     def __enter__(self) -> "TrainingState":
-        if not self.owner:
-            return self
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._lock = (self.folder / "lock").open("a+")
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._lock.seek(0)
-            pid = self._lock.read().strip() or "unknown"
-            self._lock.close()
-            raise UserError(
-                f"process {pid} is already training this exact configuration: wait for it, or stop "
-                f"it (kill {pid}); the next run continues where it stopped"
-            ) from None
-        self._lock.truncate(0)
-        self._lock.write(str(os.getpid()))
-        self._lock.flush()
+        if self.owner:
+            lock = exclusive(self.folder / "lock", "training this exact configuration")
+            self._held.enter_context(lock)
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.owner:
-            self._lock.close()  # and with it the lock
+        self._held.close()
+
+    def require_room(self, model: nn.Module) -> None:
+        """Raise `UserError` unless the disk has room for the state and run folder of `model`."""
+        weights = sum(t.numel() * t.element_size() for t in model.state_dict().values())
+        needed = 9 * weights  # last (with two moments) and best, each twice while replaced, and out
+        free = shutil.disk_usage(self.folder).free
+        if free < needed:
+            raise UserError(
+                f"training needs about {needed / 1e6:.0f} MB in {self.folder}, {free / 1e6:.0f} MB "
+                "are free: make room before it starts"
+            )
 
     def discard(self) -> None:
         """Remove the state: its training is done, and trained again it starts afresh."""
@@ -101,7 +99,13 @@ def write_tensors(
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         ready = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-        save_file(ready, beside, metadata)
+        try:
+            save_file(ready, beside, metadata)
+        except safetensors.SafetensorError as error:  # the library's own word for a failed write
+            raise UserError(
+                f"{path} cannot be written ({error}): make room or mend the folder and run again; "
+                "what was there before is kept"
+            ) from None
         beside.chmod(0o644)  # the library makes it private
         with beside.open("rb") as file:
             os.fsync(file.fileno())

@@ -45,10 +45,14 @@ def _features(
     split: Split, settings: Settings, *, cnn: CNN, device: torch.device, processed: Path, root: Path
 ) -> np.memmap:
     visual = settings.visual
+    # bfloat16 where the hardware has it: twice as fast, and the map differs by about 2 %
+    has_bf16 = device.type == "cuda" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    precision = torch.bfloat16 if has_bf16 else torch.float32
     what = {
         "images": read_summary(processed)["files"][f"{split.name}.npy"],
         "weights": _weights_digest(cnn),
         "visual": [visual.backbone, visual.last_layer, visual.crop],
+        "precision": str(precision),
         "version": KEPT_FEATURES_VERSION,
     }
     folder = root / ".rcan" / "features" / digest_of(what)
@@ -56,8 +60,7 @@ def _features(
     folded = fold_batch_norm(cnn).to(device)
 
     def extract(images: Tensor) -> Tensor:
-        # bfloat16: twice as fast, and the map differs by about 2 %
-        with torch.autocast(device.type, dtype=torch.bfloat16):
+        with torch.autocast(device.type, dtype=precision, enabled=has_bf16):
             return folded(images.to(device))
 
     return kept_features(

@@ -1,7 +1,8 @@
 """The training loop (§4.1.2). It knows no tracker, no tokenizer and no data set.
 
 One epoch: seed, train on every study once, validate by generating, keep the state. What an epoch
-does follows from (seed, epoch) and the weights, so a killed training goes on to the same bits.
+does follows from (seed, epoch) and the weights, so a killed training goes on, on a CPU to the same
+bits.
 """
 
 import math
@@ -13,7 +14,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 from tqdm import tqdm
 
-from rcan.config import Settings
+from rcan.config import Settings, Train
 from rcan.data.batches import StudyBatches
 from rcan.errors import UserError
 from rcan.model.rcan import RCAN, joint_loss
@@ -29,10 +30,11 @@ SELECTION = "val_BLEU-4"  # the best epoch has the highest (§4.1.2)
 
 def fit(
     model: RCAN, batches: StudyBatches, *, settings: Settings, fabric: Fabric,
-    state: TrainingState, validate: Validate, log: Log,
+    state: TrainingState, validate: Validate, floor: float, log: Log,
 ) -> Progress:  # fmt: skip
     """Train to the last epoch (or until patience ends), from wherever `state` left off.
 
+    `floor`: validation BLEU-4 of one constant report, printed beside the model's.
     Each row of the progress' history holds epoch, loss, loss_ce, loss_wcl (with WCL), lr, and what
     `validate` gave; `log` gets the same and images_per_second. Raises `UserError` if the loss stops
     being a number.
@@ -52,7 +54,7 @@ def fit(
             model.eval()
             numbers |= validate(model)
         numbers = fabric.broadcast(numbers)
-        is_best = progress.best is None or numbers[SELECTION] > progress.best[SELECTION]
+        is_best = progress.best is None or _rank(numbers, train) > _rank(progress.best, train)
         progress.epoch = epoch
         progress.history.append({"epoch": epoch, **numbers})
         if is_best:
@@ -60,9 +62,15 @@ def fit(
         if fabric.is_global_zero:
             state.save(model, optimizer, progress, is_best)
             log(epoch, {**numbers, "images_per_second": speed})
-            print(_epoch_line(epoch, train.epochs, numbers, speed), flush=True)
+            print(_epoch_line(epoch, train.epochs, numbers, speed, floor), flush=True)
         fabric.barrier()
     return progress
+
+
+def _rank(numbers: dict[str, float], train: Train) -> tuple[bool, float]:
+    """What the best epoch has most of: validation BLEU-4, first among epochs without collapse."""
+    varied = train.choose_collapsed or not numbers["val_collapsed"]
+    return varied, numbers[SELECTION]
 
 
 def _train_epoch(
@@ -116,11 +124,15 @@ def _progress_bar(total: int, name: str, fabric: Fabric) -> tqdm:
     return tqdm(total=total, desc=name, unit="image", disable=silent, leave=False)
 
 
-def _epoch_line(epoch: int, epochs: int, numbers: dict[str, float], speed: float) -> str:
+def _epoch_line(
+    epoch: int, epochs: int, numbers: dict[str, float], speed: float, floor: float
+) -> str:
     """One line an epoch, for terminals and log files alike."""
     parts = [f"epoch {epoch}/{epochs}"]
     parts += [f"{name} {numbers[name]:.3f}" for name in LOSSES if name in numbers]
-    parts += [f"val BLEU-4 {numbers[SELECTION]:.3f}", f"lr {numbers['lr']:.1e}"]
+    parts.append(f"val BLEU-4 {numbers[SELECTION]:.3f} (floor {floor:.3f})")
+    parts.append(f"{numbers['val_distinct_reports']:.0f} different reports")
+    parts.append(f"lr {numbers['lr']:.1e}")
     return "  ".join([*parts, f"{speed:.0f} images/s"])
 
 

@@ -27,14 +27,17 @@ def write_run(
     """Write the folder beside `out` and rename it; `best` is the file of the best weights."""
     beside = out.with_name(f".{out.name}.tmp")
     shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
-    shutil.copyfile(best, beside / "best.safetensors")
-    write_tensors(beside / "last.safetensors", model.state_dict())
-    write_json(beside / "config.json", settings.of_the_model())
-    write_csv(beside / "history.csv", progress.history)
-    write_json(beside / "best.json", {"name": settings.name, **facts, **(progress.best or {})})
-    shutil.rmtree(out, ignore_errors=True)
-    os.replace(beside, out)
+    try:
+        beside.mkdir(parents=True)
+        shutil.copyfile(best, beside / "best.safetensors")
+        write_tensors(beside / "last.safetensors", model.state_dict())
+        write_json(beside / "config.json", settings.of_the_model())
+        write_csv(beside / "history.csv", progress.history)
+        write_json(beside / "best.json", {"name": settings.name, **facts, **(progress.best or {})})
+        shutil.rmtree(out, ignore_errors=True)
+        os.replace(beside, out)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
 
 
 def load_run(folder: Path, vocabulary_size: int) -> tuple[RCAN, Settings, dict]:
@@ -53,5 +56,5 @@ def load_run(folder: Path, vocabulary_size: int) -> tuple[RCAN, Settings, dict]:
     model = build_model(settings, vocabulary_size, pretrained=False)
     weights = folder / "best.safetensors"
     load_weights(model, read_tensors(weights)[0], weights)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    return model.eval().to(device), settings, best
+    on_gpu = settings.train.accelerator != "cpu" and torch.cuda.is_available()
+    return model.eval().to("cuda" if on_gpu else "cpu"), settings, best

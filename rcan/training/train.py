@@ -11,6 +11,8 @@ from rcan.data.batches import StudyBatches
 from rcan.data.store import Split, open_split, read_summary
 from rcan.errors import UserError
 from rcan.evaluation.bleu import bleu
+from rcan.evaluation.diagnostics import diagnostics, is_collapsed
+from rcan.evaluation.floors import best_constant
 from rcan.files import digest_of, sha256_of
 from rcan.generation.generate import generate
 from rcan.model.build import build_model, num_parameters
@@ -24,19 +26,19 @@ from rcan.training.run_folder import write_run
 
 CODE = (  # as the deps of stage train
     "config", "data/batches.py", "data/features.py", "data/store.py", "data/study.py",
-    "evaluation/bleu.py", "files.py", "generation", "model", "text/tokenizer.py", "training",
+    "evaluation/bleu.py", "evaluation/diagnostics.py", "evaluation/floors.py", "files.py",
+    "generation", "model", "text/tokenizer.py", "training",
 )  # fmt: skip
 
 
 def training_key(settings: Settings, processed: Path, tokenizer: Path) -> str:
     """32 hex digits that name all a training depends on: settings, data, tokenizer, code, torch."""
-    used = settings.of_the_model()
-    del used["demo"]  # its studies are part of the data's digest
-    for module in ("rve", "cgm", "wcl"):
-        if not getattr(settings.model, f"use_{module}"):
-            del used[module]
+    used = settings.used()
+    used.pop("demo", None)  # its studies are part of the data's digest
+    weights = Path(settings.visual.weights)
     parts = {
         "settings": used,
+        "weights": sha256_of(weights) if weights.is_file() else None,
         "data": read_summary(processed)["digest"],
         "tokenizer": sha256_of(tokenizer),
         "code": code_digest(*CODE),
@@ -72,13 +74,18 @@ def train(
             val_batches = study_batches(
                 val, words, settings, batch_size=settings.generate.batch_size, **place
             )
+        floor = _validation_floor(studies, val)
         fabric.print(
             f"{settings.name}: {num_parameters(model):,} parameters, {len(batches):,} studies, "
-            f"{settings.train.epochs} epochs on {fabric.device}"
+            f"{settings.train.epochs} epochs on {fabric.device}\n"
+            f"floor: one report for all studies scores validation BLEU-4 {floor:.3f}"
         )
+        if settings.visual.frozen and settings.visual.weights == "none":
+            fabric.print("visual.frozen with visual.weights: none keeps a CNN of random weights")
+        state.require_room(model)
         progress = fit(
             model, batches, settings=settings, fabric=fabric, state=state,
-            validate=lambda model: _validate(model, val, val_batches, words, settings),
+            validate=lambda model: _validate(model, val, val_batches, words, settings), floor=floor,
             log=log_to(key) if fabric.is_global_zero else _no_log,
         )  # fmt: skip
         if fabric.is_global_zero:
@@ -96,13 +103,15 @@ def _no_log(epoch: int, numbers: dict[str, float]) -> None:
 def launch(settings: Settings) -> Fabric:
     """Device, precision and processes as the settings ask, bf16 on a GPU unless they say more."""
     train = settings.train
-    on_gpu = train.accelerator != "cpu" and torch.cuda.is_available()
-    precision = train.precision
+    accelerator, precision = train.accelerator, train.precision
+    if accelerator == "auto":
+        accelerator = "cuda" if torch.cuda.is_available() else "cpu"
     if precision == "auto":
-        precision = "bf16-mixed" if on_gpu else "32-true"
+        bf16 = accelerator == "cuda" and torch.cuda.is_bf16_supported()
+        precision = "bf16-mixed" if bf16 else "32-true"
     try:
-        fabric = Fabric(accelerator=train.accelerator, devices=train.devices, precision=precision)
-    except (RuntimeError, ValueError) as error:
+        fabric = Fabric(accelerator=accelerator, devices=train.devices, precision=precision)
+    except Exception as error:  # Lightning has its own kinds
         reason = " ".join(str(error).split())
         raise UserError(
             f"train.accelerator {train.accelerator} with train.devices {train.devices} cannot be "
@@ -112,10 +121,18 @@ def launch(settings: Settings) -> Fabric:
     return fabric
 
 
+def _validation_floor(train: Split, val: Split) -> float:
+    """Validation BLEU-4 of the best constant report, chosen on these very studies."""
+    references = [study.text for study in val.studies]
+    constant = best_constant([study.text for study in train.studies], references)
+    return bleu([constant] * len(references), references)["BLEU-4"]
+
+
 def _validate(
     model: RCAN, val: Split, batches: StudyBatches, words: Tokenizer, settings: Settings
 ) -> dict:
-    """Reports of the validation studies; BLEU under the length penalty with the best BLEU-4."""
+    """BLEU of reports for the validation studies under the length penalty with the best BLEU-4,
+    and what betrays a collapse onto one report."""
     penalties = settings.generate.length_penalty
     references = [study.text for study in val.studies]
     best: dict[str, float] = {}
@@ -124,7 +141,10 @@ def _validate(
     ):
         scores = {f"val_{name}": score for name, score in bleu(reports, references).items()}
         if not best or scores[SELECTION] > best[SELECTION]:
-            best = {"length_penalty": penalty, **scores}
+            found = diagnostics(reports, references, ())
+            signs = {f"val_{name}": found[name] for name in ("distinct_reports", "top_share")}
+            best = {"length_penalty": penalty, **scores, **signs}
+            best["val_collapsed"] = int(is_collapsed(found))
     return best
 
 

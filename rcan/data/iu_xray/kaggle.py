@@ -21,7 +21,7 @@ def read(
     root: Path, listed: list[ListedStudy]
 ) -> tuple[dict[str, FoundStudy], dict[str, list[str]]]:
     """Listed studies found under `root` by id. Raises UserError for a damaged table."""
-    findings = _findings(root / "indiana_reports.csv")
+    findings, twice = _findings(root / "indiana_reports.csv")
     folders = (root / "images" / "images_normalized", root / "images")
     found = {}
     for study in listed:
@@ -31,14 +31,16 @@ def read(
                 for stem in study.stems
             )
             found[study.id] = FoundStudy(findings[study.number], images)
-    return found, {}
+    return found, {"duplicate_id": twice} if twice else {}
 
 
 _ENDINGS = (".dcm.png", ".dcm.jpg", ".png", ".jpg")
 
 
-def _findings(path: Path) -> dict[str, str]:
-    """Findings by patient number."""
+def _findings(path: Path) -> tuple[dict[str, str], list[str]]:
+    """Findings by patient number, of several rows the first; and the numbers that stand twice."""
+    findings: dict[str, str] = {}
+    twice = []
     try:
         with path.open(encoding="utf-8", newline="") as file:
             rows = csv.DictReader(file)
@@ -48,6 +50,11 @@ def _findings(path: Path) -> dict[str, str]:
                     f"{path}: expected the columns uid and findings, "
                     f"found no {' and no '.join(sorted(missing))}; fetch it again"
                 )
-            return {row["uid"]: row["findings"] or "" for row in rows}
+            for row in rows:
+                if row["uid"] in findings:
+                    twice.append(row["uid"])
+                else:
+                    findings[row["uid"]] = row["findings"] or ""
     except (csv.Error, UnicodeDecodeError) as error:
         raise UserError(f"{path}: expected a table ({error}); fetch it again") from error
+    return findings, twice

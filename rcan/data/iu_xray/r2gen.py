@@ -36,7 +36,7 @@ def read(
         elif study_id in found:
             problems["duplicate_id"].append(study_id)
         else:
-            if {split, record.get("split", split)} != {splits[study_id]}:
+            if not split == record.get("split", split) == splits[study_id]:
                 problems["split_differs"].append(study_id)
             found[study_id] = FoundStudy(report, _image_paths(record, root / "images", where))
     return found, problems

@@ -1,5 +1,6 @@
 """Finding out which layout of IU X-ray a folder holds, and reading it."""
 
+import itertools
 from functools import partial
 from pathlib import Path
 
@@ -39,9 +40,13 @@ def read_iu_xray(root: Path, listed: list[ListedStudy] | None = None) -> RawData
 
 def _raw_study(study: ListedStudy, found: FoundStudy | None) -> RawStudy:
     paths = found.image_paths if found else ()
+    unnamed = Path(study.id, "no file named in the reports")  # counts as a missing image
     images = tuple(
         RawImage(stem, partial(read_grey, path), projection, _version(path))
-        for stem, projection, path in zip(study.stems, study.projections, paths, strict=False)
+        for stem, projection, path in itertools.zip_longest(
+            study.stems, study.projections, paths[: len(study.stems)], fillvalue=unnamed
+        )
+        if found
     )
     return RawStudy(study.id, study.split, found.report if found else "", images)
 

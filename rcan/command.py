@@ -1,0 +1,48 @@
+"""The command that repeats a run, told from the settings."""
+
+from pathlib import Path
+
+from rcan.project import git_output
+
+
+def command() -> str:
+    """What repeats the current settings from the last commit: `dvc repro`, or an experiment.
+
+    Paths are left out: where things lie on this machine is nobody else's affair.
+    """
+    committed, now = _flat(git_output("show", "HEAD:./params.yaml")), _flat(_read("params.yaml"))
+    changed = {
+        key: value for key, value in now.items() if committed and committed.get(key) != value
+    }
+    if "data.root" in changed:
+        changed["data.root"] = "/"
+    settings = [f" -S {key}={_shown(value)}" for key, value in changed.items()]
+    return f"dvc exp run{''.join(settings)}" if settings else "dvc repro"
+
+
+def _read(name: str) -> str:
+    try:
+        return Path(name).read_text(encoding="utf-8")
+    except OSError:
+        return ""
+
+
+def _flat(text: str) -> dict[str, object]:
+    from ruamel.yaml import YAML
+
+    flat: dict[str, object] = {}
+
+    def walk(value: object, key: str) -> None:
+        if isinstance(value, dict):
+            for name, inner in value.items():
+                walk(inner, f"{key}.{name}" if key else str(name))
+        else:
+            flat[key] = value
+
+    walk(YAML(typ="safe", pure=True).load(text) or {}, "")
+    return flat
+
+
+def _shown(value: object) -> str:
+    text = "null" if value is None else str(value).replace(" ", "")
+    return "<path>" if "/" in text else text

@@ -1,0 +1,37 @@
+"""The command that repeats a run."""
+
+import subprocess
+
+from rcan.command import command
+
+
+def commit(text: str) -> None:
+    with open("params.yaml", "w") as file:
+        file.write(text)
+    who = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
+    for arguments in (["init", "-q"], ["add", "."], ["commit", "-qm", "settings"]):
+        subprocess.run(["git", *who, *arguments], check=True, capture_output=True)
+
+
+SETTINGS = "wcl:\n  tau: 0.1\ndata:\n  root:\nvisual:\n  weights:\n    demo: none\n"
+
+
+def test_the_committed_settings_are_repeated_by_repro(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    commit(SETTINGS)
+    assert command() == "dvc repro"
+
+
+def test_what_differs_from_the_commit_is_named_and_paths_are_left_out(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    commit(SETTINGS)
+    changed = "wcl:\n  tau: 0.07\ndata:\n  root: xrays\nvisual:\n  weights: /home/me/w.pth\n"
+    (tmp_path / "params.yaml").write_text(changed)
+    expected = "dvc exp run -S wcl.tau=0.07 -S data.root=<path> -S visual.weights=<path>"
+    assert command() == expected
+
+
+def test_without_git_it_is_repro(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_text(SETTINGS)
+    assert command() == "dvc repro"
