@@ -110,7 +110,8 @@ class Train(Section):
     optimizer: Literal["adam", "adamw"]
     lr_visual: Positive
     lr: Positive
-    betas: Annotated[list[Probability], Field(min_length=2, max_length=2)]
+    beta1: Probability
+    beta2: Probability
     weight_decay: NonNegative
     amsgrad: bool
     schedule: Literal["exponential", "cosine"]

@@ -26,9 +26,7 @@ def _words(schema: dict) -> str:
     if "$ref" in schema:
         return "a section of keys"
     if schema["type"] == "array":
-        least, most = schema["minItems"], schema.get("maxItems")
-        number = f"exactly {least}" if least == most else f"{least} or more"
-        return f"a list of {number}, each {_words(schema['items'])}"
+        return f"a list of {schema['minItems']} or more, each {_words(schema['items'])}"
     if schema["type"] == "string" and "minLength" in schema:
         return "a text that is not empty"
     limits = [f"{word} {schema[name]:g}" for name, word in BOUNDS.items() if name in schema]

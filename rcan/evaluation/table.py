@@ -53,8 +53,8 @@ def _diagnostics(found: dict) -> str:
     return (
         f"{verdict(found)}\n"
         f"{found['distinct_reports']} different reports for {found['num_studies']} studies, the"
-        f" commonest for {100 * found['top_share']:.0f} %;"
-        f" {100 * found['copied_from_train']:.0f} % word for word from train;"
+        f" commonest for {100 * found['top_share']:.0f} %\n"
+        f"{100 * found['copied_from_train']:.0f} % word for word from train;"
         f" {found['mean_length']:.1f} words on average,"
         f" {found['reference_mean_length']:.1f} in the references"
     )

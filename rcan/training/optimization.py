@@ -21,7 +21,7 @@ def build_optimizer(model: RCAN, train: Train) -> torch.optim.Optimizer:
     return kind(
         groups,
         lr=train.lr,
-        betas=tuple(train.betas),
+        betas=(train.beta1, train.beta2),
         weight_decay=train.weight_decay,
         amsgrad=train.amsgrad,
     )
