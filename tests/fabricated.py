@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rcan.config import load_settings
 from rcan.evaluation.scores import METRICS
 from rcan.files import write_csv, write_json
 
@@ -99,7 +100,8 @@ def history_of(num_epochs: int = 12) -> list[dict]:
 
 def write_run(folder: Path, *, data: str = "demo", num_epochs: int = 12) -> None:
     """runs/main without the weights."""
-    config = {"data": {"name": data}, "wcl": {"tau": 0.1}, "train": {"seed": 1, "epochs": 12}}
+    config = load_settings(Path(__file__).parents[1] / "params.yaml").of_the_model()
+    config["data"]["name"] = data
     write_json(folder / "config.json", config)
     best = {"epoch": 9, "length_penalty": 0.5, "val": {"BLEU-4": 0.17}}
     write_json(

@@ -267,7 +267,11 @@ def test_imagenet_weights_that_cannot_be_had_are_one_line(monkeypatch, problem):
 
 def test_only_a_model_that_a_checkpoint_will_fill_is_built_without_its_weights(tmp_path):
     settings = settings_with(
-        {"visual.backbone": "resnet18", "visual.weights": str(tmp_path / "gone.pth")}
+        {
+            "visual.backbone": "resnet18",
+            "visual.weights": str(tmp_path / "gone.pth"),
+            "visual.token_grid": None,
+        }
     )
     assert build_model(settings, 14, pretrained=False).cnn.body.conv1.weight.isfinite().all()
     with pytest.raises(UserError, match="no such file"):

@@ -20,6 +20,14 @@ def place(tmp_path_factory):
     return prepare(tmp_path_factory.mktemp("data"), tiny())
 
 
+def validated(score: float) -> dict[str, float]:
+    """What validation gives; a negative score is that of a collapsed model."""
+    return {
+        "length_penalty": 0.0, SELECTION: abs(score), "val_distinct_reports": 4,
+        "val_top_share": 0.25, "val_collapsed": int(score < 0),
+    }  # fmt: skip
+
+
 class Fitted:
     """`fit` on a tiny model with validation scores given beforehand."""
 
@@ -37,7 +45,7 @@ class Fitted:
             return fit(
                 self.model, self.batches, settings=self.settings,
                 fabric=Fabric(accelerator="cpu", devices=1), state=state,
-                validate=lambda model: {"length_penalty": 0.0, SELECTION: next(scores)},
+                validate=lambda model: validated(next(scores)), floor=0.05,
                 log=lambda epoch, numbers: self.logged.append((epoch, numbers)),
             )  # fmt: skip
 
@@ -118,3 +126,19 @@ def test_gradients_are_clipped_to_the_norm_that_is_asked_for(place, tmp_path, mo
     monkeypatch.setattr(torch.optim.AdamW, "step", look)
     Fitted(place, tmp_path, {"train.epochs": 1, "train.clip_norm": 0.01})([0.1])
     assert norms and max(norms) == pytest.approx(0.01, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("choose_collapsed", "scores", "best"),
+    [
+        (True, [-0.3, 0.2, 0.1], 1),
+        (False, [-0.3, 0.2, 0.1], 2),  # the varied epoch, though it scores lower
+        (False, [0.1, -0.3, 0.2], 3),
+        (False, [-0.1, -0.3, -0.2], 2),  # all collapsed: the best of them
+    ],
+)
+def test_a_collapsed_epoch_is_chosen_only_where_it_may_be(
+    choose_collapsed, scores, best, place, tmp_path
+):
+    changes = TRANSFORMER | {"train.epochs": 3, "train.choose_collapsed": choose_collapsed}
+    assert Fitted(place, tmp_path, changes)(scores).best["epoch"] == best

@@ -19,7 +19,7 @@ def train_settings(**changes):
 
 @pytest.fixture
 def optimizer():
-    train = train_settings(lr_visual=5e-4, lr=1e-4, optimizer="adam", betas=[0.8, 0.9])
+    train = train_settings(lr_visual=5e-4, lr=1e-4, optimizer="adam", beta1=0.8, beta2=0.9)
     return build_optimizer(build_model(tiny(), 30), train)
 
 
@@ -48,7 +48,7 @@ def test_a_frozen_cnn_is_in_no_group():
     ("name", "kind"), [("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW)]
 )
 def test_the_optimiser_is_the_one_that_is_asked_for(name, kind):
-    train = train_settings(optimizer=name, betas=[0.8, 0.9], weight_decay=0.3, amsgrad=True)
+    train = train_settings(optimizer=name, beta1=0.8, beta2=0.9, weight_decay=0.3, amsgrad=True)
     optimizer = build_optimizer(build_model(tiny(), 30), train)
     assert type(optimizer) is kind
     for group in optimizer.param_groups:

@@ -17,7 +17,7 @@ SCRIPTS = {name: TOP / "pipeline" / f"{name}.py" for name in STAGES}
 # Code that a stage runs and that yet shapes none of its outputs, with the reason.
 SHAPES_NOTHING = {
     "rcan/errors.py": "messages",
-    "rcan/project.py": "finds the repository",
+    "rcan/project.py": "finds the repository and asks git",
     "rcan/tracking": "a view of the files in MLflow, and with it reporting's published numbers",
 }
 
@@ -90,7 +90,7 @@ def test_no_two_stages_write_the_same_and_git_ignores_what_dvc_keeps():
     outs = [out for stage in STAGES for out in written(stage)]
     assert len(outs) == len(set(outs))
     kept = [out for s in STAGES for out in STAGES[s]["outs"] if isinstance(out, str)]
-    ignored = (TOP / ".gitignore").read_text().split()
+    ignored = (TOP / ".gitignore").read_text().replace("**/", "").split()
     for out in kept:
         assert any(f"/{out}/".startswith(line) for line in ignored), out
 
@@ -178,7 +178,7 @@ def test_an_override_that_changes_nothing_leaves_params_yaml_as_it_is(override, 
     [
         ("model.d_model=256", "model.d_model", 256),
         ("model.d_model.demo=64", "model.d_model", 64),
-        ("train.betas=[0.9,0.98]", "train.betas", [0.9, 0.98]),
+        ("visual.channels=[8,16]", "visual.channels", [8, 16]),
         ("train.patience=5", "train.patience", 5),
         ("train.clip_norm=null", "train.clip_norm", None),
         ("train.lr=1e-5", "train.lr", 1e-5),

@@ -148,7 +148,6 @@ def test_an_empty_split_is_refused(tmp_path):
         ({"name": "mimic_cxr"}, "mimic_cxr: not available yet"),
         ({"name": "chexpert"}, "demo or iu_xray, got 'chexpert'"),
         ({"name": "iu_xray"}, "set data.root"),
-        ({"fit": "stretch"}, "squash, crop, pad, got 'stretch'"),
     ],
 )
 def test_wrong_settings_are_refused_before_any_work(tmp_path, changes, message):
@@ -212,7 +211,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(tmp_path, request):
     script = KILLED.format(tests=str(request.path.parent), folder=str(tmp_path))
     killed = subprocess.run([sys.executable, "-c", script], cwd=request.config.rootpath)
     assert killed.returncode == -signal.SIGKILL
-    marks = (tmp_path / "work" / "train.done").read_bytes()
+    marks = next((tmp_path / "work").glob("*/train.done")).read_bytes()
     assert marks[-6:] == b"\1\1\1\1\0\0"
     demo(tmp_path)
     assert contents(tmp_path / "out") == contents(whole / "out")

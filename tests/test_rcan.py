@@ -304,6 +304,7 @@ def test_features_computed_beforehand_are_as_good_as_images(changes):
 # --- sizes ---
 
 PAPER = {
+    "data.image_size": 256,
     "data.name": "iu_xray", "data.max_length": 60, "data.num_views": 2,
     "visual.backbone": "resnet101", "visual.last_layer": "layer4", "visual.crop": 224,
     "visual.token_grid": None, "visual.feature_pool": 1, "visual.weights": "imagenet",
@@ -339,7 +340,7 @@ def test_at_the_papers_sizes_every_part_has_the_parameters_it_should():
         ({"visual.token_grid": None}, 4),
         ({"visual.token_grid": 2}, 2),
         ({"visual.token_grid": None, "visual.feature_pool": 3}, 2),  # a last window of one row
-        ({"visual.token_grid": None, "visual.feature_pool": 9}, 1),
+        ({"visual.token_grid": None, "visual.feature_pool": 4}, 1),
         (FROZEN | {"visual.token_grid": None, "visual.feature_window": 3}, 3),
         (FROZEN | {"visual.token_grid": None, "visual.feature_window": 3,
                    "visual.feature_pool": 2}, 2),
@@ -356,5 +357,7 @@ def test_places_are_learned_for_the_grid_that_the_encoder_sees(changes, cells):
 
 
 def test_a_window_wider_than_the_map_is_an_error():
-    with pytest.raises(UserError, match=r"feature_window is 5, but the map .* has side 4"):
+    with pytest.raises(
+        UserError, match=r"feature_window is 5; it must be at most 4: the map of .* 4 x 4"
+    ):
         tiny_model(FROZEN | {"visual.feature_window": 5, "visual.token_grid": None})

@@ -68,6 +68,8 @@ def test_the_loss_is_the_weighted_sum_of_its_parts(place, tmp_path):
 
 def test_the_best_weights_are_those_of_the_epoch_that_scored_best(place, tmp_path, monkeypatch):
     scores = iter([0.1, 0.3, 0.2])  # an epoch each
+    monkeypatch.setattr(train, "_validation_floor", lambda *_: 0.05)
+    monkeypatch.setattr(train, "is_collapsed", lambda _: False)
     monkeypatch.setattr(train, "bleu", lambda *_: {"BLEU-4": next(scores)})
     kept = {}
 
@@ -88,6 +90,7 @@ def test_the_length_penalty_is_the_first_with_the_best_validation_bleu_4(
 ):
     scores = [0.1, 0.3, 0.2, 0.3, 0.0]  # of one epoch, a penalty each
     scored = iter(scores)
+    monkeypatch.setattr(train, "_validation_floor", lambda *_: 0.05)
     monkeypatch.setattr(train, "bleu", lambda *_: {"BLEU-4": next(scored)})
     penalties = [0.0, 0.5, 1.0, 2.0, 3.0]
     changes = {"train.epochs": 1, "generate.length_penalty": penalties}
@@ -151,7 +154,9 @@ def test_seeds_differ_from_the_first_weights_on(place, tmp_path):
 @pytest.mark.parametrize("token_grid", [None, 2])
 def test_a_window_larger_than_the_kept_map_is_told(token_grid, place, tmp_path):
     changes = {"visual.frozen": True, "visual.feature_window": 8, "visual.token_grid": token_grid}
-    with pytest.raises(UserError, match=r"visual\.feature_window is 8, but the map"):
+    with pytest.raises(
+        UserError, match=r"visual\.feature_window is 8; it must be at most 7: the map"
+    ):
         run(place, tmp_path, changes)
 
 
