@@ -48,6 +48,7 @@ def from_its_parts(model: RCAN, images: Tensor, projections: Tensor, tokens: Ten
                        for i in range(side)]  # fmt: skip
             V = torch.stack([V[:, :, r, c].mean((2, 3)) for r in windows for c in windows], dim=-1)
             V = V.unflatten(-1, (side, side))
+        V = model.standardize(V)
         V_hat = model.rve(V)  # Eqs. 3-7
         pooled_V.append(V.mean((2, 3)))  # Eq. 2
         pooled_V_hat.append(V_hat.mean((2, 3)))
@@ -321,6 +322,7 @@ def test_at_the_papers_sizes_every_part_has_the_parameters_it_should():
     resnet101 = 44_549_160 - (2048 * 1000 + 1000)  # torchvision's count, without its classifier
     assert {name: num_parameters(part) for name, part in model.named_children()} == {
         "cnn": resnet101,
+        "standardize": 0,
         "rve": 2 * (2048 * 2048 * 9 + 2048) + 2048 * 512 + 512 + square * 4 + 2048 * 10,
         "patches": 2048 * 512 + 512,
         "cgm": 2048 * 512 + 4 * square + 2 * square + 512,

@@ -51,6 +51,7 @@ class Visual(Section):
     crop: Annotated[int, Field(ge=16, le=2048)]
     feature_window: Count | None
     feature_pool: Count
+    standardize: bool
     token_grid: Count | None
 
 

@@ -30,6 +30,7 @@ def build_model(settings: Settings, vocabulary_size: int, *, pretrained: bool = 
     return RCAN(
         cnn=cnn,
         feature_pool=visual.feature_pool,
+        standardize=nn.BatchNorm2d(channels, affine=False) if visual.standardize else nn.Identity(),
         rve=RecalibratedVisualExtractor(channels, **settings.rve.model_dump())
         if model.use_rve
         else nn.Identity(),

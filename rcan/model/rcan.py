@@ -44,17 +44,19 @@ class RCAN(nn.Module):
     """Recalibrated cross-modal alignment network.
 
     `cnn` may be skipped: features computed by it beforehand are taken in the place of images.
+    `standardize`: what is done to the map before all else, `Identity` as the paper.
     `contrast_recalibrated`: WCL pools V_hat in the place of V (as printed, Eq. 2 pools V).
     """
 
     def __init__(
-        self, *, cnn: CNN, feature_pool: int, rve: nn.Module, patches: PatchEmbedding,
-        cgm: CrossModalGatedMemory | NoMemory, encoder: Encoder, decoder: Decoder,
+        self, *, cnn: CNN, feature_pool: int, standardize: nn.Module,
+        rve: nn.Module, patches: PatchEmbedding, cgm: CrossModalGatedMemory | NoMemory,
+        encoder: Encoder, decoder: Decoder,
         contrastive: WeaklySupervisedContrastive | None, contrast_recalibrated: bool,
         d_model: int, vocabulary_size: int, max_length: int, dropout: float,
     ) -> None:  # fmt: skip
         super().__init__()
-        self.cnn, self.rve, self.patches = cnn, rve, patches
+        self.cnn, self.standardize, self.rve, self.patches = cnn, standardize, rve, patches
         self.cgm, self.encoder, self.decoder = cgm, encoder, decoder
         self.contrastive, self.contrast_recalibrated = contrastive, contrast_recalibrated
         self.feature_pool, self.max_length = feature_pool, max_length
@@ -99,6 +101,7 @@ class RCAN(nn.Module):
         if self.feature_pool > 1:
             V = F.avg_pool2d(V, self.feature_pool, ceil_mode=True)
         V = V.float() if not torch.is_autocast_enabled(V.device.type) else V
+        V = self.standardize(V)
         return V, self.rve(V)
 
     def encode(self, V_hat: Tensor, projections: Tensor, slots: Slots | None) -> Tensor:
