@@ -1,7 +1,7 @@
 """Scores as a plain-text table that never shows a model without its floors."""
 
 from rcan.errors import UserError
-from rcan.evaluation.diagnostics import verdict
+from rcan.evaluation.diagnostics import is_collapsed
 from rcan.evaluation.scores import METRICS
 
 HEADER = ("model", "95 %", "most frequent", "best constant", "model - best floor", "95 %")
@@ -51,8 +51,8 @@ def _block(protocol: str, systems: dict, beats_floor: dict) -> str:
 
 def _diagnostics(found: dict) -> str:
     return (
-        f"{verdict(found)}\n"
-        f"{found['distinct_reports']} different reports for {found['num_studies']} studies, the"
+        f"{'collapsed' if is_collapsed(found) else 'varied'}:"
+        f" {found['distinct_reports']} different reports for {found['num_studies']} studies, the"
         f" commonest for {100 * found['top_share']:.0f} %\n"
         f"{100 * found['copied_from_train']:.0f} % word for word from train;"
         f" {found['mean_length']:.1f} words on average,"
