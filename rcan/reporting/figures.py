@@ -148,6 +148,7 @@ def scores_figure(scores: Mapping, out: Path) -> None:
         panels = figure.subplots(1, 2, sharex=True, sharey=True)
         for axes, protocol in zip(panels, PROTOCOLS, strict=True):
             _draw_scores(axes, scores, protocol)
+        panels[0].set_xlim(left=0)  # once both have widened the axis they share
         handles, labels = panels[1].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
         save_figure(figure, out)
@@ -182,7 +183,6 @@ def _draw_scores(axes: Axes, scores: Mapping, protocol: str) -> None:
     axes.set_yticks(range(len(METRICS)), METRICS)
     axes.set_ylim(len(METRICS) - 0.5, -0.5)
     axes.margins(x=0.08)
-    axes.set_xlim(left=0)
     axes.set_xlabel("score")
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="y", visible=False)

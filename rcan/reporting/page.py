@@ -30,8 +30,8 @@ PROTOCOL_NOTES = {
 FLOORS_NOTE = (
     "The two floors are what one report scores when every study gets it: a report put together "
     "from sentences of train to score best on validation, and the most frequent report of train. "
-    f"`{LEAD}` is the lead over the higher of the two; a model without one has not learnt to read "
-    "images."
+    f"`{LEAD}` is the lead over the higher of the two; a model without one does no better "
+    "than writing the same for everybody."
 )
 
 

@@ -28,7 +28,7 @@ def _description(experiment_id: str, data_name: str) -> str:
 - `BLEU-4` and the like, bare, are scores on the test split under the strict protocol;
   `paper_protocol/BLEU-4` is the same prediction scored as the paper's field does it.
 - `floor/BLEU-4` is what one constant report scores on the same studies. A model that does not
-  clear its floor has not learnt to read images.
+  clear its floor does no better than one report for everybody.
 - `val/BLEU-4` chose the epoch; `train/loss` = lambda · `train/loss_ce` + (1 - lambda) ·
   `train/loss_wcl`. In a run's page they are curves over epochs.
 - Tags: `paper.BLEU-4` is the published number, where there is one; `seed`; `git.commit`, and
