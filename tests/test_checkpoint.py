@@ -2,6 +2,8 @@
 
 import json
 import os
+import resource
+import shutil
 
 import pytest
 import torch
@@ -293,3 +295,28 @@ def test_every_file_of_training_code_gives_another_key_when_edited(tmp_path, mon
         copy.write_bytes(file.read_bytes() + b"# edited\n")
         assert determinism.code_digest(*CODE) != before, file
         copy.write_bytes(file.read_bytes())
+
+
+def test_a_disk_that_fills_while_saving_is_told_and_the_file_before_is_kept(tmp_path):
+    path = tmp_path / "last.safetensors"
+    write_tensors(path, {"weights": torch.zeros(10)})
+    before = path.read_bytes()
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limit[1]))  # no file may grow beyond
+    try:
+        with pytest.raises(UserError, match=r"last\.safetensors cannot be written") as caught:
+            write_tensors(path, {"weights": torch.zeros(100_000)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert "\n" not in str(caught.value)
+    assert path.read_bytes() == before and os.listdir(tmp_path) == ["last.safetensors"]
+
+
+def test_a_disk_without_room_for_the_training_is_told_before_it_starts(tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)._replace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    with (
+        TrainingState(tmp_path / "state") as state,
+        pytest.raises(UserError, match=r"needs about 4 MB in .*, 0 MB are free"),
+    ):
+        state.require_room(torch.nn.Linear(100, 1000))
