@@ -3,6 +3,7 @@
 import math
 from pathlib import Path
 
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -111,3 +112,12 @@ def tiny_reports(lengths: list[int], seed: int = 0, width: int | None = None) ->
         row[0], row[length + 1] = BOS, EOS
         row[1 : length + 1] = torch.randint(EOS + 1, VOCABULARY, (length,), generator=generator)
     return tokens
+
+
+every_kind = pytest.mark.parametrize("changes", EVERY_KIND, ids=name_of)
+every_combination = pytest.mark.parametrize("changes", COMBINATIONS, ids=name_of)
+
+
+def close(a: Tensor, b: Tensor) -> bool:
+    """Equal to the tolerance of float32 sums taken in another order."""
+    return torch.allclose(a, b, atol=2e-5, rtol=1e-4)

@@ -3,29 +3,23 @@
 import pytest
 import torch
 from model_parts import (
-    COMBINATIONS,
-    EVERY_KIND,
     PAD,
     VOCABULARY,
+    close,
+    every_combination,
+    every_kind,
     name_of,
     settings_with,
     tiny_images,
     tiny_model,
     tiny_reports,
 )
-from torch import Tensor, nn
+from torch import nn
 
 from rcan.errors import UserError
 from rcan.model.build import build_model, num_parameters, visual_parameters
 from rcan.model.memory import NoMemory
 from rcan.model.rcan import cross_entropy, joint_loss
-
-every_kind = pytest.mark.parametrize("changes", EVERY_KIND, ids=name_of)
-every_combination = pytest.mark.parametrize("changes", COMBINATIONS, ids=name_of)
-
-
-def close(a: Tensor, b: Tensor) -> bool:
-    return torch.allclose(a, b, atol=2e-5, rtol=1e-4)
 
 
 @every_kind

@@ -1,6 +1,5 @@
 """What is kept of a training: held by one at a time, read back exactly, and never mixed up."""
 
-import json
 import os
 import resource
 import shutil
@@ -8,12 +7,11 @@ import shutil
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tiny import TOP, prepare, run_files, tiny, train_tiny
+from tiny import prepare, tiny
 
 from rcan.errors import UserError
-from rcan.files import write_json
 from rcan.model.build import build_model
-from rcan.training import checkpoint, determinism, train
+from rcan.training import checkpoint
 from rcan.training.checkpoint import (
     Progress,
     TrainingState,
@@ -22,8 +20,6 @@ from rcan.training.checkpoint import (
     write_tensors,
 )
 from rcan.training.optimization import build_optimizer
-from rcan.training.run_folder import load_run
-from rcan.training.train import CODE, training_key
 
 
 class PowerCut(BaseException):
@@ -169,132 +165,6 @@ def test_weights_of_another_model_are_told_by_the_first_that_does_not_fit(damage
         load_weights(model, read_tensors(path)[0], path)
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
     assert not model.b.any()  # nothing was copied
-
-
-# The run folder
-
-
-@pytest.fixture(scope="module")
-def trained(place, tmp_path_factory):
-    root = tmp_path_factory.mktemp("trained")
-    train_tiny(place, root)
-    return run_files(root)
-
-
-@pytest.fixture
-def run_folder(trained, tmp_path):
-    """A copy, to be damaged."""
-    for name, content in trained.items():
-        (tmp_path / name).write_bytes(content)
-    return tmp_path
-
-
-def vocabulary_size(folder) -> int:
-    return load_file(folder / "best.safetensors")["classifier.weight"].shape[0]
-
-
-def test_a_run_folder_gives_back_the_best_model_ready_to_generate(run_folder):
-    model, settings, best = load_run(run_folder, vocabulary_size(run_folder))
-    assert not model.training
-    assert settings.of_the_model() == tiny().of_the_model()
-    assert best["length_penalty"] == 0.0 and best["epoch"] in (1, 2, 3)
-    kept = load_file(run_folder / "best.safetensors")
-    assert all(torch.equal(kept[name], value) for name, value in model.state_dict().items())
-
-
-def test_a_run_folder_names_no_place_on_this_machine(place, tmp_path):
-    train_tiny(place, tmp_path, {"data.root": "/home/someone/data", "train.epochs": 1})
-    assert not any(b"/home/someone" in content for content in run_files(tmp_path).values())
-
-
-def test_a_run_of_another_vocabulary_is_refused(run_folder):
-    with pytest.raises(UserError, match="is of another model: classifier"):
-        load_run(run_folder, vocabulary_size(run_folder) + 1)
-
-
-@pytest.mark.parametrize("name", ["config.json", "best.json", "best.safetensors"])
-@pytest.mark.parametrize("damage", ["missing", "cut"])
-def test_a_run_folder_that_is_not_whole_is_told_in_one_line(name, damage, run_folder):
-    path = run_folder / name
-    size = vocabulary_size(run_folder)
-    path.unlink() if damage == "missing" else os.truncate(path, path.stat().st_size // 2)
-    with pytest.raises(UserError) as caught:
-        load_run(run_folder, size)
-    message = str(caught.value)
-    assert str(run_folder) in message and "\n" not in message
-    assert "is not a whole run" in message or name in message
-
-
-# The key
-
-OFF = {"model.use_wcl": False, "model.use_cgm": False, "model.use_rve": False}
-
-
-def key_of(place, changes=None) -> str:
-    return training_key(tiny(changes), place["processed"], place["tokenizer"])
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"wcl.tau": 0.2}, {"cgm.top_k": 3}, {"rve.residual": "inner"}, {"model.dropout": 0.2},
-        {"train.seed": 2}, {"train.epochs": 4}, {"train.lr": 0.5}, {"visual.crop": 30},
-        {"generate.beam_size": 2}, {"generate.length_penalty": [0.0, 1.0]}, OFF,
-    ],
-)  # fmt: skip
-def test_a_setting_that_training_uses_gives_another_key(changes, place):
-    assert key_of(place, changes) != key_of(place)
-
-
-@pytest.mark.parametrize(
-    "changes", [{"eval.resamples": 200}, {"eval.seed": 9}, {"data.root": "/elsewhere"}]
-)
-def test_a_setting_that_training_does_not_use_keeps_the_key(changes, place):
-    assert key_of(place, changes) == key_of(place)
-
-
-@pytest.mark.parametrize("change", [{"wcl.tau": 0.2}, {"cgm.top_k": 3}, {"rve.residual": "inner"}])
-def test_a_setting_of_a_module_that_is_off_keeps_the_key(change, place):
-    assert key_of(place, OFF | change) == key_of(place, OFF)
-
-
-def test_other_data_or_another_tokenizer_give_another_key(place, tmp_path):
-    summary = json.loads((place["processed"] / "summary.json").read_text())
-    write_json(tmp_path / "summary.json", summary | {"digest": "0" * 32})
-    assert key_of(place | {"processed": tmp_path}) != key_of(place)
-    words = tmp_path / "tokenizer.json"
-    words.write_bytes(place["tokenizer"].read_bytes() + b"\n")
-    assert key_of(place | {"tokenizer": words}) != key_of(place)
-
-
-def test_other_code_or_another_torch_give_another_key(place, monkeypatch):
-    before = key_of(place)
-    with monkeypatch.context() as patch:
-        patch.setattr(train, "code_digest", lambda *packages: "of other code")
-        assert key_of(place) != before
-    monkeypatch.setattr(torch, "__version__", "9.9")
-    assert key_of(place) != before
-
-
-def test_every_file_of_training_code_gives_another_key_when_edited(tmp_path, monkeypatch):
-    top = tmp_path / "rcan"
-    files = []
-    for name in CODE:
-        source = TOP / "rcan" / name
-        assert source.exists(), name
-        files += [source] if source.is_file() else sorted(source.rglob("*.py"))
-    for file in files:
-        copy = top / file.relative_to(TOP / "rcan")
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        copy.write_bytes(file.read_bytes())
-    before = determinism.code_digest(*CODE)
-    monkeypatch.setattr(determinism, "__file__", str(top / "training" / "determinism.py"))
-    assert determinism.code_digest(*CODE) == before
-    for file in files:
-        copy = top / file.relative_to(TOP / "rcan")
-        copy.write_bytes(file.read_bytes() + b"# edited\n")
-        assert determinism.code_digest(*CODE) != before, file
-        copy.write_bytes(file.read_bytes())
 
 
 def test_a_disk_that_fills_while_saving_is_told_and_the_file_before_is_kept(tmp_path):

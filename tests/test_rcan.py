@@ -6,12 +6,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 from model_parts import (
-    COMBINATIONS,
-    EVERY_KIND,
     MAX_LENGTH,
     PAD,
     VOCABULARY,
-    name_of,
+    close,
+    every_kind,
     tiny_images,
     tiny_model,
     tiny_reports,
@@ -21,14 +20,6 @@ from torch import Tensor
 from rcan.model.contrastive import contrastive_loss
 from rcan.model.rcan import RCAN, cross_entropy, joint_loss
 from rcan.model.transformer import sinusoids
-
-every_kind = pytest.mark.parametrize("changes", EVERY_KIND, ids=name_of)
-every_combination = pytest.mark.parametrize("changes", COMBINATIONS, ids=name_of)
-
-
-def close(a: Tensor, b: Tensor) -> bool:
-    return torch.allclose(a, b, atol=2e-5, rtol=1e-4)
-
 
 # --- Eqs. 20-22: how the parts are put together ---
 
