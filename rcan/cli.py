@@ -7,6 +7,7 @@ import typer
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode=None,  # plain help: rich takes longer to load than all the rest
     help="RCAN: chest X-rays in, a radiology report out. The pipeline itself runs by `dvc repro`.",
 )
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from rcan.data.batches import StudyBatches
+from rcan.data.batches import Batch, StudyBatches
 
 BOS, EOS, PAD = 1, 2, 0
 NUM_STUDIES = 23
@@ -178,6 +178,66 @@ def test_features_are_cut_in_their_map_and_stay_half_precision(window, side):
         tuple(image[0, 0].tolist()) for b in epoch_of(batches) for image in b.images.flatten(0, 1)
     }
     assert len(places) > 2 * NUM_STUDIES * 0.5
+
+
+def plain_epoch(source, rows, projections, tokens, *, window, batch_size, **options):
+    """The batches of one epoch, image by image and word by word."""
+    seed, epoch, buckets = (options[key] for key in ("seed", "epoch", "length_buckets"))
+    rank, world_size = options["rank"], options["world_size"]
+    rng = np.random.default_rng([seed, epoch])
+    order = rng.permutation(len(rows)).tolist()
+    cut = []
+    for first in range(0, len(order), batch_size * buckets):
+        pool = order[first : first + batch_size * buckets]
+        if buckets > 1:
+            pool.sort(key=lambda study: len(tokens[study]))
+        cut += [pool[i : i + batch_size] for i in range(0, len(pool), batch_size)]
+    for number in rng.permutation(len(cut)).tolist() if buckets > 1 else range(len(cut)):
+        studies = cut[number]
+        own = np.random.default_rng([seed, epoch, number, rank])
+        while len(studies) % world_size:
+            studies = [*studies, studies[len(studies) - len(cut[number])]]
+        studies = studies[rank::world_size]
+        images = [torch.from_numpy(source[row].copy()) for study in studies for row in rows[study]]
+        side = source.shape[-1]
+        corners = own.integers(0, side - window + 1, size=(len(images), 2)).tolist()
+        images = [
+            image[..., top : top + window, left : left + window]
+            for image, (top, left) in zip(images, corners, strict=True)
+        ]
+        width = max(len(tokens[study]) for study in studies)
+        yield Batch(
+            torch.stack(images).unflatten(0, (len(studies), -1)),
+            torch.tensor([projections[study].tolist() for study in studies]),
+            torch.tensor([tokens[i] + [PAD] * (width - len(tokens[i])) for i in studies]),
+        )
+
+
+@pytest.mark.parametrize("world_size", [1, 2, 3])
+@pytest.mark.parametrize("length_buckets", [1, 3])
+@pytest.mark.parametrize(("shape", "window"), [((9, 9), 5), ((3, 6, 6), 4), ((3, 6, 6), 6)])
+def test_batches_are_those_of_a_plain_loop(shape, window, length_buckets, world_size):
+    draw = np.random.default_rng(1)
+    source = draw.integers(0, 256, (60, *shape)).astype(np.uint8 if len(shape) == 2 else np.float16)
+    rows, projections = draw.integers(0, 60, (29, 2)), draw.integers(0, 3, (29, 2))
+    tokens = [draw.integers(3, 99, draw.integers(1, 20)).tolist() for _ in range(29)]
+    sizes = {"window": window, "batch_size": 6}
+    batches = StudyBatches(source, rows, projections, tokens, pad_id=PAD, **sizes)
+    for rank in range(world_size):
+        options = {"seed": 7, "epoch": 2, "length_buckets": length_buckets}
+        options |= {"rank": rank, "world_size": world_size}
+        expected = plain_epoch(source, rows, projections, tokens, **sizes, **options)
+        read = list(batches.shuffled(**options))
+        assert same(read, list(expected))
+        assert all(x.is_contiguous() for b in read for x in (b.images, b.projections, b.tokens))
+        assert {b.images.dtype for b in read} == {torch.from_numpy(source).dtype}
+
+
+def test_batches_of_a_mapped_file_are_those_of_the_array(tmp_path):
+    levels = np.random.default_rng(1).integers(0, 256, (2 * NUM_STUDIES, 8, 8), dtype=np.uint8)
+    np.save(tmp_path / "images.npy", levels)
+    mapped = np.load(tmp_path / "images.npy", mmap_mode="r")
+    assert same(epoch_of(study_batches(source=mapped)), epoch_of(study_batches(source=levels)))
 
 
 def test_to_moves_all_three_tensors():

@@ -4,11 +4,14 @@ import random
 import numpy as np
 import pandas as pd
 import pytest
+from pycocoevalcap.bleu.bleu import Bleu
+from pycocoevalcap.rouge.rouge import Rouge
 
 from rcan.errors import UserError
-from rcan.evaluation.bleu import BLEU, bleu, bleu_counts, bleu_of
+from rcan.evaluation.bleu import BLEU, bleu, bleu_counts
 from rcan.evaluation.floors import most_frequent
 from rcan.evaluation.protocols import reference
+from rcan.evaluation.rouge import common_length
 from rcan.evaluation.scores import METRICS, score, score_systems, signature
 from rcan.text.cleaning import clean_iu_xray
 from rcan.text.tokenizer import Tokenizer
@@ -18,20 +21,65 @@ WORDS = ["the", "lungs", "are", "clear", ".", "heart", "is", "normal", "no", "<u
 
 def random_reports(seed: int, num: int) -> list[str]:
     draw = random.Random(seed)
-    return [" ".join(draw.choices(WORDS, k=draw.randint(0, 40))) for _ in range(num)]
+    return [" ".join(draw.choices(WORDS, k=draw.randint(1, 40))) for _ in range(num)]
+
+
+def upstream(predictions, references) -> tuple[dict, dict]:
+    """pycocoevalcap's BLEU and ROUGE-L: the corpus value and the values per study."""
+    written = {study: [text] for study, text in enumerate(predictions)}
+    wanted = {study: [text] for study, text in enumerate(references)}
+    corpus, studies = Bleu(4).compute_score(wanted, written, verbose=0)
+    of_rouge, studies_of_rouge = Rouge().compute_score(wanted, written)
+    names = (*BLEU, "ROUGE-L")
+    return (
+        dict(zip(names, (*corpus, of_rouge), strict=True)),
+        dict(zip(names, (*studies, studies_of_rouge), strict=True)),
+    )
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_our_bleu_is_upstreams_of_corpus_and_of_studies(seed, capsys):
+def test_bleu_and_rouge_l_are_upstreams_of_corpus_and_of_studies(seed, capsys):
     predictions, references = random_reports(seed, 60), random_reports(seed + 100, 60)
+    predictions[0] = references[0]
+    references[1] = references[1].replace(" ", "  ", 3)  # upstream's ROUGE-L counts empty words
+    corpus, studies = upstream(predictions, references)
     scores = score(predictions, references, meteor=False)
-    assert bleu(predictions, references) == pytest.approx(
-        {metric: scores.corpus[metric] for metric in BLEU}, abs=1e-12
-    )
-    of_studies = bleu_of(bleu_counts(predictions, references))
-    for order, metric in enumerate(BLEU):
-        np.testing.assert_allclose(of_studies[:, order], scores.studies[metric], atol=1e-12)
+    assert scores.corpus == pytest.approx(corpus, abs=1e-12)
+    assert bleu(predictions, references) == {m: scores.corpus[m] for m in BLEU}
+    for metric in BLEU:
+        np.testing.assert_allclose(scores.studies[metric], studies[metric], rtol=0, atol=1e-12)
+    assert scores.studies["ROUGE-L"].tolist() == studies["ROUGE-L"].tolist()
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_bleu_of_blank_texts_is_upstreams(seed):
+    predictions, references = random_reports(seed, 60), random_reports(seed + 100, 60)
+    predictions[:2], references[1:3] = ["", " "], ["", " "]
+    corpus, studies = upstream(predictions, references)
+    scores = score(predictions, references, meteor=False)
+    for metric in BLEU:
+        assert scores.corpus[metric] == pytest.approx(corpus[metric], abs=1e-12)
+        np.testing.assert_allclose(scores.studies[metric], studies[metric], rtol=0, atol=1e-12)
+
+
+def longest_by_table(words, other) -> int:
+    """The usual table: row by row, the longest common subsequence of every two beginnings."""
+    row = [0] * (len(other) + 1)
+    for word in words:
+        above = row
+        row = [0]
+        for place, met in enumerate(other):
+            row.append(above[place] + 1 if word == met else max(above[place + 1], row[-1]))
+    return row[-1]
+
+
+def test_the_longest_common_subsequence_is_that_of_the_usual_table():
+    draw = random.Random(1)
+    for _ in range(300):
+        letters = "abcdefgh"[: draw.randint(1, 8)]
+        words, other = (draw.choices(letters, k=draw.randint(0, 150)) for _ in range(2))
+        assert common_length(words, other) == longest_by_table(words, other)
 
 
 def test_bleu_counts_of_a_pair_counted_by_hand():

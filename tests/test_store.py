@@ -33,6 +33,16 @@ def test_a_split_holds_its_studies_and_mapped_images(folder):
     assert isinstance(split.images, np.memmap) and not split.images.flags.writeable
 
 
+def test_studies_are_read_from_their_lines_whenever_they_are_asked_for(folder):
+    studies = open_split(folder, "val").studies
+    assert len(studies) == 3
+    assert list(studies) == list(studies) == [studies[0], studies[1], studies[2]]
+    assert studies[-1] == studies[2] and studies[-1].views[2].row == 5
+    for index in (3, -4):
+        with pytest.raises(IndexError):
+            studies[index]
+
+
 def test_only_the_asked_split_is_opened(folder):
     assert not (folder / "train.jsonl").exists()
     open_split(folder, "val")

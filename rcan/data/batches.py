@@ -3,11 +3,13 @@
 Shapes: B studies, I images a study, C channels, side pixels (or cells of a kept feature map).
 """
 
-from collections.abc import Iterator, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.lib.stride_tricks import sliding_window_view
 from torch import Tensor
 
 PROJECTIONS = {None: 0, "frontal": 1, "lateral": 2}
@@ -35,11 +37,22 @@ class StudyBatches:
 
     def __init__(
         self, source: np.ndarray, rows: np.ndarray, projections: np.ndarray,
-        tokens: Sequence[Sequence[int]], *, window: int | None, batch_size: int, pad_id: int,
+        tokens: Iterable[Sequence[int]], *, window: int | None, batch_size: int, pad_id: int,
     ) -> None:  # fmt: skip
-        self.source, self.rows, self.tokens = source, rows, tokens
+        self.source, self.rows = source, rows
+        self.batch_size, self.pad_id = batch_size, pad_id
         self.projections = torch.from_numpy(projections)
-        self.window, self.batch_size, self.pad_id = window, batch_size, pad_id
+        # One flat array: a large data set's reports take several times the memory as lists.
+        flat, lengths = array("i"), array("q")
+        for ids in tokens:
+            flat.extend(ids)
+            lengths.append(len(ids))
+        self._tokens, self._lengths = np.array(flat), np.array(lengths)
+        self._ends = np.cumsum(self._lengths)
+        # Every window of every image, (n, [C,] places down, places across, window, window), a view
+        # of the map as a plain array: np.memmap's own indexing is slower.
+        sides = (window,) * 2 if window else source.shape[-2:]
+        self._windows = sliding_window_view(np.asarray(source), sides, axis=(-2, -1))
 
     def __len__(self) -> int:
         """Number of studies."""
@@ -65,12 +78,12 @@ class StudyBatches:
         """
         rng = np.random.default_rng([seed, epoch])
         order = rng.permutation(len(self))
-        lengths = np.array([len(ids) for ids in self.tokens])
         batches = []
         pool = self.batch_size * length_buckets
         for first in range(0, len(order), pool):
             some = order[first : first + pool]
-            some = some[np.argsort(lengths[some], kind="stable")] if length_buckets > 1 else some
+            if length_buckets > 1:
+                some = some[np.argsort(self._lengths[some], kind="stable")]
             batches += [some[i : i + self.batch_size] for i in range(0, len(some), self.batch_size)]
         for number in rng.permutation(len(batches)) if length_buckets > 1 else range(len(batches)):
             studies = batches[number]
@@ -81,19 +94,23 @@ class StudyBatches:
 
     def _batch(self, studies: np.ndarray, rng: np.random.Generator | None) -> Batch:
         rows = self.rows[studies]
-        side = self.source.shape[-1]
-        window = self.window or side
+        num_places = self._windows.shape[-3]
         if rng is None:
-            corners = np.full((rows.size, 2), (side - window) // 2)
+            top, left = np.full((2, *rows.shape), (num_places - 1) // 2)
         else:
-            corners = rng.integers(0, side - window + 1, size=(rows.size, 2))
-        shape = (*self.source.shape[1:-2], window, window)
-        images = np.empty((rows.size, *shape), dtype=self.source.dtype)
-        for image, row, (top, left) in zip(images, rows.flat, corners, strict=True):
-            image[...] = self.source[row, ..., top : top + window, left : left + window]
-        tokens = [torch.tensor(self.tokens[i]) for i in studies]
+            corners = rng.integers(0, num_places, size=(rows.size, 2))
+            top, left = corners.T.reshape(2, *rows.shape)
+        images = self._windows[rows, ..., top, left, :, :]
         return Batch(
-            torch.from_numpy(images.reshape(*rows.shape, *shape)),
+            torch.from_numpy(np.ascontiguousarray(images)),
             self.projections[studies],
-            torch.nn.utils.rnn.pad_sequence(tokens, batch_first=True, padding_value=self.pad_id),
+            torch.from_numpy(self._padded(studies)),
         )
+
+    def _padded(self, studies: np.ndarray) -> np.ndarray:
+        """(B, T) int64: the token ids of some studies, as wide as the longest of them."""
+        lengths, ends = self._lengths[studies], self._ends[studies]
+        padded = np.full((len(studies), lengths.max()), self.pad_id, dtype=np.int64)
+        for row, length, end in zip(padded, lengths, ends, strict=True):
+            row[:length] = self._tokens[end - length : end]
+        return padded

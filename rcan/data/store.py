@@ -1,6 +1,7 @@
-"""Reading processed data: one split's studies, and its images mapped from disk."""
+"""Reading processed data: one split's studies and its images, both mapped from disk."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ _REMEDY = "run `dvc repro preprocess`"
 class Split:
     """The studies of one split and their images, (num_images, size, size) uint8, read on demand."""
 
-    def __init__(self, name: str, studies: list[Study], images: np.memmap):
+    def __init__(self, name: str, studies: Sequence[Study], images: np.memmap):
         self.name = name
         self.studies = studies
         self.images = images
@@ -32,15 +33,33 @@ class Split:
         return rows
 
 
+class Studies(Sequence[Study]):
+    """The studies of a file with one a line, each read when it is asked for: memory holds none."""
+
+    def __init__(self, path: Path, split: str):
+        self._split = split
+        self._file = np.asarray(np.memmap(path, dtype=np.uint8, mode="r"))
+        self._ends = np.flatnonzero(self._file == ord("\n")) + 1
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    def __getitem__(self, index: int) -> Study:
+        number = range(len(self))[index]
+        first = self._ends[number - 1] if number else 0
+        line = self._file[first : self._ends[number]].tobytes()
+        return _study_from(json.loads(line), self._split)
+
+
 def open_split(folder: Path, name: str) -> Split:
-    """Open one split of `folder`, and only that one; pixels stay on disk until they are used.
+    """Open one split of `folder`, and only that one; texts and pixels stay on disk until used.
 
     Raises UserError when its files are missing, damaged or do not belong together.
     """
     if name not in SPLITS:
         raise UserError(f"expected a split of {', '.join(SPLITS)}, got {name!r}")
     images = _map_images(folder / f"{name}.npy")
-    studies = _read_studies(folder / f"{name}.jsonl", name, num_images=len(images))
+    studies = _map_studies(folder / f"{name}.jsonl", name, num_images=len(images))
     return Split(name, studies, images)
 
 
@@ -72,28 +91,26 @@ def _map_images(path: Path) -> np.memmap:
     return images
 
 
-def _read_studies(path: Path, split: str, *, num_images: int) -> list[Study]:
+def _map_studies(path: Path, split: str, *, num_images: int) -> Studies:
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")[:-1]  # splitlines() cuts at U+2028
-    except (OSError, UnicodeDecodeError) as error:
+        studies = Studies(path, split)
+    except (OSError, ValueError) as error:  # ValueError: an empty file
         raise UserError(f"{path}: expected studies ({error}); {_REMEDY}") from error
-    studies = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            study = _study_from(json.loads(line), split)
-        except (KeyError, TypeError, ValueError) as error:
-            raise UserError(
-                f"{path}, line {number}: expected one study "
-                f"({type(error).__name__}: {error}); {_REMEDY}"
-            ) from error
-        if not study.views or not all(0 <= view.row < num_images for view in study.views):
-            raise UserError(
-                f"{path}, line {number}: expected views among the {num_images} images of "
-                f"{split}.npy, found others; {_REMEDY}"
-            )
-        studies.append(study)
     if not studies:
         raise UserError(f"{path}: expected at least one study, found none; {_REMEDY}")
+    for number in range(len(studies)):
+        place = f"{path}, line {number + 1}"
+        try:
+            views = studies[number].views
+        except (KeyError, TypeError, ValueError) as error:
+            raise UserError(
+                f"{place}: expected one study ({type(error).__name__}: {error}); {_REMEDY}"
+            ) from error
+        if not views or not all(0 <= view.row < num_images for view in views):
+            raise UserError(
+                f"{place}: expected views among the {num_images} images of {split}.npy, "
+                f"found others; {_REMEDY}"
+            )
     return studies
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from rcan.errors import UserError
 
 MAX_ORDER = 4
+NUM_COUNTS = 2 * MAX_ORDER + 2
 BLEU = ("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4")
 TINY, SMALL = 1e-15, 1e-9  # pycocoevalcap's guards against 0 / 0
 
@@ -27,14 +28,16 @@ def ngrams(words: Sequence[str]) -> Counter[tuple[str, ...]]:
 def bleu_counts(predictions: Sequence[str], references: Sequence[str]) -> np.ndarray:
     """(N, 10) int64: 1- to 4-grams that match (4) and that were written (4), words of the
     prediction, words of the reference."""
-    rows = np.zeros((len(predictions), 2 * MAX_ORDER + 2), dtype=np.int64)
-    for row, prediction, reference in zip(rows, predictions, references, strict=True):
+    rows = []
+    for prediction, reference in zip(predictions, references, strict=True):
         words, reference_words = prediction.split(), reference.split()
-        for gram, count in (ngrams(words) & ngrams(reference_words)).items():
-            row[len(gram) - 1] += count
-        row[MAX_ORDER:-2] = [max(0, len(words) - order) for order in range(MAX_ORDER)]
-        row[-2:] = len(words), len(reference_words)
-    return rows
+        written, wanted = ngrams(words), ngrams(reference_words)
+        matched = [0] * MAX_ORDER
+        for gram in written.keys() & wanted.keys():
+            matched[len(gram) - 1] += min(written[gram], wanted[gram])
+        possible = [max(0, len(words) - order) for order in range(MAX_ORDER)]
+        rows.append([*matched, *possible, len(words), len(reference_words)])
+    return np.array(rows, dtype=np.int64).reshape(-1, NUM_COUNTS)
 
 
 def bleu_of(counts: np.ndarray) -> np.ndarray:

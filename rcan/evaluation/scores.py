@@ -1,18 +1,20 @@
 """The six scores of a set of predictions, with the counts that a bootstrap needs.
 
-BLEU and ROUGE-L are pycocoevalcap's own numbers, METEOR is that of its jar. Corpus BLEU and corpus
-METEOR come from summed counts and are *not* the mean of the studies; ROUGE-L is.
+BLEU and ROUGE-L equal pycocoevalcap's, METEOR is that of its jar. Corpus BLEU and corpus METEOR
+come from summed counts and are *not* the mean of the studies; ROUGE-L is.
 """
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 
-from rcan.evaluation.bleu import BLEU, bleu_counts, check_pairs
+from rcan.evaluation.bleu import BLEU, bleu_counts, bleu_of, check_pairs
 from rcan.evaluation.meteor import meteor_counts, meteor_of, without_perfect_chunks
+from rcan.evaluation.rouge import rouge_l
 
 METRICS = (*BLEU, "METEOR", "ROUGE-L")
 
@@ -56,58 +58,47 @@ def score_systems(
     """`score` for several (predictions, references) with a single start of Java."""
     for predictions, references in systems:
         check_pairs(predictions, references)
-    counts: list[np.ndarray | None] = [None] * len(systems)
-    if meteor:
-        together = meteor_counts(
+    if not meteor:
+        return [_without_meteor(*system) for system in systems]
+    with ThreadPoolExecutor(1) as aside:  # Java aligns while the rest is scored here
+        aligned = aside.submit(
+            meteor_counts,
             [text for predictions, _ in systems for text in predictions],
             [text for _, references in systems for text in references],
             java=java,
         )
-        ends = np.cumsum([len(predictions) for predictions, _ in systems])
-        counts = list(np.split(without_perfect_chunks(together), ends[:-1]))
-    return [_score(*system, of_meteor) for system, of_meteor in zip(systems, counts, strict=True)]
+        scored = [_without_meteor(*system) for system in systems]
+        counts = without_perfect_chunks(aligned.result())
+    ends = np.cumsum([len(scores) for scores in scored])
+    return [_with_meteor(*both) for both in zip(scored, np.split(counts, ends[:-1]), strict=True)]
 
 
 def signature() -> str:
     """The facts without which these scores mean nothing, in one line."""
     return (
-        f"BLEU, ROUGE-L: pycocoevalcap {version('pycocoevalcap')}; METEOR: 1.5 en, from counts;"
+        f"BLEU, ROUGE-L: as pycocoevalcap {version('pycocoevalcap')}; METEOR: 1.5 en, from counts;"
         " words: split at spaces, lower case, full stops scored; references: 1; smoothing: none"
     )
 
 
-def _score(
-    predictions: Sequence[str], references: Sequence[str], of_meteor: np.ndarray | None
-) -> Scores:
-    corpus, studies = _bleu_and_rouge_l(predictions, references)
-    if of_meteor is not None:
-        corpus["METEOR"] = float(meteor_of(of_meteor.sum(axis=0)))
-        studies["METEOR"] = meteor_of(of_meteor)
+def _without_meteor(predictions: Sequence[str], references: Sequence[str]) -> Scores:
+    counts = bleu_counts(predictions, references)
+    of_rouge = rouge_l(predictions, references)
+    corpus = dict(zip(BLEU, bleu_of(counts.sum(axis=0)).tolist(), strict=True))
     return Scores(
-        corpus={metric: corpus[metric] for metric in METRICS if metric in corpus},
-        studies={metric: studies[metric] for metric in METRICS if metric in studies},
-        bleu_counts=bleu_counts(predictions, references),
-        meteor_counts=of_meteor,
+        corpus=corpus | {"ROUGE-L": float(np.mean(of_rouge))},
+        studies=dict(zip(BLEU, bleu_of(counts).T, strict=True)) | {"ROUGE-L": of_rouge},
+        bleu_counts=counts,
+        meteor_counts=None,
     )
 
 
-def _bleu_and_rouge_l(
-    predictions: Sequence[str], references: Sequence[str]
-) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-    """pycocoevalcap's corpus value and values per study."""
-    from pycocoevalcap.bleu.bleu import Bleu
-    from pycocoevalcap.rouge.rouge import Rouge
-
-    written = {study: [text] for study, text in enumerate(predictions)}
-    wanted = {study: [text] for study, text in enumerate(references)}
-    of_corpus, of_studies = Bleu(4).compute_score(wanted, written, verbose=0)
-    corpus = dict(zip(BLEU, map(float, of_corpus), strict=True))
-    studies = dict(zip(BLEU, map(np.array, of_studies), strict=True))
-
-    _, items = Rouge().compute_score(wanted, written)
-    # Upstream splits a blank text into empty words, which can match: two blank texts would score 1.
-    pairs = zip(predictions, references, strict=True)
-    blank = [not (text.strip() and reference.strip()) for text, reference in pairs]
-    studies["ROUGE-L"] = np.where(blank, 0.0, items)
-    corpus["ROUGE-L"] = float(np.mean(studies["ROUGE-L"]))
-    return corpus, studies
+def _with_meteor(scores: Scores, counts: np.ndarray) -> Scores:
+    corpus = scores.corpus | {"METEOR": float(meteor_of(counts.sum(axis=0)))}
+    studies = scores.studies | {"METEOR": meteor_of(counts)}
+    return Scores(
+        corpus={metric: corpus[metric] for metric in METRICS},
+        studies={metric: studies[metric] for metric in METRICS},
+        bleu_counts=scores.bleu_counts,
+        meteor_counts=counts,
+    )
