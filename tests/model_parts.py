@@ -48,6 +48,7 @@ READINGS = [
     {"rve.residual": "inner", "rve.spatial": "single", "rve.bottleneck": 3},
     {"wcl.views": "augment", "wcl.features": "V_hat"},
     {"model.patch_positions": "none", "visual.token_grid": None},
+    {"model.patch_positions": "sinusoidal"},
     {"visual.feature_pool": 3, "visual.token_grid": None},
 ]
 EVERY_KIND = COMBINATIONS + READINGS

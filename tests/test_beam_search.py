@@ -18,14 +18,16 @@ from rcan.generation.beam_search import beam_search
 
 
 class Script:
-    """The state: the words of every beam, followed the slow way; counts its steps."""
+    """The state: the words of every beam, followed the slow way; counts its steps, and the studies
+    of each."""
 
     def __init__(self, studies: list[NextWord], beam_size: int) -> None:
         self.studies = studies
         self.beams: list[list[Report]] = [[()] * beam_size for _ in studies]
         self.num_steps = 0
+        self.sizes: list[int] = []
 
-    def step(self, tokens: Tensor, state: "Script") -> tuple[Tensor, "Script"]:
+    def step(self, tokens: Tensor, state: "Script") -> Tensor:
         assert state is self
         if self.num_steps == 0:
             assert (tokens == BOS).all()
@@ -35,17 +37,21 @@ class Script:
                 for beams, row in zip(self.beams, tokens.tolist(), strict=True)
             ]
         self.num_steps += 1
+        self.sizes.append(len(self.studies))
         logprobs = [
             [next_word(words) for words in beams]
             for next_word, beams in zip(self.studies, self.beams, strict=True)
         ]
-        return torch.tensor(logprobs, dtype=torch.float32), self
+        return torch.tensor(logprobs, dtype=torch.float32)
 
-    def reorder(self, beams: Tensor) -> "Script":
+    def reorder(self, beams: Tensor) -> None:
         self.beams = [
             [old[k] for k in row] for old, row in zip(self.beams, beams.tolist(), strict=True)
         ]
-        return self
+
+    def keep(self, studies: Tensor) -> None:
+        self.studies = [self.studies[i] for i in studies.tolist()]
+        self.beams = [self.beams[i] for i in studies.tolist()]
 
 
 def search(studies: list[NextWord], *, beam_size: int, max_length: int, penalties=(0.0,)):
@@ -235,6 +241,45 @@ def test_stopping_early_saves_steps_and_changes_nothing():
         assert scores[0][0] == pytest.approx(score, abs=1e-5)
         steps += num_steps
     assert steps < 20 * 12 * 0.8
+
+
+def tied_model(seed: int, vocabulary: int = 6) -> NextWord:
+    """Log-probabilities of -1 to -3: sums are exact, and many of them equal."""
+
+    @cache
+    def next_word(words: Report) -> list[float]:
+        generator = torch.Generator().manual_seed(hash((seed, *words)) % 2**31)
+        return (-torch.randint(1, 4, (vocabulary,), generator=generator).float()).tolist()
+
+    return next_word
+
+
+@pytest.mark.parametrize("beam_size", [1, 2, 3, 5])
+def test_of_equal_candidates_the_better_beams_goes_first_then_the_lower_word(beam_size):
+    studies = [tied_model(seed) for seed in range(24)]
+    words, scores, _ = search(studies, beam_size=beam_size, max_length=6, penalties=(0.0, 1.0))
+    for (a, penalty), (s, next_word) in itertools.product(
+        enumerate((0.0, 1.0)), enumerate(studies)
+    ):
+        expected, score = naive_search(
+            next_word, beam_size=beam_size, max_length=6, penalty=penalty
+        )
+        assert words[a][s] == padded(expected, 6)
+        assert scores[a][s] == pytest.approx(score, abs=1e-6)
+
+
+def ending_after(length: int) -> NextWord:
+    """Surely a report of so many words and the end mark; all else is hopeless."""
+    return lambda words: unlikely({EOS if len(words) >= length else 3: -0.01, 4: -30.0, 5: -40.0})
+
+
+def test_studies_that_are_done_leave_when_they_are_half_of_those_searched():
+    lengths = [7, 1, 3, 1, 5, 3, 1, 1]
+    script = Script([ending_after(length) for length in lengths], beam_size=2)
+    words, _ = beam_search(script.step, script, num_studies=8, beam_size=2, max_length=10, **IDS)
+    assert words[0].tolist() == [padded((*[3] * length, EOS), 10) for length in lengths]
+    # Step 2 ends four of eight, step 4 two of four, step 6 one of two, step 8 the last.
+    assert script.sizes == [8, 8, 4, 4, 2, 2, 1, 1]
 
 
 def test_a_beam_wider_than_the_vocabulary_starts_from_what_there_is():

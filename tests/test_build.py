@@ -120,8 +120,11 @@ def test_features_computed_beforehand_are_as_good_as_images(changes):
     assert close(logits, ours) and close(p, q)
     half = model(features.half(), projections, tokens)[0]  # as they are kept on disk
     assert half.dtype == torch.float32 and torch.allclose(half, logits, atol=0.05)
-    steps = [model.step(tokens[:, :1], model.start(seen, projections, 1))[0]
-             for seen in (images, features)]  # fmt: skip
+    lexicon = model.lexicon()
+    steps = [
+        model.step(tokens[:, :1], model.start(seen, projections, 1, lexicon))
+        for seen in (images, features)
+    ]
     assert close(*steps)
 
 

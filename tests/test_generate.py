@@ -72,7 +72,8 @@ def next_word_of(model, images: Tensor, projections: Tensor) -> NextWord:
 
 def reports_of(model, images, projections, beam_size: int, penalties=PENALTIES):
     words, scores = beam_search(
-        model.step, model.start(images, projections, beam_size), num_studies=len(images),
+        model.step, model.start(images, projections, beam_size, model.lexicon()),
+        num_studies=len(images),
         beam_size=beam_size, max_length=MAX_LENGTH, length_penalties=penalties, **IDS,
     )  # fmt: skip
     return words.tolist(), scores.tolist()

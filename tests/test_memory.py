@@ -91,29 +91,37 @@ def test_the_memory_is_equations_8_to_15(options, text):
     assert torch.allclose(cgm(x, cgm.read(), text=text), expected)
 
 
+def next_word(cgm, x: Tensor, state) -> Tensor:
+    """One word of each beam, x (B, K, d), as a search gives it."""
+    return cgm.step(cgm.describe(x.flatten(0, 1), cgm.read()).unflatten(0, x.shape[:2]), state)
+
+
 @pytest.mark.parametrize("options", OPTIONS, ids=words)
 @torch.no_grad()
 def test_word_by_word_gives_what_the_whole_text_gives(options):
     cgm, x = memory(**options), inputs(length=9)
-    slots, state = cgm.read(), cgm.start(len(x))
-    whole = cgm(x, slots, text=True)
+    whole, state = cgm(x, cgm.read(), text=True), cgm.start(len(x), 1)
     for t in range(9):
-        y, state = cgm.step(x[:, t], slots, state)
-        assert torch.allclose(y, whole[:, t])
+        assert torch.allclose(next_word(cgm, x[:, t : t + 1], state), whole[:, t : t + 1])
 
 
 @torch.no_grad()
-def test_the_gates_state_follows_its_rows_and_does_not_grow():
-    cgm, x = memory(), inputs(rows=4, length=6)
-    slots, state, text = cgm.read(), cgm.start(4), x[:, :0]
+def test_the_gates_state_follows_its_beams_and_studies_and_does_not_grow():
+    cgm, x = memory(), inputs(rows=6, length=6).unflatten(0, (3, 2))  # (study, beam, word, d)
+    slots, state, text = cgm.read(), cgm.start(3, 2), x[:, :, :0]
     for t in range(6):
-        y, state = cgm.step(x[:, t], slots, state)
-        text = torch.cat([text, x[:, t : t + 1]], dim=1)
-        assert torch.allclose(y, cgm(text, slots, text=True)[:, -1])
-        assert state.maximum.shape == state.denominator.shape == (4, 1)
-        assert state.weighted_sum.shape == (4, d)
-        rows = torch.tensor([[1, 1, 3, 0], [2, 0, 0, 3]][t % 2])
-        state, text = state.reorder(rows), text[rows]
+        y = next_word(cgm, x[:, :, t], state)
+        text = torch.cat([text, x[:, :, t : t + 1]], dim=2)
+        whole = cgm(text.flatten(0, 1), slots, text=True).unflatten(0, text.shape[:2])
+        assert torch.allclose(y, whole[:, :, -1])
+        assert state.maximum.shape == (*text.shape[:2], 1)
+        assert state.sums.shape == (*text.shape[:2], d + 1)
+        beams = torch.tensor([[1, 1], [1, 0], [0, 0]][: len(text)])
+        state.reorder(beams)
+        text = torch.stack([text[study, row] for study, row in enumerate(beams)])
+        if t == 3:
+            state.keep(torch.tensor([2, 0]))
+            text, x = text[[2, 0]], x[[2, 0]]
 
 
 @pytest.mark.parametrize("size", [1e4, -1e4])
@@ -127,11 +135,11 @@ def test_the_online_softmax_bears_scores_of_ten_thousand(size, dtype):
         scores = cgm.W_c(cgm.response(x, slots)).squeeze(-1)
         assert scores.abs().max() > 9.9e3
         assert (scores.diff() > 88).any() and (scores.diff() < -88).any()  # exp would overflow
-    whole, state = cgm(x, slots, text=True), cgm.start(3)
+    whole, state = cgm(x, slots, text=True), cgm.start(3, 1)
     assert whole.isfinite().all()
     for t in range(12):
-        y, state = cgm.step(x[:, t], slots, state)
-        assert torch.allclose(y, whole[:, t], atol=1e-5)
+        y = next_word(cgm, x[:, t : t + 1], state)
+        assert torch.allclose(y, whole[:, t : t + 1], atol=1e-5)
     assert cgm(x, slots, text=False).isfinite().all()
     (gradient,) = torch.autograd.grad(whole.sum() + y.sum(), x)
     assert gradient.isfinite().all()
@@ -181,6 +189,28 @@ def test_slots_that_are_not_among_the_best_are_not_read():
     assert not torch.allclose(cgm(x, (keys, values), text=True), before)
 
 
+@pytest.mark.parametrize("top_k", [1, 3, SLOTS])
+def test_the_sparse_read_has_the_gradients_of_the_dense_one(top_k):
+    cgm, x = memory(top_k=top_k, gate="response"), inputs().requires_grad_()
+    slots = [part.detach().requires_grad_() for part in cgm.read()]
+    weights = [x, *slots, *cgm.W_q.parameters()]
+
+    q = cgm._heads(cgm.W_q(x).flatten(0, -2))
+    scores = q @ slots[0].transpose(1, 2) / math.sqrt(d // HEADS)
+    unread = torch.ones_like(scores).scatter(-1, scores.topk(top_k).indices, 0.0).bool()
+    dense = scores.masked_fill(unread, float("-inf")).softmax(-1) @ slots[1]
+    dense = cgm.W_o(dense.transpose(0, 1).reshape(x.shape))
+
+    sparse = cgm.response(x, slots)
+    assert torch.allclose(sparse, dense)
+    for ours, plain in zip(
+        torch.autograd.grad(sparse.sin().sum(), weights, retain_graph=True),
+        torch.autograd.grad(dense.sin().sum(), weights),
+        strict=True,
+    ):
+        assert torch.allclose(ours, plain)
+
+
 def test_the_best_slots_are_read_where_softmax_comes_back_in_another_precision(monkeypatch):
     # Under autocast a GPU multiplies in bfloat16 and gives every softmax in float32.
     cgm, x = memory(top_k=3, gate="response").float(), inputs().float()
@@ -207,9 +237,6 @@ def test_the_response_alone_has_no_gates():
 
 def test_switched_off_everything_passes_through():
     cgm, x = NoMemory(), inputs()
-    state = cgm.start(3)
-    y, state = cgm.step(x[:, 0], cgm.read(), state)
-    assert y is not None and torch.equal(y, x[:, 0])
+    assert torch.equal(next_word(cgm, x[:, :1], cgm.start(3, 1)), x[:, :1])
     assert cgm(x, cgm.read(), text=True) is x and cgm(x, cgm.read(), text=False) is x
-    assert state.reorder(torch.tensor([2, 0, 1])) is state
     assert not list(cgm.parameters())

@@ -24,7 +24,9 @@ from rcan.model.transformer import sinusoids
 # --- Eqs. 20-22: how the parts are put together ---
 
 
-def from_its_parts(model: RCAN, images: Tensor, projections: Tensor, tokens: Tensor):
+def from_its_parts(
+    model: RCAN, images: Tensor, projections: Tensor, tokens: Tensor, *, placed: bool
+):
     """Logits and what WCL pools, study by study, as §3 tells it."""
     logits, pooled_V, pooled_V_hat = [], [], []
     for study in range(len(images)):
@@ -41,7 +43,9 @@ def from_its_parts(model: RCAN, images: Tensor, projections: Tensor, tokens: Ten
         pooled_V_hat.append(V_hat.mean((2, 3)))
         slots = model.cgm.read()
         v = model.patches(V_hat, projections[study : study + 1])
-        hidden = model.encoder(model.cgm(v, slots, text=False))  # Eq. 20
+        v = model.cgm(v, slots, text=False)
+        v = v + sinusoids(v.shape[1], 12) if placed else v
+        hidden = model.encoder(v)  # Eq. 20
         y_g = model.word_embedding.weight[tokens[study]] * math.sqrt(12)
         y_g = y_g + sinusoids(len(y_g), 12)
         y = model.cgm(y_g[None], slots, text=True)
@@ -57,7 +61,8 @@ def test_the_model_is_its_parts_in_the_papers_order(changes):
     tokens = tiny_reports([5, 2, 6])[:, :-1]
     torch.manual_seed(5)
     logits, p = model(images, projections, tokens)
-    expected, V, V_hat = from_its_parts(model, images, projections, tokens)
+    placed = changes.get("model.patch_positions") == "sinusoidal"
+    expected, V, V_hat = from_its_parts(model, images, projections, tokens, placed=placed)
     assert logits.shape == (3, 7, VOCABULARY)
     assert close(logits, expected)
     if model.contrastive is None:
@@ -167,17 +172,21 @@ def test_padding_changes_neither_logits_nor_loss(changes):
 def test_a_step_gives_what_the_whole_report_gives_however_beams_are_reordered(changes, num_beams):
     model, (images, projections) = tiny_model(changes), tiny_images(2)
     generator = torch.Generator().manual_seed(3)
-    state = model.start(images, projections, num_beams)
+    lexicon = model.lexicon()
+    state = model.start(images, projections, num_beams, lexicon)
     tokens = torch.ones(2, num_beams, 1, dtype=torch.long)
     for position in range(MAX_LENGTH + 1):  # bos and the longest report
-        logprobs, state = model.step(tokens[:, :, -1], state)
-        assert logprobs.shape == (2, num_beams, VOCABULARY)
+        logprobs = model.step(tokens[:, :, -1], state)
+        assert logprobs.shape == (len(images), num_beams, VOCABULARY)
         for beam in range(num_beams):
             logits = model(images, projections, tokens[:, beam])[0]
             assert close(logprobs[:, beam], logits[:, -1].log_softmax(-1))
-        beams = torch.randint(0, num_beams, (2, num_beams), generator=generator)
-        words = torch.randint(0, VOCABULARY, (2, num_beams, 1), generator=generator)
-        tokens = torch.stack([tokens[study, beams[study]] for study in range(2)])
+        beams = torch.randint(0, num_beams, (len(images), num_beams), generator=generator)
+        words = torch.randint(0, VOCABULARY, (len(images), num_beams, 1), generator=generator)
+        tokens = torch.stack([tokens[study, row] for study, row in enumerate(beams)])
         tokens = torch.cat([tokens, words], dim=2)
-        state = state.reorder(beams)
+        state.reorder(beams)
         assert state.position == position + 1
+        if position == 2:
+            state.keep(torch.tensor([1]))
+            images, projections, tokens = images[1:], projections[1:], tokens[1:]

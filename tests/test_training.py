@@ -19,7 +19,10 @@ from rcan.training.loop import SELECTION
 from rcan.training.run_folder import load_run
 from rcan.training.train import write_reports
 
-LEARNING = {"train.epochs": 6, "train.lr": 0.01, "train.schedule": "exponential"}
+LEARNING = {
+    "train.epochs": 6, "train.lr": 0.01, "train.schedule": "exponential",
+    "train.choose_collapsed": True,  # the best epoch is the one with the highest score
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")

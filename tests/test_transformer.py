@@ -7,7 +7,7 @@ import torch
 from model_parts import randomise
 from torch import Tensor
 
-from rcan.model.transformer import Attention, Decoder, Encoder, sinusoids
+from rcan.model.transformer import Ancestors, Attention, Decoder, Encoder, sinusoids
 
 d, HEADS, D_FF = 8, 2, 5
 
@@ -114,30 +114,33 @@ def test_a_word_of_the_decoder_is_not_touched_by_the_words_after_it():
 @pytest.mark.parametrize("num_beams", [1, 3])
 @torch.no_grad()
 def test_word_by_word_over_reordered_beams_gives_what_whole_reports_give(num_beams):
-    f_d, hidden, length = decoder(), rows(2, 3, d, seed=1), 6
+    f_d, hidden, length = decoder(), rows(3, 3, d, seed=1), 6
     generator = torch.Generator().manual_seed(0)
     caches = f_d.start(hidden, num_beams, length)
-    written = rows(2, num_beams, 0, d)
+    ancestors = Ancestors(3, num_beams, length, like=hidden)
+    written = rows(3, num_beams, 0, d)
     for position in range(length):
-        words = rows(2, num_beams, d, seed=10 + position)
+        words = rows(len(hidden), num_beams, d, seed=10 + position)
         written = torch.cat([written, words.unsqueeze(2)], dim=2)
-        stepped = f_d.step(words, caches, position)
+        stepped = f_d.step(words, caches, ancestors)
         for beam in range(num_beams):
             whole = f_d(written[:, beam], hidden)[:, -1]
             assert torch.allclose(stepped[:, beam], whole)
-        beams = torch.randint(0, num_beams, (2, num_beams), generator=generator)
-        written = torch.stack([written[study, beams[study]] for study in range(2)])
-        for cache in caches:
-            cache.reorder(
-                (torch.arange(2).unsqueeze(1) * num_beams + beams).flatten(), position + 1
-            )
+        beams = torch.randint(0, num_beams, (len(hidden), num_beams), generator=generator)
+        written = torch.stack([written[study, row] for study, row in enumerate(beams)])
+        ancestors.reorder(beams)
+        if position == 2:
+            kept = torch.tensor([2, 0])
+            for part in (*caches, ancestors):
+                part.keep(kept)
+            hidden, written = hidden[kept], written[kept]
 
 
 @torch.no_grad()
 def test_what_is_seen_is_projected_once_a_study_and_shared_by_its_beams():
     for cache in decoder().start(rows(2, 3, d), num_beams=4, max_length=6):
         assert cache.cross_keys.shape == cache.cross_values.shape == (2, HEADS, 3, d // HEADS)
-        assert cache.keys.shape == cache.values.shape == (2 * 4, HEADS, 6, d // HEADS)
+        assert cache.keys.shape == cache.values.shape == (2, HEADS, 4 * 6, d // HEADS)
 
 
 @pytest.mark.parametrize("build", [encoder, decoder])

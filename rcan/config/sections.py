@@ -67,7 +67,7 @@ class Model(Section):
     num_decoder_layers: Count
     d_ff: Count
     dropout: Probability
-    patch_positions: Literal["none", "learned"]
+    patch_positions: Literal["none", "learned", "sinusoidal"]
 
 
 class RVE(Section):

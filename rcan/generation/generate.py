@@ -1,7 +1,7 @@
 """Reports of whole splits: batches in, word ids out."""
 
 from collections.abc import Iterable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -14,9 +14,11 @@ class Generator(Protocol):
 
     max_length: int
 
-    def start(self, images: Tensor, projections: Tensor, num_beams: int) -> State: ...
+    def lexicon(self) -> Any: ...
 
-    def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]: ...
+    def start(self, images: Tensor, projections: Tensor, num_beams: int, lexicon: Any) -> State: ...
+
+    def step(self, tokens: Tensor, state: State) -> Tensor: ...
 
 
 def generate(
@@ -29,10 +31,11 @@ def generate(
     """
     reports: list[list[list[int]]] = [[] for _ in length_penalties]
     with torch.inference_mode():
+        lexicon = model.lexicon()
         for images, projections in batches:
             words, _ = beam_search(
                 model.step,
-                model.start(images, projections, beam_size),
+                model.start(images, projections, beam_size, lexicon),
                 num_studies=len(images),
                 beam_size=beam_size,
                 max_length=model.max_length,

@@ -50,6 +50,9 @@ def build_model(settings: Settings, vocabulary_size: int, *, pretrained: bool = 
         if model.use_wcl
         else None,
         contrast_recalibrated=wcl.features == "V_hat",
+        num_placed_patches=settings.data.num_views * grid**2
+        if model.patch_positions == "sinusoidal"
+        else 0,
         d_model=model.d_model,
         vocabulary_size=vocabulary_size,
         max_length=settings.data.max_length,

@@ -9,11 +9,10 @@ One memory and one set of weights serve both modalities. Two readings of the pap
 The memory's keys and values depend on no input: `read` projects them once, and every position of
 every study asks the same ones.
 
-Shapes: B rows, L positions, d model width, N slots, h heads, d_k = d / h.
+Shapes: B studies, K beams, L positions, d model width, N slots, h heads, d_k = d / h.
 """
 
 from dataclasses import dataclass
-from math import sqrt
 
 import torch
 import torch.nn.functional as F
@@ -24,23 +23,33 @@ Slots = tuple[Tensor, Tensor]
 
 @dataclass
 class GateState:
-    """Eq. 14 so far as an online softmax: its maximum, denominator and weighted sum of G_o."""
+    """Eq. 14 so far as an online softmax over the words of each beam, the new word last.
 
-    maximum: Tensor  # (B, 1)
-    denominator: Tensor  # (B, 1)
-    weighted_sum: Tensor  # (B, d)
+    Nothing is kept of single words, so that a word costs the same at every place.
+    """
 
-    @classmethod
-    def empty(cls, rows: int, d_model: int, like: Tensor) -> "GateState":
-        return cls(
-            like.new_full((rows, 1), float("-inf")),
-            like.new_zeros(rows, 1),
-            like.new_zeros(rows, d_model),
-        )
+    maximum: Tensor  # (B, K, 1)
+    sums: Tensor  # (B, K, d + 1): the weighted sum of G_o, then that of 1
 
-    def reorder(self, rows: Tensor) -> "GateState":
-        """The state of rows `rows` (B,), in that order."""
-        return GateState(self.maximum[rows], self.denominator[rows], self.weighted_sum[rows])
+    def add(self, a: Tensor, G_o: Tensor) -> None:
+        """One more word of each beam: its score a (B, K, 1) and (G_o, 1) (B, K, d + 1)."""
+        maximum = torch.maximum(self.maximum, a)
+        self.sums = self.sums * (self.maximum - maximum).exp() + (a - maximum).exp() * G_o
+        self.maximum = maximum
+
+    def average(self) -> Tensor:
+        """Eq. 14's mean of G_o, (B, K, d)."""
+        return self.sums[..., :-1] / self.sums[..., -1:]
+
+    def reorder(self, beams: Tensor) -> None:
+        """Beam k of study b goes on from its beam `beams[b, k]`."""
+        beams = beams.unsqueeze(-1)
+        self.maximum = self.maximum.gather(1, beams)
+        self.sums = self.sums.gather(1, beams.expand(-1, -1, self.sums.shape[-1]))
+
+    def keep(self, studies: Tensor) -> None:
+        """Go on with these studies alone."""
+        self.maximum, self.sums = self.maximum[studies], self.sums[studies]
 
 
 class CrossModalGatedMemory(nn.Module):
@@ -83,22 +92,32 @@ class CrossModalGatedMemory(nn.Module):
             G_c = G_s + G_i  # Eq. 15, (B, L, d)
         return self._fuse(x, G_c, text)
 
-    def start(self, rows: int) -> GateState:
-        """The gate's state before the first word of `rows` reports."""
-        return GateState.empty(rows, self.memory.shape[1], self.memory)
-
-    def step(self, x: Tensor, slots: Slots, state: GateState) -> tuple[Tensor, GateState]:
-        """One more word of each report, x (B, d), at a cost that does not grow with its place."""
+    def describe(self, x: Tensor, slots: Slots) -> Tensor:
+        """All that CGM makes of words x (n, d) without their report: (n, w) rows for `step`."""
         G_c = R = self.response(x, slots)
-        if self.gated:
-            G_s, G_o, a = self._gates(x, R)
-            maximum = torch.maximum(state.maximum, a)
-            old, new = (state.maximum - maximum).exp(), (a - maximum).exp()
-            state = GateState(
-                maximum, state.denominator * old + new, state.weighted_sum * old + new * G_o
-            )
-            G_c = G_s + state.weighted_sum / state.denominator
-        return self._fuse(x, G_c, text=True), state
+        if not self.gated:
+            return self._fuse(x, G_c, text=True)
+        G_s, G_o, a = self._gates(x, R)
+        return torch.cat([self._fuse(x, G_s, text=True), G_o, torch.ones_like(a), a], -1)
+
+    def start(self, num_studies: int, num_beams: int) -> GateState | None:
+        """The gate's state before the first word."""
+        if not self.gated:
+            return None
+        like, d_model = self.memory, self.memory.shape[1]
+        return GateState(
+            like.new_full((num_studies, num_beams, 1), float("-inf")),
+            like.new_zeros(num_studies, num_beams, d_model + 1),
+        )
+
+    def step(self, described: Tensor, state: GateState | None) -> Tensor:
+        """One more word of each beam, `described` (B, K, w) -> (B, K, d); `state` takes it in."""
+        if state is None:
+            return described
+        d_model = self.memory.shape[1]
+        own, G_o, a = described.tensor_split((d_model, 2 * d_model + 1), -1)
+        state.add(a, G_o)
+        return own + state.average()
 
     def response(self, x: Tensor, slots: Slots) -> Tensor:
         """R (Eqs. 8, 10, 9b, 10b): what the memory answers to each position; shape of x."""
@@ -107,11 +126,8 @@ class CrossModalGatedMemory(nn.Module):
         if self.top_k is None:
             R = F.scaled_dot_product_attention(q[None], keys[None], values[None])[0]
         else:
-            scores = q @ keys.transpose(1, 2) / sqrt(q.shape[-1])  # (h, B·L, N)
-            best, slots_read = scores.topk(self.top_k, dim=-1)
-            shares = best.softmax(-1).to(scores.dtype)  # autocast gives it in float32
-            weights = torch.zeros_like(scores).scatter(-1, slots_read, shares)
-            R = weights @ values
+            best, slots_read = _BestScores.apply(q * q.shape[-1] ** -0.5, keys, self.top_k)
+            R = _weighted_rows(slots_read, best.softmax(-1).to(values.dtype), values)
         return self.W_o(R.transpose(0, 1).reshape(x.shape))
 
     def _gates(self, x: Tensor, R: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -126,6 +142,43 @@ class CrossModalGatedMemory(nn.Module):
         return x.unflatten(-1, (self.num_heads, -1)).transpose(0, 1)  # (rows, d) -> (h, rows, d_k)
 
 
+class _BestScores(torch.autograd.Function):
+    """The `k` highest scores q·key of each query and whose they are: (h, R, k) each.
+
+    Its gradient touches these k alone, where autograd would fill all (h, R, N) and multiply them.
+    """
+
+    @staticmethod
+    def forward(ctx, q: Tensor, keys: Tensor, k: int) -> tuple[Tensor, Tensor]:
+        best, rows = (q @ keys.transpose(1, 2)).topk(k, dim=-1)
+        ctx.save_for_backward(q, keys, rows)
+        ctx.mark_non_differentiable(rows)
+        return best, rows
+
+    @staticmethod
+    def backward(ctx, d_best: Tensor, _: Tensor) -> tuple[Tensor, Tensor, None]:
+        q, keys, rows = ctx.saved_tensors
+        with torch.enable_grad():
+            keys = keys.detach().requires_grad_()
+            d_q = _weighted_rows(rows, d_best.to(keys.dtype), keys)
+            (d_keys,) = torch.autograd.grad(d_q, keys, q)  # Σ d_best q, each to its key
+        return d_q.detach(), d_keys, None
+
+
+def _weighted_rows(rows: Tensor, weights: Tensor, table: Tensor) -> Tensor:
+    """Of each head's table (h, N, d_k) the weighted sum of `rows` (h, R, k): (h, R, d_k).
+
+    As one bag of rows a query: the sparse product, forwards and backwards.
+    """
+    h, N, d_k = table.shape
+    first = torch.arange(h, device=rows.device).view(h, 1, 1) * N
+    bags = F.embedding_bag(
+        (rows + first).flatten(0, 1), table.reshape(h * N, d_k),
+        per_sample_weights=weights.flatten(0, 1), mode="sum",
+    )  # fmt: skip
+    return bags.view(h, -1, d_k)
+
+
 class NoMemory(nn.Module):
     """CGM off: everything passes through."""
 
@@ -135,15 +188,11 @@ class NoMemory(nn.Module):
     def forward(self, x: Tensor, slots: None, *, text: bool) -> Tensor:
         return x
 
-    def start(self, rows: int) -> "NoState":
-        return NoState()
+    def describe(self, x: Tensor, slots: None) -> Tensor:
+        return x
 
-    def step(self, x: Tensor, slots: None, state: "NoState") -> tuple[Tensor, "NoState"]:
-        return x, state
+    def start(self, num_studies: int, num_beams: int) -> None:
+        return None
 
-
-class NoState:
-    """The state of a memory that is off."""
-
-    def reorder(self, rows: Tensor) -> "NoState":
-        return self
+    def step(self, described: Tensor, state: None) -> Tensor:
+        return described

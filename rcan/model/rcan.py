@@ -15,9 +15,19 @@ from torch import Tensor, nn
 
 from rcan.model.cnn import CNN
 from rcan.model.contrastive import WeaklySupervisedContrastive, contrastive_loss
-from rcan.model.memory import CrossModalGatedMemory, GateState, NoMemory, NoState, Slots
-from rcan.model.transformer import Decoder, Encoder, LayerCache, sinusoids
+from rcan.model.dropout import Dropout
+from rcan.model.memory import CrossModalGatedMemory, GateState, NoMemory, Slots
+from rcan.model.transformer import Ancestors, Decoder, Encoder, LayerCache, sinusoids
 from rcan.model.visual import PatchEmbedding, pooled_features
+from rcan.model.word_table import WordTable
+
+
+@dataclass
+class Lexicon:
+    """What no image changes: the memory's slots, and what the decoder reads for each word."""
+
+    slots: Slots | None
+    words: WordTable
 
 
 @dataclass
@@ -25,19 +35,22 @@ class DecoderState:
     """What a beam search carries from word to word: all `RCAN.step` needs besides words."""
 
     position: int
-    num_beams: int
-    slots: Slots | None
+    lexicon: Lexicon
     caches: list[LayerCache]
-    gate: GateState | NoState
+    ancestors: Ancestors
+    gate: GateState | None
 
-    def reorder(self, beams: Tensor) -> "DecoderState":
+    def reorder(self, beams: Tensor) -> None:
         """Beam k of study b goes on from beam `beams[b, k]` of the same study; beams (B, K)."""
-        first = torch.arange(len(beams), device=beams.device).unsqueeze(1) * self.num_beams
-        rows = (first + beams).flatten()
-        for cache in self.caches:
-            cache.reorder(rows, self.position)
-        self.gate = self.gate.reorder(rows)
-        return self
+        self.ancestors.reorder(beams)
+        if self.gate is not None:
+            self.gate.reorder(beams)
+
+    def keep(self, studies: Tensor) -> None:
+        """Go on with the studies of these numbers alone, studies (b,) of (B,)."""
+        for part in (*self.caches, self.ancestors, self.gate):
+            if part is not None:
+                part.keep(studies)
 
 
 class RCAN(nn.Module):
@@ -46,6 +59,7 @@ class RCAN(nn.Module):
     `cnn` may be skipped: features computed by it beforehand are taken in the place of images.
     `standardize`: what is done to the map before all else, `Identity` as the paper.
     `contrast_recalibrated`: WCL pools V_hat in the place of V (as printed, Eq. 2 pools V).
+    `num_placed_patches`: patches of a study that get sinusoidal places before the encoder; 0: none.
     """
 
     def __init__(
@@ -53,7 +67,8 @@ class RCAN(nn.Module):
         rve: nn.Module, patches: PatchEmbedding, cgm: CrossModalGatedMemory | NoMemory,
         encoder: Encoder, decoder: Decoder,
         contrastive: WeaklySupervisedContrastive | None, contrast_recalibrated: bool,
-        d_model: int, vocabulary_size: int, max_length: int, dropout: float,
+        num_placed_patches: int, d_model: int, vocabulary_size: int, max_length: int,
+        dropout: float,
     ) -> None:  # fmt: skip
         super().__init__()
         self.cnn, self.standardize, self.rve, self.patches = cnn, standardize, rve, patches
@@ -61,9 +76,11 @@ class RCAN(nn.Module):
         self.contrastive, self.contrast_recalibrated = contrastive, contrast_recalibrated
         self.feature_pool, self.max_length = feature_pool, max_length
         self.word_embedding = nn.Embedding(vocabulary_size, d_model)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.classifier = nn.Linear(d_model, vocabulary_size)
         self.register_buffer("positions", sinusoids(max_length + 1, d_model), persistent=False)
+        places = sinusoids(num_placed_patches, d_model) if num_placed_patches else None
+        self.register_buffer("patch_places", places, persistent=False)
         for module in (encoder, decoder, self.word_embedding, self.classifier):
             for parameter in module.parameters():
                 if parameter.dim() > 1:
@@ -106,27 +123,49 @@ class RCAN(nn.Module):
 
     def encode(self, V_hat: Tensor, projections: Tensor, slots: Slots | None) -> Tensor:
         """h of Eq. 20, (B, S, d)."""
-        return self.encoder(self.cgm(self.patches(V_hat, projections), slots, text=False))
+        x = self.cgm(self.patches(V_hat, projections), slots, text=False)
+        if self.patch_places is not None:
+            x = self.dropout(x + self.patch_places)
+        return self.encoder(x)
 
     def embed(self, tokens: Tensor) -> Tensor:
         """Word embeddings before their positions, (..., d)."""
         return self.word_embedding(tokens) * sqrt(self.word_embedding.embedding_dim)
 
-    def start(self, images: Tensor, projections: Tensor, num_beams: int) -> DecoderState:
-        """Look at the images, once, and be ready to write `num_beams` reports for each study."""
+    def lexicon(self) -> Lexicon:
+        """What all reports share that are generated with the weights as they now are."""
         slots = self.cgm.read()
-        hidden = self.encode(self.recalibrate(images)[1], projections, slots)
-        caches = self.decoder.start(hidden, num_beams, self.max_length + 1)
-        gate = self.cgm.start(len(images) * num_beams)
-        return DecoderState(0, num_beams, slots, caches, gate)
 
-    def step(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
+        def read(words: Tensor, place: int) -> Tensor:
+            return self.cgm.describe(self.embed(words) + self.positions[place], slots)
+
+        num_places, num_words = len(self.positions), self.word_embedding.num_embeddings
+        table = WordTable(read, num_words=num_words, num_places=num_places, device=self.device)
+        return Lexicon(slots, table)
+
+    def start(
+        self, images: Tensor, projections: Tensor, num_beams: int, lexicon: Lexicon
+    ) -> DecoderState:
+        """Look at the images, once, and be ready to write `num_beams` reports for each study.
+
+        `lexicon`: of this model in evaluation mode; one serves all batches.
+        """
+        hidden = self.encode(self.recalibrate(images)[1], projections, lexicon.slots)
+        B, T = len(images), self.max_length + 1
+        return DecoderState(
+            position=0,
+            lexicon=lexicon,
+            caches=self.decoder.start(hidden, num_beams, T),
+            ancestors=Ancestors(B, num_beams, T, like=hidden),
+            gate=self.cgm.start(B, num_beams),
+        )
+
+    def step(self, tokens: Tensor, state: DecoderState) -> Tensor:
         """One word further: tokens (B, K) -> log-probabilities of the next ones (B, K, Y)."""
-        y = self.embed(tokens) + self.positions[state.position]  # (B, K, d)
-        y, state.gate = self.cgm.step(y.flatten(0, 1), state.slots, state.gate)
-        y = self.decoder.step(y.view(*tokens.shape, -1), state.caches, state.position)
+        y = self.cgm.step(state.lexicon.words.look_up(tokens, state.position), state.gate)
+        y = self.decoder.step(y, state.caches, state.ancestors)
         state.position += 1
-        return self.classifier(y).float().log_softmax(-1), state
+        return self.classifier(y).float().log_softmax(-1)
 
 
 def cross_entropy(logits: Tensor, targets: Tensor, pad_id: int) -> Tensor:

@@ -1,11 +1,12 @@
 """The Transformer of the report generator (§3.5): pre-norm encoder and decoder, 8 heads as §4.1.2.
 
 The decoder runs in two ways that give the same numbers: over whole reports (`forward`), and one
-word at a time over beams (`step`), with the self-attention's keys and values kept in a cache and
-the cross-attention's projected once a study and shared by its beams.
+word at a time over beams (`step`). For that, keys and values of every word of every beam are kept
+where they were written, and when the search goes on from other beams only the note of who descends
+from whom changes; those of the patches are projected once a study and shared by its beams.
 
-Shapes: B studies, K beams, R rows (reports; B·K when generating), T words, S patches,
-d model width, h heads, d_k = d / h.
+Shapes: B studies, K beams, T words, S patches, R rows (studies or reports), d model width, h heads,
+d_k = d / h.
 """
 
 from collections.abc import Sequence
@@ -14,6 +15,8 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from rcan.model.dropout import Dropout, dropout
 
 
 class Attention(nn.Module):
@@ -30,13 +33,34 @@ class Attention(nn.Module):
         """x (R, L, d) -> keys, values (R, h, L, d_k)."""
         return self._heads(self.key(x)), self._heads(self.value(x))
 
-    def forward(self, x: Tensor, keys: Tensor, values: Tensor, *, causal: bool = False) -> Tensor:
-        """x (R, Q, d) asks keys and values (R, h, L, d_k) -> (R, Q, d)."""
-        dropout = self.dropout if self.training else 0.0
-        y = F.scaled_dot_product_attention(
-            self._heads(self.query(x)), keys, values, dropout_p=dropout, is_causal=causal
-        )
+    def forward(
+        self, x: Tensor, keys: Tensor, values: Tensor, *,
+        causal: bool = False, mask: Tensor | None = None,
+    ) -> Tensor:  # fmt: skip
+        """x (R, Q, d) asks keys and values (R, h, L, d_k) -> (R, Q, d).
+
+        `mask` (R, 1, Q, L) is added to the scores.
+        """
+        queries = self._heads(self.query(x))
+        p = self.dropout if self.training else 0.0
+        if p and x.device.type == "cpu":  # no fused kernel of torch's drops weights there
+            y = self._with_dropout(queries, keys, values, p, causal)
+        else:
+            y = F.scaled_dot_product_attention(
+                queries, keys, values, attn_mask=mask, dropout_p=p, is_causal=causal
+            )
         return self.output(y.transpose(1, 2).flatten(2))
+
+    @staticmethod
+    def _with_dropout(
+        queries: Tensor, keys: Tensor, values: Tensor, p: float, causal: bool
+    ) -> Tensor:
+        """(R, h, Q, d_k) asks (R, h, L, d_k), step by step."""
+        scores = queries * queries.shape[-1] ** -0.5 @ keys.transpose(-1, -2)  # (R, h, Q, L)
+        if causal:
+            future = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).triu(1)
+            scores = scores.masked_fill(future, float("-inf"))
+        return dropout(scores.softmax(-1), p, training=True).to(values.dtype) @ values
 
     def _heads(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
@@ -45,7 +69,7 @@ class Attention(nn.Module):
 def feed_forward(d_model: int, d_ff: int, dropout: float) -> nn.Sequential:
     """Linear, ReLU, dropout, linear."""
     return nn.Sequential(
-        nn.Linear(d_model, d_ff), nn.ReLU(), nn.Dropout(dropout), nn.Linear(d_ff, d_model)
+        nn.Linear(d_model, d_ff), nn.ReLU(), Dropout(dropout), nn.Linear(d_ff, d_model)
     )
 
 
@@ -55,7 +79,7 @@ class EncoderLayer(nn.Module):
         self.attention = Attention(d_model, num_heads, dropout)
         self.feed_forward = feed_forward(d_model, d_ff, dropout)
         self.norms = nn.ModuleList(nn.LayerNorm(d_model) for _ in range(2))
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:  # (B, S, d)
         y = self.norms[0](x)
@@ -88,7 +112,7 @@ class DecoderLayer(nn.Module):
         self.cross_attention = Attention(d_model, num_heads, dropout)
         self.feed_forward = feed_forward(d_model, d_ff, dropout)
         self.norms = nn.ModuleList(nn.LayerNorm(d_model) for _ in range(3))
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, hidden: Tensor) -> Tensor:  # (B, T, d), (B, S, d)
         y = self.norms[0](x)
@@ -96,16 +120,18 @@ class DecoderLayer(nn.Module):
         x = x + self.dropout(self.self_attention(y, keys, values, causal=True))
         return self._look_and_feed(x, *self.cross_attention.keys_values(hidden))
 
-    def step(self, x: Tensor, cache: "LayerCache", position: int) -> Tensor:
-        """The word at `position` of every beam: x (B, K, d) -> (B, K, d); the cache grows by it."""
-        B, K, d = x.shape
-        y = self.norms[0](x).view(B * K, 1, d)
-        keys, values = self.self_attention.keys_values(y)
-        cache.keys[:, :, position : position + 1] = keys
-        cache.values[:, :, position : position + 1] = values
-        so_far = slice(0, position + 1)
-        y = self.self_attention(y, cache.keys[:, :, so_far], cache.values[:, :, so_far])
-        return self._look_and_feed(x + y.view(B, K, d), cache.cross_keys, cache.cross_values)
+    def step(self, x: Tensor, cache: "LayerCache", ancestors: Tensor) -> Tensor:
+        """The newest word of every beam, x (B, K, d) -> (B, K, d); the cache grows by it.
+
+        `ancestors` (B, 1, K, t·K) as `Ancestors.mask` gives it.
+        """
+        y = self.norms[0](x)
+        end = ancestors.shape[-1]
+        new = slice(end - x.shape[1], end)
+        cache.keys[:, :, new], cache.values[:, :, new] = self.self_attention.keys_values(y)
+        keys, values = cache.keys[:, :, :end], cache.values[:, :, :end]
+        x = x + self.self_attention(y, keys, values, mask=ancestors)
+        return self._look_and_feed(x, cache.cross_keys, cache.cross_values)
 
     def _look_and_feed(self, x: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         """Cross-attention and feed-forward; words and beams alike are queries of their study."""
@@ -115,17 +141,45 @@ class DecoderLayer(nn.Module):
 
 @dataclass
 class LayerCache:
-    """One decoder layer's keys and values."""
+    """One decoder layer's keys and values: word t of beam k lies at t·K + k and never moves."""
 
-    keys: Tensor  # (B·K, h, T, d_k), filled up to the current position
+    keys: Tensor  # (B, h, T·K, d_k), filled up to the current word
     values: Tensor
     cross_keys: Tensor  # (B, h, S, d_k)
     cross_values: Tensor
 
-    def reorder(self, rows: Tensor, length: int) -> None:
-        """Row i becomes row `rows[i]`, as far as the cache is filled."""
-        for cache in (self.keys, self.values):
-            cache[:, :, :length] = cache[rows, :, :length]
+    def keep(self, studies: Tensor) -> None:
+        """Go on with these studies alone."""
+        self.keys, self.values = self.keys[studies], self.values[studies]
+        self.cross_keys, self.cross_values = self.cross_keys[studies], self.cross_values[studies]
+
+
+class Ancestors:
+    """Which of the cached words each beam descends from."""
+
+    def __init__(self, num_studies: int, num_beams: int, max_length: int, like: Tensor) -> None:
+        self._mask = like.new_full((num_studies, num_beams, max_length * num_beams), float("-inf"))
+        self._own = like.new_full((num_beams, num_beams), float("-inf")).fill_diagonal_(0.0)
+        self._end = 0
+
+    def mask(self) -> Tensor:
+        """0 where beam k of a study descends from a word, else -inf: (B, 1, K, t·K)."""
+        return self._mask[:, None, :, : self._end]
+
+    def grow(self) -> None:
+        """One more word of every beam."""
+        K = len(self._own)
+        self._mask[:, :, self._end : self._end + K] = self._own
+        self._end += K
+
+    def reorder(self, beams: Tensor) -> None:
+        """Beam k of study b goes on from its beam `beams[b, k]`."""
+        so_far = self._mask[:, :, : self._end]
+        so_far.copy_(so_far.gather(1, beams.unsqueeze(-1).expand(-1, -1, self._end)))
+
+    def keep(self, studies: Tensor) -> None:
+        """Go on with these studies alone."""
+        self._mask = self._mask[studies]
 
 
 class Decoder(nn.Module):
@@ -150,16 +204,18 @@ class Decoder(nn.Module):
         """Empty caches for `num_beams` reports of each study, hidden (B, S, d)."""
         caches = []
         for layer in self.layers:
-            keys, values = layer.cross_attention.keys_values(hidden)
-            B, h, _, d_k = keys.shape
-            empty = keys.new_empty(2, B * num_beams, h, max_length, d_k)
-            caches.append(LayerCache(empty[0], empty[1], keys, values))
+            cross_keys, cross_values = layer.cross_attention.keys_values(hidden)
+            B, h, _, d_k = cross_keys.shape
+            keys, values = cross_keys.new_empty(2, B, h, max_length * num_beams, d_k)
+            caches.append(LayerCache(keys, values, cross_keys, cross_values))
         return caches
 
-    def step(self, x: Tensor, caches: Sequence[LayerCache], position: int) -> Tensor:
-        """x (B, K, d), the words at `position` -> (B, K, d)."""
+    def step(self, x: Tensor, caches: Sequence[LayerCache], ancestors: Ancestors) -> Tensor:
+        """The newest word of every beam, x (B, K, d) -> (B, K, d)."""
+        ancestors.grow()
+        mask = ancestors.mask()
         for layer, cache in zip(self.layers, caches, strict=True):
-            x = layer.step(x, cache, position)
+            x = layer.step(x, cache, mask)
         return self.norm(x)
 
 

@@ -9,6 +9,8 @@ Shapes: B studies, I images a study, C channels, H x W map, S = I·H·W patches,
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rcan.model.dropout import Dropout
+
 
 class RecalibratedVisualExtractor(nn.Module):
     """RVE (§3.2): channel and spatial attention recalibrate the map. The release calls it RAM.
@@ -72,7 +74,7 @@ class PatchEmbedding(nn.Module):
         super().__init__()
         self.reduce = nn.Identity() if token_grid is None else nn.AdaptiveAvgPool2d(token_grid)
         self.project = nn.Sequential(nn.Linear(channels, d_model), nn.ReLU())
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.place = self.projection = None
         if positions is not None:
             self.place = nn.Embedding(positions * positions, d_model)

@@ -95,13 +95,13 @@ def _train_epoch(
                 logits, batch.tokens[:, 1:], _gathered(p, fabric), pad_id=batches.pad_id,
                 lambda_ce=wcl.lambda_ce, tau=wcl.tau, denominator=wcl.denominator,
             )  # fmt: skip
-            optimizer.zero_grad(set_to_none=True)
             fabric.backward(losses["loss"])
             if train.clip_norm is not None:
                 fabric.clip_gradients(
                     model, optimizer, max_norm=train.clip_norm, error_if_nonfinite=False
                 )
             optimizer.step()
+            optimizer.zero_grad(set_to_none=True)  # their memory is there for the next forward pass
             for name, value in losses.items():
                 sums[name] += value.detach()
             if step % 20 == 0 and not bar.disable:

@@ -24,6 +24,7 @@ def build_optimizer(model: RCAN, train: Train) -> torch.optim.Optimizer:
         betas=(train.beta1, train.beta2),
         weight_decay=train.weight_decay,
         amsgrad=train.amsgrad,
+        fused=True,
     )
 
 
