@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro test lint lock
+.PHONY: repro test lint bench lock
 
 repro: .venv/ready
 	dvc repro
@@ -13,6 +13,10 @@ test: .venv/ready
 
 lint: .venv/ready
 	ruff format --check . && ruff check .
+
+# Against peers that you have: make bench BENCH="--r2gencmn path/of/R2GenCMN --r2gen path/of/R2Gen"
+bench: .venv/ready
+	python -m benchmarks $(BENCH)
 
 lock: .venv/ready
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --group dev pyproject.toml \

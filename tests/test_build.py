@@ -120,9 +120,9 @@ def test_features_computed_beforehand_are_as_good_as_images(changes):
     assert close(logits, ours) and close(p, q)
     half = model(features.half(), projections, tokens)[0]  # as they are kept on disk
     assert half.dtype == torch.float32 and torch.allclose(half, logits, atol=0.05)
-    lexicon = model.lexicon()
+    prepared = model.prepare()
     steps = [
-        model.step(tokens[:, :1], model.start(seen, projections, 1, lexicon))
+        model.step(tokens[:, :1], model.start(seen, projections, 1, prepared))
         for seen in (images, features)
     ]
     assert close(*steps)

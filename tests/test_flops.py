@@ -44,12 +44,12 @@ def flops(call) -> int:
 def searched(model: RCAN, num_studies: int, length: int, endless: bool = True) -> tuple[int, int]:
     """FLOPs of searching, from encoded images on, and the pairs of word and place that came up."""
     model.classifier.bias[0] = -1e4 if endless else 1e4  # reports never end, or at once
-    lexicon = model.lexicon()
-    state = model.start(*maps(num_studies), BEAMS, lexicon)
+    prepared = model.prepare()
+    state = model.start(*maps(num_studies), BEAMS, prepared)
     count = flops(lambda: beam_search(
         model.step, state, num_studies=num_studies, beam_size=BEAMS, max_length=length, **IDS
     ))  # fmt: skip
-    return count, len(lexicon.words)
+    return count, len(prepared.words)
 
 
 def test_a_word_costs_its_projections_and_the_attention_to_the_words_before_it():
@@ -81,10 +81,10 @@ def test_the_memory_is_asked_once_for_each_word_at_each_place():
 def test_seen_words_cost_nothing_of_the_memory():
     model = paper_model(use_rve=False, use_wcl=False)
     model.classifier.bias[0] = -1e4
-    lexicon = model.lexicon()
+    prepared = model.prepare()
 
     def write() -> int:
-        state = model.start(*maps(2), BEAMS, lexicon)
+        state = model.start(*maps(2), BEAMS, prepared)
         return flops(lambda: beam_search(
             model.step, state, num_studies=2, beam_size=BEAMS, max_length=20, **IDS
         ))  # fmt: skip

@@ -72,7 +72,7 @@ def next_word_of(model, images: Tensor, projections: Tensor) -> NextWord:
 
 def reports_of(model, images, projections, beam_size: int, penalties=PENALTIES):
     words, scores = beam_search(
-        model.step, model.start(images, projections, beam_size, model.lexicon()),
+        model.step, model.start(images, projections, beam_size, model.prepare()),
         num_studies=len(images),
         beam_size=beam_size, max_length=MAX_LENGTH, length_penalties=penalties, **IDS,
     )  # fmt: skip

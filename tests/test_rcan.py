@@ -172,8 +172,8 @@ def test_padding_changes_neither_logits_nor_loss(changes):
 def test_a_step_gives_what_the_whole_report_gives_however_beams_are_reordered(changes, num_beams):
     model, (images, projections) = tiny_model(changes), tiny_images(2)
     generator = torch.Generator().manual_seed(3)
-    lexicon = model.lexicon()
-    state = model.start(images, projections, num_beams, lexicon)
+    prepared = model.prepare()
+    state = model.start(images, projections, num_beams, prepared)
     tokens = torch.ones(2, num_beams, 1, dtype=torch.long)
     for position in range(MAX_LENGTH + 1):  # bos and the longest report
         logprobs = model.step(tokens[:, :, -1], state)

@@ -14,9 +14,11 @@ class Generator(Protocol):
 
     max_length: int
 
-    def lexicon(self) -> Any: ...
+    def prepare(self) -> Any: ...
 
-    def start(self, images: Tensor, projections: Tensor, num_beams: int, lexicon: Any) -> State: ...
+    def start(
+        self, images: Tensor, projections: Tensor, num_beams: int, prepared: Any
+    ) -> State: ...
 
     def step(self, tokens: Tensor, state: State) -> Tensor: ...
 
@@ -31,11 +33,11 @@ def generate(
     """
     reports: list[list[list[int]]] = [[] for _ in length_penalties]
     with torch.inference_mode():
-        lexicon = model.lexicon()
+        prepared = model.prepare()
         for images, projections in batches:
             words, _ = beam_search(
                 model.step,
-                model.start(images, projections, beam_size, lexicon),
+                model.start(images, projections, beam_size, prepared),
                 num_studies=len(images),
                 beam_size=beam_size,
                 max_length=model.max_length,

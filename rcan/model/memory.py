@@ -150,7 +150,9 @@ class _BestScores(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, q: Tensor, keys: Tensor, k: int) -> tuple[Tensor, Tensor]:
-        best, rows = (q @ keys.transpose(1, 2)).topk(k, dim=-1)
+        # A head at a time: (R, N) scores stay near the processor, (h, R, N) would not.
+        of_heads = [(q_h @ keys_h.T).topk(k) for q_h, keys_h in zip(q, keys, strict=True)]
+        best, rows = map(torch.stack, zip(*of_heads, strict=True))
         ctx.save_for_backward(q, keys, rows)
         ctx.mark_non_differentiable(rows)
         return best, rows

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rcan.model.cnn import CNN
+from rcan.model.cnn import CNN, fold_batch_norm
 from rcan.model.contrastive import WeaklySupervisedContrastive, contrastive_loss
 from rcan.model.dropout import Dropout
 from rcan.model.memory import CrossModalGatedMemory, GateState, NoMemory, Slots
@@ -23,9 +23,10 @@ from rcan.model.word_table import WordTable
 
 
 @dataclass
-class Lexicon:
-    """What no image changes: the memory's slots, and what the decoder reads for each word."""
+class Prepared:
+    """What is worked out once for the weights as they are, before any study."""
 
+    cnn: CNN  # its batch norms folded into the convolutions
     slots: Slots | None
     words: WordTable
 
@@ -35,7 +36,7 @@ class DecoderState:
     """What a beam search carries from word to word: all `RCAN.step` needs besides words."""
 
     position: int
-    lexicon: Lexicon
+    prepared: Prepared
     caches: list[LayerCache]
     ancestors: Ancestors
     gate: GateState | None
@@ -100,7 +101,7 @@ class RCAN(nn.Module):
         p (2, B, D) are WCL's embeddings (Eq. 18); None when WCL is off.
         """
         slots = self.cgm.read()
-        V, V_hat = self.recalibrate(images)
+        V, V_hat = self.recalibrate(images, self.cnn)
         hidden = self.encode(V_hat, projections, slots)
         y = self.embed(tokens) + self.positions[: tokens.shape[1]]
         y = self.cgm(self.dropout(y), slots, text=True)
@@ -111,13 +112,14 @@ class RCAN(nn.Module):
         with torch.autocast(pooled.device.type, enabled=False):  # neighbours and s/τ need float32
             return logits, self.contrastive(pooled.float())
 
-    def recalibrate(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def recalibrate(self, images: Tensor, cnn: CNN) -> tuple[Tensor, Tensor]:
         """V (Eq. 1) and V_hat (Eq. 7), (B·I, C, H, W) each."""
         x = images.flatten(0, 1)
-        V = self.cnn(x) if images.dim() == 4 else x
+        V = cnn(x) if images.dim() == 4 else x
         if self.feature_pool > 1:
             V = F.avg_pool2d(V, self.feature_pool, ceil_mode=True)
-        V = V.float() if not torch.is_autocast_enabled(V.device.type) else V
+        if not torch.is_autocast_enabled(V.device.type):
+            V = V.to(self.positions.dtype)  # kept features are halves
         V = self.standardize(V)
         return V, self.rve(V)
 
@@ -132,8 +134,9 @@ class RCAN(nn.Module):
         """Word embeddings before their positions, (..., d)."""
         return self.word_embedding(tokens) * sqrt(self.word_embedding.embedding_dim)
 
-    def lexicon(self) -> Lexicon:
+    def prepare(self) -> Prepared:
         """What all reports share that are generated with the weights as they now are."""
+        cnn = self.cnn if self.cnn.frozen else fold_batch_norm(self.cnn)  # frozen: not asked again
         slots = self.cgm.read()
 
         def read(words: Tensor, place: int) -> Tensor:
@@ -141,20 +144,21 @@ class RCAN(nn.Module):
 
         num_places, num_words = len(self.positions), self.word_embedding.num_embeddings
         table = WordTable(read, num_words=num_words, num_places=num_places, device=self.device)
-        return Lexicon(slots, table)
+        return Prepared(cnn, slots, table)
 
     def start(
-        self, images: Tensor, projections: Tensor, num_beams: int, lexicon: Lexicon
+        self, images: Tensor, projections: Tensor, num_beams: int, prepared: Prepared
     ) -> DecoderState:
         """Look at the images, once, and be ready to write `num_beams` reports for each study.
 
-        `lexicon`: of this model in evaluation mode; one serves all batches.
+        `prepared`: of this model in evaluation mode; one serves all batches.
         """
-        hidden = self.encode(self.recalibrate(images)[1], projections, lexicon.slots)
+        _, V_hat = self.recalibrate(images, prepared.cnn)
+        hidden = self.encode(V_hat, projections, prepared.slots)
         B, T = len(images), self.max_length + 1
         return DecoderState(
             position=0,
-            lexicon=lexicon,
+            prepared=prepared,
             caches=self.decoder.start(hidden, num_beams, T),
             ancestors=Ancestors(B, num_beams, T, like=hidden),
             gate=self.cgm.start(B, num_beams),
@@ -162,7 +166,7 @@ class RCAN(nn.Module):
 
     def step(self, tokens: Tensor, state: DecoderState) -> Tensor:
         """One word further: tokens (B, K) -> log-probabilities of the next ones (B, K, Y)."""
-        y = self.cgm.step(state.lexicon.words.look_up(tokens, state.position), state.gate)
+        y = self.cgm.step(state.prepared.words.look_up(tokens, state.position), state.gate)
         y = self.decoder.step(y, state.caches, state.ancestors)
         state.position += 1
         return self.classifier(y).float().log_softmax(-1)

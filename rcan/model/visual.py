@@ -6,6 +6,7 @@ connections of residual blocks" are Eq. 7's own `V ⊕` unless `residual` is `in
 Shapes: B studies, I images a study, C channels, H x W map, S = I·H·W patches, d model width.
 """
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -47,6 +48,7 @@ class RecalibratedVisualExtractor(nn.Module):
         else:
             self.spatial_attention = nn.Conv2d(channels, 1, 3, padding=1)
         self.inner_skip = residual == "inner"
+        self.to(memory_format=torch.channels_last)  # as the CNN's maps come
 
     def forward(self, V: Tensor) -> Tensor:
         K = self.f_r(V)

@@ -1,0 +1,52 @@
+"""`make bench`: every measurement, or those named; prints its tables and keeps them.
+
+python -m benchmarks decoding training --r2gencmn path/of/R2GenCMN --rounds 10
+"""
+
+import argparse
+import importlib
+import sys
+from pathlib import Path
+
+from benchmarks.tables import keep, render
+
+ALL = ("startup", "scoring", "images", "decoding", "training", "modules", "growth")
+FOR_A_GPU = ("decoding", "training", "modules", "growth", "paper")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(ALL)}, paper")
+    parser.add_argument("--r2gencmn", type=Path, help="a checkout of R2GenCMN")
+    parser.add_argument("--r2gen", type=Path, help="a checkout of R2Gen")
+    parser.add_argument("--rounds", type=int, default=10, help="rounds of each pair")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--quick", action="store_true", help="smallest sizes, one round: a trial")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    options = parser.parse_args()
+    for name in options.names:
+        if name not in (*ALL, "paper"):
+            parser.error(f"no measurement {name!r}: choose from {', '.join(ALL)}, paper")
+    for path in (options.r2gencmn, options.r2gen):
+        if path and not path.is_dir():
+            parser.error(f"{path} is no folder: name a checkout")
+    if options.device not in ("cpu", "cuda"):
+        parser.error(f"--device is {options.device!r}: cpu or cuda")
+    if options.rounds < 1:
+        parser.error(f"--rounds is {options.rounds}: 1 or more")
+    if options.quick:
+        options.rounds = 1
+    for name in options.names or (ALL if options.device == "cpu" else FOR_A_GPU):
+        print(f"\n# {name}", flush=True)
+        results = importlib.import_module(f"benchmarks.{name}").run(options)
+        keep(results, name, options.out, command=" ".join(sys.argv[1:]))
+        print(render(results), flush=True)
+    from benchmarks.figure import draw
+    from benchmarks.tables import write_all
+
+    write_all(options.out)
+    draw(options.out)
+
+
+if __name__ == "__main__":
+    main()

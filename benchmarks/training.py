@@ -1,0 +1,215 @@
+"""A training step against R2GenCMN's own code: the same weights, batch and optimiser, fp32.
+
+Each side runs in a process of its own, so that its peak memory is its own; they take turns.
+Ours gives both images of a study to the CNN in one pass, so that batch norm sees 16 images together
+where R2GenCMN's sees 8 and 8: not the same training, but the same work.
+"""
+
+import multiprocessing
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from benchmarks import models, peers
+from benchmarks.decoding import BATCH, as_patches, features
+from benchmarks.measure import Result, peak_rss_mb, timed
+from benchmarks.models import LONGEST, VOCABULARY
+
+PEAK_STEPS = 4  # before peak memory is read: the allocator settles
+
+
+def run(options) -> list[Result]:
+    """The whole step, its memory, the step on kept features, and the agreement of both sides."""
+    if not options.r2gencmn:
+        print("a training step is measured against R2GenCMN: name a checkout by --r2gencmn")
+        return []
+    rounds = 1 if options.quick else options.rounds
+    results = []
+    if options.device == "cpu":
+        results += [_agreement(options.r2gencmn)]
+    whole = {"frozen": False, "device": options.device}
+    with (
+        Side(our_step, changes=models.ITS_OPTIMIZER, **whole) as us,
+        Side(_their_step, checkout=options.r2gencmn, **whole) as them,
+    ):
+        ours, theirs = _in_turns(us, them, rounds, warm_up=1 if options.quick else PEAK_STEPS)
+        results.append(_step("training step, ResNet-101 at 224", ours, theirs, target=2.5))
+        for what, target in (("peak memory of that step", 2.0), ("of that, above the start", None)):
+            above = target is None
+            results.append(Result(
+                what, [us.peak_mb(above)], "MB", [them.peak_mb(above)], "R2GenCMN", target=target
+            ))  # fmt: skip
+        if options.device == "cpu":
+            bf16 = {**models.ITS_OPTIMIZER, "train.precision": "bf16-mixed"}
+            with Side(our_step, changes=bf16, **whole) as us:
+                ours, theirs = _in_turns(us, them, min(rounds, 3), warm_up=1)
+            what = "the same, ours with train.precision: bf16-mixed"
+            results.append(_step(what, ours, theirs, note="other rounding, so not the same bits"))
+    frozen = {"frozen": True, "device": options.device}
+    with (
+        Side(our_step, changes=models.ITS_OPTIMIZER, **frozen) as us,
+        Side(_their_step, checkout=options.r2gencmn, **frozen) as them,
+    ):
+        ours, theirs = _in_turns(us, them, rounds, warm_up=1)
+        results.append(_step("training step, kept features", ours, theirs, target=6))
+        peaks = [us.peak_mb(True)], [them.peak_mb(True)]
+        results.append(Result("peak memory of that, above the start", peaks[0], "MB", peaks[1],
+                              "R2GenCMN"))  # fmt: skip
+    return results
+
+
+def _step(what: str, ours, theirs, target: float | None = None, note: str = "") -> Result:
+    return Result(what, ours, "s", theirs, "R2GenCMN", target=target, note=note)
+
+
+class Side:
+    """A process that takes a training step whenever it is asked to."""
+
+    def __init__(self, build: Callable[..., Callable[[], object]], **options: object) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs, build, options), daemon=True)
+
+    def __enter__(self) -> "Side":
+        self._process.start()
+        self._at_start = self._pipe.recv()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.join()
+
+    def seconds(self) -> float:
+        """Of one step."""
+        self._pipe.send("step")
+        return self._pipe.recv()
+
+    def peak_mb(self, above_start: bool = False) -> float:
+        """Peak resident memory so far, of a GPU its own; less what the model took, if asked."""
+        self._pipe.send("peak")
+        return self._pipe.recv() - (self._at_start if above_start else 0.0)
+
+
+def _in_turns(us: Side, them: Side, rounds: int, warm_up: int) -> tuple[list[float], list[float]]:
+    for _ in range(warm_up):
+        us.seconds(), them.seconds()
+    ours, theirs = [], []
+    for number in range(rounds):
+        sides = ((ours, us), (theirs, them))
+        for kept, side in sides if number % 2 == 0 else reversed(sides):
+            kept.append(side.seconds())
+    return ours, theirs
+
+
+def _serve(pipe, build: Callable, options: dict) -> None:
+    step = build(**options)
+    pipe.send(_peak_mb())
+    while True:
+        pipe.send(timed(step) if pipe.recv() == "step" else _peak_mb())
+
+
+def _peak_mb() -> float:
+    return torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_available() else peak_rss_mb()
+
+
+def images_of(device: str, num_studies: int = BATCH) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    shape = (num_studies, 2, models.PIXELS, models.PIXELS)
+    images = torch.randint(0, 256, shape, generator=generator).to(torch.uint8)
+    return images.to(device), torch.zeros(num_studies, 2, dtype=torch.long, device=device)
+
+
+def reports(device: str = "cpu", num_studies: int = BATCH) -> Tensor:
+    """Full-length reports (B, 60), begin and end mark included."""
+    generator = torch.Generator().manual_seed(0)
+    words = torch.randint(1, VOCABULARY, (num_studies, LONGEST), generator=generator)
+    words[:, 0] = words[:, -1] = 0
+    return words.to(device)
+
+
+def our_step(
+    changes: dict, frozen: bool, device: str, num_studies: int = BATCH
+) -> Callable[[], object]:
+    """A step as the training loop takes it."""
+    from rcan.training.optimization import build_optimizer
+
+    settings = models.settings({**models.R2GENCMN, **changes, "visual.frozen": frozen})
+    model = models.our_model({**models.R2GENCMN, "visual.frozen": frozen}).to(device).train()
+    optimizer = build_optimizer(model, settings.train)
+    tokens = reports(device, num_studies)
+    seen, projections = images_of(device, num_studies)
+    if frozen:
+        seen = features(num_studies, 0)[0].half().to(device)  # as they are kept
+    bf16 = settings.train.precision == "bf16-mixed" or device == "cuda"
+
+    def step() -> None:
+        from rcan.model.rcan import joint_loss
+
+        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=bf16):
+            logits, p = model(seen, projections, tokens[:, :-1])
+        losses = joint_loss(logits, tokens[:, 1:], p, pad_id=-1, lambda_ce=1.0, tau=1.0,
+                            denominator="all")  # fmt: skip
+        losses["loss"].backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+    return step
+
+
+def _their_step(checkout: Path, frozen: bool, device: str) -> Callable[[], object]:
+    peer = peers.load_peer(checkout, VOCABULARY).to(device).train()
+    peer.visual_extractor.requires_grad_(not frozen)
+    optimizer = peers.optimizer(peer)
+    tokens = reports(device)
+    if frozen:
+        pooled, patches = (x.to(device) for x in as_patches(features(BATCH, 0)[0]))
+    else:
+        images = images_of(device)[0].unsqueeze(2).expand(-1, -1, 3, -1, -1) / 255
+
+    def step() -> None:
+        seen = (pooled, patches) if frozen else peers.encode(peer, images)
+        loss = peers.loss(peer, *seen, tokens)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    return step
+
+
+def _agreement(checkout: Path) -> Result:
+    """Loss and gradients of both in float64, without dropout and with batch norm's kept statistics.
+
+    In float32 an untrained ResNet-101 turns rounding into differences of a hundredth.
+    """
+    from rcan.model.rcan import cross_entropy
+
+    peer = peers.load_peer(checkout, VOCABULARY).eval().double()
+    ours = models.our_model(models.R2GENCMN).double()
+    models.take_weights(ours, peer)
+    images, projections = images_of("cpu", num_studies=2)
+    tokens = reports(num_studies=2)
+    normalised = (images.unsqueeze(2) / 255 - ours.cnn.mean) / ours.cnn.std
+    maps = ours.cnn.body(normalised.flatten(0, 1)).unflatten(0, images.shape[:2])
+    logits, _ = ours(maps, projections, tokens[:, :-1])
+    our_loss = cross_entropy(logits, tokens[:, 1:], -1)
+    our_loss.backward()
+    their_loss = peers.loss(peer, *peers.encode(peer, normalised), tokens)
+    their_loss.backward()
+    theirs = dict(peer.named_parameters())
+    both = [
+        (ours.get_parameter(own).grad, theirs[name].grad / models.scale(own, theirs[name]))
+        for own, name in models.names(peer.state_dict())
+        if name in theirs
+    ]
+    # Some gradients are 0 but for rounding, as that of a bias before softmax: no norm to compare.
+    least = 1e-6 * max(float(expected.norm()) for _, expected in both)
+    worst = max(
+        float((found - expected).norm() / expected.norm().clamp(min=least))
+        for found, expected in both
+    )
+    losses = abs(our_loss.item() - their_loss.item()) / their_loss.item()
+    note = f"the worst of {len(both)}, in float64; the losses by {losses:.0e}"
+    what = "gradients of one step, R2GenCMN's weights in both, differ by"
+    return Result(what, [worst], "of their norm", at_most=1e-3, note=note)
