@@ -27,6 +27,11 @@ def test_elements_are_dropped_independently():
     assert abs(torch.corrcoef(kept[:2])[0, 1].item()) < 0.06
 
 
+def test_a_probability_next_to_one_leaves_numbers():
+    y = dropout(torch.ones(1000), 0.9999999, training=True)
+    assert y.isfinite().all() and (y == 0).sum() > 990
+
+
 @pytest.mark.parametrize("size", [0, 1, 2, 3, 4, 5])
 def test_any_number_of_elements_will_do(size):
     assert dropout(torch.ones(size), 0.5, training=True).shape == (size,)

@@ -220,6 +220,13 @@ def test_the_best_slots_are_read_where_softmax_comes_back_in_another_precision(m
     with torch.autocast("cpu", dtype=torch.bfloat16):
         ours = cgm(x, cgm.read(), text=True)
     assert torch.allclose(ours, expected, atol=0.1)
+    learns = [cgm.memory, cgm.W_q.weight, cgm.W_k.weight, cgm.W_v.weight]
+    for found, precise in zip(
+        torch.autograd.grad(ours.float().sin().sum(), learns),
+        torch.autograd.grad(expected.sin().sum(), learns),
+        strict=True,
+    ):
+        assert (found - precise).norm() < 0.1 * precise.norm()
 
 
 @pytest.mark.parametrize("text", [True, False], ids=["text", "images"])

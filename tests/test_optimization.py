@@ -1,5 +1,6 @@
 """The optimiser's two groups, and the learning rate at every step."""
 
+import copy
 from itertools import pairwise
 from math import cos, pi
 
@@ -53,6 +54,47 @@ def test_the_optimiser_is_the_one_that_is_asked_for(name, kind):
     assert type(optimizer) is kind
     for group in optimizer.param_groups:
         assert (group["betas"], group["weight_decay"], group["amsgrad"]) == ((0.8, 0.9), 0.3, True)
+
+
+@pytest.mark.parametrize(("name", "amsgrad"), [("adam", True), ("adamw", False)])
+def test_the_fused_steps_are_the_plain_ones(name, amsgrad):
+    train = train_settings(optimizer=name, amsgrad=amsgrad, weight_decay=0.1, lr=1e-2)
+    torch.manual_seed(0)
+    ours = build_model(tiny({"model.dropout": 0.0}), 30).train()
+    plain = copy.deepcopy(ours)
+    fused = build_optimizer(ours, train)
+    kind = torch.optim.Adam if name == "adam" else torch.optim.AdamW
+    of_plain = kind(
+        plain.parameters(), lr=1e-2, betas=(train.beta1, train.beta2), weight_decay=0.1,
+        amsgrad=amsgrad, foreach=False,
+    )  # fmt: skip
+    for group in fused.param_groups:
+        group["lr"] = 1e-2
+    for step in range(3):
+        generator = torch.Generator().manual_seed(step)
+        for one, other in zip(ours.parameters(), plain.parameters(), strict=True):
+            gradient = torch.randn(one.shape, generator=generator)
+            one.grad = torch.empty_like(one).copy_(gradient)  # in its parameter's layout
+            other.grad = torch.empty_like(other).copy_(gradient)
+        fused.step(), of_plain.step()
+    for one, other in zip(ours.parameters(), plain.parameters(), strict=True):
+        assert torch.allclose(one, other, atol=1e-6)
+
+
+@pytest.mark.parametrize("rve", [False, True])
+def test_gradients_have_the_layout_of_their_parameters(rve):
+    """The fused optimiser walks them side by side."""
+    model = build_model(tiny({"model.use_rve": rve}), 30).train()
+    side = tiny().visual.crop
+    images = torch.randint(0, 256, (3, 2, side, side), dtype=torch.uint8)
+    logits, p = model(images, torch.zeros(3, 2, dtype=torch.long), torch.ones(3, 4).long())
+    (logits.sum() + p.sum()).backward()
+    for name, parameter in model.named_parameters():
+        own, of_gradient = (
+            [step for step, size in zip(x.stride(), x.shape, strict=True) if size > 1]
+            for x in (parameter, parameter.grad)
+        )
+        assert own == of_gradient, name
 
 
 def test_exponential_lowers_both_rates_at_the_end_of_every_epoch(optimizer):

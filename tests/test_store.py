@@ -37,6 +37,7 @@ def test_studies_are_read_from_their_lines_whenever_they_are_asked_for(folder):
     studies = open_split(folder, "val").studies
     assert len(studies) == 3
     assert list(studies) == list(studies) == [studies[0], studies[1], studies[2]]
+    assert studies[1:] == [studies[1], studies[2]]
     assert studies[-1] == studies[2] and studies[-1].views[2].row == 5
     for index in (3, -4):
         with pytest.raises(IndexError):

@@ -143,6 +143,45 @@ def test_what_is_seen_is_projected_once_a_study_and_shared_by_its_beams():
         assert cache.keys.shape == cache.values.shape == (2, HEADS, 4 * 6, d // HEADS)
 
 
+@pytest.mark.parametrize("causal", [False, True])
+def test_attention_in_training_is_attention_but_for_what_is_dropped(causal):
+    attention = randomise(Attention(d, HEADS, dropout=1e-9)).double()  # too little to drop any
+    x = rows(2, 5, d)
+    keys, values = attention.keys_values(x)
+    expected = attention.eval()(x, keys, values, causal=causal)
+    assert torch.allclose(attention.train()(x, keys, values, causal=causal), expected)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@torch.no_grad()
+def test_attention_drops_weights_whose_mean_stays(causal):
+    attention = randomise(Attention(d, HEADS, dropout=0.5)).double()
+    x = rows(1, 4, d)
+    keys, values = attention.keys_values(x)
+    expected = attention.eval()(x, keys, values, causal=causal)
+    torch.manual_seed(0)
+    attention.train()
+    drawn = torch.stack([attention(x, keys, values, causal=causal) for _ in range(4000)])
+    deviation = drawn.std(0)
+    assert (deviation > 0.01).all()
+    assert ((drawn.mean(0) - expected).abs() < 5 * deviation / 4000**0.5).all()
+
+
+@torch.no_grad()
+def test_a_mask_counts_in_training_too():
+    attention = randomise(Attention(d, HEADS, dropout=0.3)).double().train()
+    x = rows(2, 5, d)
+    keys, values = attention.keys_values(x)
+    mask = torch.full((2, 1, 5, 5), float("-inf"), dtype=x.dtype)
+    mask[..., 0] = 0.0  # the first position alone may be looked at
+    changed = values.clone()
+    changed[:, :, 1:] += 5.0
+    torch.manual_seed(0)
+    before = attention(x, keys, values, mask=mask)
+    torch.manual_seed(0)
+    assert torch.equal(attention(x, keys, changed, mask=mask), before)
+
+
 @pytest.mark.parametrize("build", [encoder, decoder])
 def test_dropout_is_for_training_only(build):
     part = build(dropout=0.4)

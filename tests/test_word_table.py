@@ -29,4 +29,4 @@ def test_every_word_gets_its_row_and_is_asked_for_once_a_place():
         assert torch.equal(table.look_up(words, place), expected.float())
         met |= {(place, word) for word in words.flatten().tolist()}
     assert sorted(asked.pairs) == sorted(met) and len(table) == len(met)
-    assert len(met) < 40 * 12  # some did occur again
+    assert table.look_up(torch.zeros(0, 3, dtype=torch.long), 0).shape == (0, 3, 3)

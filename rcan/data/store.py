@@ -44,7 +44,9 @@ class Studies(Sequence[Study]):
     def __len__(self) -> int:
         return len(self._ends)
 
-    def __getitem__(self, index: int) -> Study:
+    def __getitem__(self, index: int | slice) -> Study | list[Study]:
+        if isinstance(index, slice):
+            return [self[number] for number in range(len(self))[index]]
         number = range(len(self))[index]
         first = self._ends[number - 1] if number else 0
         line = self._file[first : self._ends[number]].tobytes()

@@ -77,7 +77,8 @@ def beam_search(
 def _best(candidates: Tensor, number: int) -> tuple[Tensor, Tensor]:
     """The `number` highest of each row and where they are; of equal ones the first.
 
-    (b, n) -> values and indices, (b, number) each. `topk` leaves open which of equal ones it takes.
+    (b, n) -> values and indices, (b, number) each; `candidates` is used up. `topk` leaves open
+    which of equal ones it takes.
     """
     found = []
     for _ in range(number):

@@ -28,12 +28,12 @@ class Dropout(nn.Module):
 
 
 def dropout(x: Tensor, p: float, *, training: bool) -> Tensor:
-    """x (...) with each element 0 with probability `p`, the rest divided by 1 - p."""
+    """x (...) with each element 0 with probability `p` < 1, the rest divided by 1 - p."""
     if not training or p == 0:
         return x
     if x.device.type != "cpu":
         return F.dropout(x, p)
-    dropped = round(p * 2**16)  # of the 2^16 values of an int16
+    dropped = min(round(p * 2**16), 2**16 - 1)  # of the 2^16 values of an int16
     numbers = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
     kept = numbers.view(torch.int16)[: x.numel()].view(x.shape) >= dropped - 2**15
     return (x * kept).mul_(2**16 / (2**16 - dropped))

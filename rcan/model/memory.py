@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 Slots = tuple[Tensor, Tensor]
 
@@ -31,10 +32,10 @@ class GateState:
     maximum: Tensor  # (B, K, 1)
     sums: Tensor  # (B, K, d + 1): the weighted sum of G_o, then that of 1
 
-    def add(self, a: Tensor, G_o: Tensor) -> None:
-        """One more word of each beam: its score a (B, K, 1) and (G_o, 1) (B, K, d + 1)."""
+    def add(self, a: Tensor, terms: Tensor) -> None:
+        """One more word of each beam: its score a (B, K, 1), and G_o and 1 (B, K, d + 1)."""
         maximum = torch.maximum(self.maximum, a)
-        self.sums = self.sums * (self.maximum - maximum).exp() + (a - maximum).exp() * G_o
+        self.sums = self.sums * (self.maximum - maximum).exp() + (a - maximum).exp() * terms
         self.maximum = maximum
 
     def average(self) -> Tensor:
@@ -93,7 +94,10 @@ class CrossModalGatedMemory(nn.Module):
         return self._fuse(x, G_c, text)
 
     def describe(self, x: Tensor, slots: Slots) -> Tensor:
-        """All that CGM makes of words x (n, d) without their report: (n, w) rows for `step`."""
+        """All that CGM makes of words x (n, d) without their report: (n, w) rows for `step`.
+
+        With gates w = 2d + 2: x + G_s or G_s alone (d), G_o (d), 1, a; without them w = d: the end.
+        """
         G_c = R = self.response(x, slots)
         if not self.gated:
             return self._fuse(x, G_c, text=True)
@@ -115,8 +119,8 @@ class CrossModalGatedMemory(nn.Module):
         if state is None:
             return described
         d_model = self.memory.shape[1]
-        own, G_o, a = described.tensor_split((d_model, 2 * d_model + 1), -1)
-        state.add(a, G_o)
+        own, terms, a = described.tensor_split((d_model, 2 * d_model + 1), -1)
+        state.add(a, terms)
         return own + state.average()
 
     def response(self, x: Tensor, slots: Slots) -> Tensor:
@@ -127,7 +131,7 @@ class CrossModalGatedMemory(nn.Module):
             R = F.scaled_dot_product_attention(q[None], keys[None], values[None])[0]
         else:
             best, slots_read = _BestScores.apply(q * q.shape[-1] ** -0.5, keys, self.top_k)
-            R = _weighted_rows(slots_read, best.softmax(-1).to(values.dtype), values)
+            R = _weighted_rows(slots_read, best.softmax(-1), values)
         return self.W_o(R.transpose(0, 1).reshape(x.shape))
 
     def _gates(self, x: Tensor, R: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -150,19 +154,22 @@ class _BestScores(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, q: Tensor, keys: Tensor, k: int) -> tuple[Tensor, Tensor]:
-        # A head at a time: (R, N) scores stay near the processor, (h, R, N) would not.
-        of_heads = [(q_h @ keys_h.T).topk(k) for q_h, keys_h in zip(q, keys, strict=True)]
-        best, rows = map(torch.stack, zip(*of_heads, strict=True))
+        if q.device.type == "cpu":  # a head at a time: less memory, and no slower
+            of_heads = [(q_h @ keys_h.T).topk(k) for q_h, keys_h in zip(q, keys, strict=True)]
+            best, rows = map(torch.stack, zip(*of_heads, strict=True))
+        else:
+            best, rows = (q @ keys.transpose(1, 2)).topk(k)
         ctx.save_for_backward(q, keys, rows)
         ctx.mark_non_differentiable(rows)
         return best, rows
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, d_best: Tensor, _: Tensor) -> tuple[Tensor, Tensor, None]:
         q, keys, rows = ctx.saved_tensors
         with torch.enable_grad():
             keys = keys.detach().requires_grad_()
-            d_q = _weighted_rows(rows, d_best.to(keys.dtype), keys)
+            d_q = _weighted_rows(rows, d_best, keys)
             (d_keys,) = torch.autograd.grad(d_q, keys, q)  # Σ d_best q, each to its key
         return d_q.detach(), d_keys, None
 
@@ -174,11 +181,12 @@ def _weighted_rows(rows: Tensor, weights: Tensor, table: Tensor) -> Tensor:
     """
     h, N, d_k = table.shape
     first = torch.arange(h, device=rows.device).view(h, 1, 1) * N
+    precise = torch.promote_types(table.dtype, torch.float32)  # a half would round every sum
     bags = F.embedding_bag(
-        (rows + first).flatten(0, 1), table.reshape(h * N, d_k),
-        per_sample_weights=weights.flatten(0, 1), mode="sum",
+        (rows + first).flatten(0, 1), table.reshape(h * N, d_k).to(precise),
+        per_sample_weights=weights.flatten(0, 1).to(precise), mode="sum",
     )  # fmt: skip
-    return bags.view(h, -1, d_k)
+    return bags.view(h, -1, d_k).to(table.dtype)
 
 
 class NoMemory(nn.Module):

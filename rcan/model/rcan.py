@@ -136,7 +136,8 @@ class RCAN(nn.Module):
 
     def prepare(self) -> Prepared:
         """What all reports share that are generated with the weights as they now are."""
-        cnn = self.cnn if self.cnn.frozen else fold_batch_norm(self.cnn)  # frozen: not asked again
+        assert not self.training, "reports are generated in evaluation mode"
+        cnn = self.cnn if self.cnn.frozen else fold_batch_norm(self.cnn)  # frozen: maps are kept
         slots = self.cgm.read()
 
         def read(words: Tensor, place: int) -> Tensor:

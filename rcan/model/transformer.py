@@ -43,7 +43,9 @@ class Attention(nn.Module):
         """
         queries = self._heads(self.query(x))
         p = self.dropout if self.training else 0.0
-        if p and x.device.type == "cpu":  # no fused kernel of torch's drops weights there
+        if (
+            p and mask is None and x.device.type == "cpu"
+        ):  # no fused kernel of torch's drops weights there
             y = self._with_dropout(queries, keys, values, p, causal)
         else:
             y = F.scaled_dot_product_attention(

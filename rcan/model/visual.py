@@ -48,9 +48,10 @@ class RecalibratedVisualExtractor(nn.Module):
         else:
             self.spatial_attention = nn.Conv2d(channels, 1, 3, padding=1)
         self.inner_skip = residual == "inner"
-        self.to(memory_format=torch.channels_last)  # as the CNN's maps come
+        self.to(memory_format=torch.channels_last)  # its convolutions are fastest so
 
     def forward(self, V: Tensor) -> Tensor:
+        """V (N, C, H, W) -> V_hat of the same shape."""
         K = self.f_r(V)
         K = F.relu(V + K if self.inner_skip else K)  # Eq. 3, (N, C, H, W)
         X = K.mean((2, 3), keepdim=True)  # Eq. 4, (N, C, 1, 1)

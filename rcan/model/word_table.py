@@ -17,7 +17,8 @@ class WordTable:
     """Rows of `compute(words, place)`, kept; good as long as the weights behind it do not change.
 
     `compute`: words (n,) int64 at one place -> (n, w). It is asked for each pair of word and place
-    at most once.
+    at most once. Reports that say everything everywhere would fill it: places x words x w numbers
+    (190 MB at the paper's sizes for IU X-ray); real ones fill a small part.
     """
 
     def __init__(

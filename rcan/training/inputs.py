@@ -34,7 +34,7 @@ def study_batches(
     for row, study in zip(projections, split.studies, strict=True):
         kinds = [PROJECTIONS[view.projection] for view in study.views[:num_views]]
         row[:] = kinds + kinds[-1:] * (num_views - len(kinds))
-    tokens = [tokenizer.encode(s.text, settings.data.max_length) for s in split.studies]
+    tokens = (tokenizer.encode(s.text, settings.data.max_length) for s in split.studies)
     return StudyBatches(
         source, split.view_rows(num_views), projections, tokens,
         window=window, batch_size=batch_size, pad_id=tokenizer.pad_id,
