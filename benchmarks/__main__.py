@@ -5,7 +5,6 @@ python -m benchmarks decoding training --r2gencmn path/of/R2GenCMN --rounds 10
 
 import argparse
 import importlib
-import sys
 from pathlib import Path
 
 from benchmarks.tables import keep, render
@@ -39,13 +38,23 @@ def main() -> None:
     for name in options.names or (ALL if options.device == "cpu" else FOR_A_GPU):
         print(f"\n# {name}", flush=True)
         results = importlib.import_module(f"benchmarks.{name}").run(options)
-        keep(results, name, options.out, command=" ".join(sys.argv[1:]))
+        keep(results, name, options.out, command=_command(name, options))
         print(render(results), flush=True)
     from benchmarks.figure import draw
     from benchmarks.tables import write_all
 
     write_all(options.out)
     draw(options.out)
+
+
+def _command(name: str, options: argparse.Namespace) -> str:
+    """What measures this alone, with folders by their names: places on a machine are its own."""
+    words = [name, "--rounds", str(options.rounds)]
+    for peer in ("r2gencmn", "r2gen"):
+        folder = getattr(options, peer)
+        words += [f"--{peer}", folder.resolve().name] if folder else []
+    words += ["--device", options.device] if options.device != "cpu" else []
+    return " ".join(words + ["--quick"] * options.quick)
 
 
 if __name__ == "__main__":

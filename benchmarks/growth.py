@@ -61,7 +61,8 @@ def _grown(
 
 
 def _endless(changes: dict, device: str):
-    model = models.our_model({"model.use_rve": False, "model.use_wcl": False, **changes})
+    off = {"model.use_rve": False, "model.use_wcl": False, "visual.frozen": True}
+    model = models.our_model({**off, **changes})
     with torch.no_grad():
         model.classifier.weight.mul_(4)
         model.classifier.bias[0] = -1e4
