@@ -9,8 +9,8 @@ from pathlib import Path
 
 from benchmarks.tables import keep, render
 
-ALL = ("startup", "scoring", "images", "decoding", "training", "modules", "growth")
-FOR_A_GPU = ("decoding", "training", "modules", "growth", "paper")
+ALL = ("startup", "scoring", "images", "tokens", "decoding", "training", "modules", "growth")
+FOR_A_GPU = ("tokens", "decoding", "training", "modules", "growth", "paper")
 
 
 def main() -> None:

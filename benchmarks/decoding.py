@@ -1,17 +1,18 @@
 """Writing reports: ours against R2GenCMN's and R2Gen's own code, and what our modules cost.
 
-With R2GenCMN's weights in both, tokens must be the same. The weights are learnt first, on the
-demo's report texts cut to IU X-ray's lengths, so that reports end where reports end; then there are
-weights that tie (every word has a double with the same score), that never end, and untrained ones.
+The same weights are in both sides; `tokens` compares what they write. They are learnt first, on the
+demo's report texts cut to IU X-ray's lengths, so that reports end where reports end.
 What a model prepares once for a whole split is prepared once here, too, and not counted.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from benchmarks import models, peers
 from benchmarks.measure import Result, paired, timed
@@ -60,57 +61,89 @@ def our_reports(model: RCAN, maps: Tensor, projections: Tensor, prepared=None) -
 
 
 def _against_r2gencmn(options) -> list[Result]:
-    device = options.device
     rounds = 1 if options.quick else options.rounds
-    peer = peers.load_peer(options.r2gencmn, VOCABULARY).eval()
-    ours = models.our_model(models.R2GENCMN)
-    models.take_weights(ours, peer)
-    untrained = {name: value.clone() for name, value in ours.state_dict().items()}
-    _learn(ours, 2 if options.quick else LEARNING_STEPS)
-    learnt = {name: value.clone() for name, value in ours.state_dict().items()}
-    ours, peer = ours.to(device), peer.to(device)
+    pair = LearntPair(options.r2gencmn, options.device, quick=options.quick)
+    natural = pair.write(pair.learnt, range(rounds))
+    words = f"{np.mean(natural.lengths):.0f} words on average, {natural.distinct} different reports"
+    endless = pair.write(endless_weights(pair.learnt), range(100, 101 if options.quick else 103))
+    same = "all tokens the same in {} of {} reports"
+    results = [
+        _ratio(what, written.ours, written.theirs, target=target,
+               note=f"{note}; {same.format(sum(written.same), len(written.same))}")
+        for what, written, target, note in (
+            ("features to reports", natural, 60, words),
+            ("the same, reports that never end", endless, None,
+             f"all of {min(endless.lengths)} words"),
+        )
+    ]  # fmt: skip
+    return results + _from_images(options, pair)
 
-    results, same, distinct = [], [], set()
 
-    def compare(state: dict, seeds: range) -> tuple[list[float], list[float], list[int]]:
-        ours.load_state_dict(state)
-        models.give_weights(ours, peer)
-        our_seconds, their_seconds, lengths = [], [], []
-        prepared = ours.prepare()
-        our_reports(ours, *(x.to(device) for x in features(BATCH, 999)), prepared)  # to warm up
+@dataclass
+class Written:
+    """Reports of both sides for the same features: times in ms a report, and what was written."""
+
+    ours: list[float]
+    theirs: list[float]
+    same: list[bool]
+    lengths: list[int]
+    distinct: int
+
+
+class LearntPair:
+    """R2GenCMN and our model of the same modules, with the same weights; reports they learnt."""
+
+    def __init__(self, checkout: Path, device: str, *, quick: bool) -> None:
+        self.device = device
+        self.peer = peers.load_peer(checkout, VOCABULARY).eval()
+        self.ours = models.our_model(models.R2GENCMN)
+        models.take_weights(self.ours, self.peer)
+        self.untrained = _copy(self.ours)
+        _learn(self.ours, 2 if quick else LEARNING_STEPS)
+        self.learnt = _copy(self.ours)
+        self.ours, self.peer = self.ours.to(device), self.peer.to(device)
+
+    def set_weights(self, weights: dict[str, Tensor]) -> None:
+        """In both, named as in ours."""
+        self.ours.load_state_dict(weights)
+        models.give_weights(self.ours, self.peer)
+
+    def write(
+        self, weights: dict[str, Tensor], seeds: range, *, stable_sort: bool = False
+    ) -> Written:
+        """A batch of reports for each seed, both sides in turns."""
+        self.set_weights(weights)
+        prepared = self.ours.prepare()
+        our_reports(self.ours, *self._features(999), prepared)  # to warm up
+        kept = Written([], [], [], [], 0)
+        reports = set()
         for seed in seeds:
-            maps, projections = (x.to(device) for x in features(BATCH, seed))
+            maps, projections = self._features(seed)
             written: dict[str, Tensor] = {}
 
             def us(maps=maps, projections=projections, written=written):
-                written["ours"] = our_reports(ours, maps, projections, prepared)
+                written["ours"] = our_reports(self.ours, maps, projections, prepared)
 
             def them(maps=maps, written=written):
-                written["theirs"] = peers.write(peer, *as_patches(maps))
+                written["theirs"] = peers.write(
+                    self.peer, *as_patches(maps), stable_sort=stable_sort
+                )
 
             one, other = paired(us, them, rounds=1, warm_up=False)
-            our_seconds.append(one[0] / BATCH * 1e3)
-            their_seconds.append(other[0] / BATCH * 1e3)
-            same.extend((written["ours"] == written["theirs"]).all(1).tolist())
-            lengths += (written["ours"] != 0).sum(1).tolist()
-            distinct.update(map(tuple, written["ours"].tolist()))
-        return our_seconds, their_seconds, lengths
+            kept.ours.append(one[0] / BATCH * 1e3)
+            kept.theirs.append(other[0] / BATCH * 1e3)
+            kept.same += (written["ours"] == written["theirs"]).all(1).tolist()
+            kept.lengths += (written["ours"] != 0).sum(1).tolist()
+            reports.update(map(tuple, written["ours"].tolist()))
+        kept.distinct = len(reports)
+        return kept
 
-    one, other, lengths = compare(learnt, range(rounds))
-    note = f"{np.mean(lengths):.0f} words on average, {len(distinct)} different reports"
-    results.append(_ratio("features to reports", one, other, target=60, note=note))
-    one, other, lengths = compare(_endless(learnt), range(100, 101 if options.quick else 103))
-    note = f"all of {min(lengths)} words: no end comes early"
-    results.append(_ratio("the same, reports that never end", one, other, note=note))
-    if not options.quick:
-        compare(_tied(learnt), range(200, 202))
-        compare(untrained, range(201, 202))
-    results.append(Result(
-        "reports of the same tokens, ties and full length among them", [float(sum(same))],
-        f"of {len(same)}", target=float(len(same)),
-    ))  # fmt: skip
-    results += _from_images(options, ours, peer, learnt)
-    return results
+    def _features(self, seed: int) -> list[Tensor]:
+        return [x.to(self.device) for x in features(BATCH, seed)]
+
+
+def _copy(model: RCAN) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in model.state_dict().items()}
 
 
 def _ratio(
@@ -120,10 +153,10 @@ def _ratio(
     return Result(what, ours, "ms/report", theirs, against, target=target, note=note)
 
 
-def _from_images(options, ours: RCAN, peer: nn.Module, learnt: dict) -> list[Result]:
+def _from_images(options, pair: LearntPair) -> list[Result]:
     """From images, 224 pixels, to reports; theirs are normalised already."""
-    ours.load_state_dict(learnt)
-    models.give_weights(ours, peer)
+    pair.set_weights(pair.learnt)
+    ours, peer = pair.ours, pair.peer
     generator = torch.Generator().manual_seed(0)
     side = models.PIXELS
     images = torch.randint(0, 256, (BATCH, 2, side, side), generator=generator).to(torch.uint8)
@@ -270,14 +303,14 @@ def _texts(number: int) -> Tensor:
     return rows
 
 
-def _endless(state: dict[str, Tensor]) -> dict[str, Tensor]:
+def endless_weights(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """The same weights, but no report ends."""
     bias = state["classifier.bias"].clone()
     bias[0] = -1e4
     return {**state, "classifier.bias": bias}
 
 
-def _tied(state: dict[str, Tensor]) -> dict[str, Tensor]:
+def tied_weights(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """The same weights, but every word has a double with the same score; they go on differently."""
     changed = dict(state)
     for name in ("classifier.weight", "classifier.bias"):

@@ -8,7 +8,8 @@ import contextlib
 import importlib
 import sys
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
@@ -57,9 +58,15 @@ def encode(peer: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @torch.no_grad()
-def write(peer: nn.Module, pooled: Tensor, patches: Tensor) -> Tensor:
-    """Word ids (B, max_length) by its own beam search, from what `encode` gave."""
-    with patch.object(Tensor, "cuda", _stay) if not patches.is_cuda else contextlib.nullcontext():
+def write(peer: nn.Module, pooled: Tensor, patches: Tensor, *, stable_sort: bool = False) -> Tensor:
+    """Word ids (B, max_length) by its own beam search, from what `encode` gave.
+
+    It orders candidates by a sort that leaves open which of equal ones comes first; `stable_sort`:
+    the first.
+    """
+    sort = partial(torch.sort, stable=True) if stable_sort else torch.sort
+    stay = Tensor.cuda if patches.is_cuda else _stay
+    with patch.object(Tensor, "cuda", stay), patch.object(torch, "sort", _by_place(sort)):
         written = peer.encoder_decoder(pooled, patches, mode="sample")
     return written[0] if isinstance(written, tuple) else written
 
@@ -83,6 +90,10 @@ def optimizer(peer: nn.Module) -> torch.optim.Optimizer:
         {"params": rest, "lr": args.lr_ed},
     ]
     return torch.optim.Adam(groups, **options)
+
+
+def _by_place(sort: Callable) -> Callable:
+    return lambda x, dim=-1, descending=False: sort(x, dim=dim, descending=descending)
 
 
 def _stay(tensor: Tensor, *_: object, **__: object) -> Tensor:

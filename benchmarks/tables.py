@@ -9,6 +9,7 @@ from pathlib import Path
 from benchmarks.measure import Result, machine
 
 TITLES = {
+    "tokens": "The same reports as R2GenCMN's own code",
     "decoding": "Writing reports",
     "training": "A training step",
     "modules": "What each module costs in a training step",
