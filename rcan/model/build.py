@@ -50,7 +50,7 @@ def build_model(settings: Settings, vocabulary_size: int, *, pretrained: bool = 
         if model.use_wcl
         else None,
         contrast_recalibrated=wcl.features == "V_hat",
-        num_placed_patches=settings.data.num_views * grid**2
+        num_positioned_patches=settings.data.num_views * grid**2
         if model.patch_positions == "sinusoidal"
         else 0,
         d_model=model.d_model,

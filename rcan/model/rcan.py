@@ -60,7 +60,7 @@ class RCAN(nn.Module):
     `cnn` may be skipped: features computed by it beforehand are taken in the place of images.
     `standardize`: what is done to the map before all else, `Identity` as the paper.
     `contrast_recalibrated`: WCL pools V_hat in the place of V (as printed, Eq. 2 pools V).
-    `num_placed_patches`: patches of a study that get sinusoidal places before the encoder; 0: none.
+    `num_positioned_patches`: patches of a study that get sinusoidal positions, after CGM; 0: none.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class RCAN(nn.Module):
         rve: nn.Module, patches: PatchEmbedding, cgm: CrossModalGatedMemory | NoMemory,
         encoder: Encoder, decoder: Decoder,
         contrastive: WeaklySupervisedContrastive | None, contrast_recalibrated: bool,
-        num_placed_patches: int, d_model: int, vocabulary_size: int, max_length: int,
+        num_positioned_patches: int, d_model: int, vocabulary_size: int, max_length: int,
         dropout: float,
     ) -> None:  # fmt: skip
         super().__init__()
@@ -80,8 +80,8 @@ class RCAN(nn.Module):
         self.dropout = Dropout(dropout)
         self.classifier = nn.Linear(d_model, vocabulary_size)
         self.register_buffer("positions", sinusoids(max_length + 1, d_model), persistent=False)
-        places = sinusoids(num_placed_patches, d_model) if num_placed_patches else None
-        self.register_buffer("patch_places", places, persistent=False)
+        of_patches = sinusoids(num_positioned_patches, d_model) if num_positioned_patches else None
+        self.register_buffer("patch_positions", of_patches, persistent=False)
         for module in (encoder, decoder, self.word_embedding, self.classifier):
             for parameter in module.parameters():
                 if parameter.dim() > 1:
@@ -126,8 +126,8 @@ class RCAN(nn.Module):
     def encode(self, V_hat: Tensor, projections: Tensor, slots: Slots | None) -> Tensor:
         """h of Eq. 20, (B, S, d)."""
         x = self.cgm(self.patches(V_hat, projections), slots, text=False)
-        if self.patch_places is not None:
-            x = self.dropout(x + self.patch_places)
+        if self.patch_positions is not None:
+            x = self.dropout(x + self.patch_positions)
         return self.encoder(x)
 
     def embed(self, tokens: Tensor) -> Tensor:
@@ -140,11 +140,13 @@ class RCAN(nn.Module):
         cnn = self.cnn if self.cnn.frozen else fold_batch_norm(self.cnn)  # frozen: maps are kept
         slots = self.cgm.read()
 
-        def read(words: Tensor, place: int) -> Tensor:
-            return self.cgm.describe(self.embed(words) + self.positions[place], slots)
+        def read(words: Tensor, position: int) -> Tensor:
+            return self.cgm.describe(self.embed(words) + self.positions[position], slots)
 
-        num_places, num_words = len(self.positions), self.word_embedding.num_embeddings
-        table = WordTable(read, num_words=num_words, num_places=num_places, device=self.device)
+        num_positions, num_words = len(self.positions), self.word_embedding.num_embeddings
+        table = WordTable(
+            read, num_words=num_words, num_positions=num_positions, device=self.device
+        )
         return Prepared(cnn, slots, table)
 
     def start(

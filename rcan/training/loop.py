@@ -48,7 +48,7 @@ def fit(
     while progress.epoch < train.epochs and not _out_of_patience(progress, train.patience):
         epoch = progress.epoch + 1
         seed_epoch(train.seed, epoch, fabric.global_rank)
-        numbers = _train_epoch(wrapped, optimizer, batches, epoch, settings=settings, fabric=fabric)
+        numbers = train_epoch(wrapped, optimizer, batches, epoch, settings=settings, fabric=fabric)
         speed = numbers.pop("images_per_second")
         if fabric.is_global_zero:
             model.eval()
@@ -73,7 +73,7 @@ def _rank(numbers: dict[str, float], train: Train) -> tuple[bool, float]:
     return varied, numbers[SELECTION]
 
 
-def _train_epoch(
+def train_epoch(
     model, optimizer, batches: StudyBatches, epoch: int, *, settings: Settings, fabric: Fabric
 ) -> dict[str, float]:
     """One pass over the training studies; the mean of each loss over steps, and the speed."""
