@@ -6,14 +6,13 @@ FLOPs are exact; seconds are the least of a few calls.
 from collections.abc import Callable, Sequence
 from functools import partial
 
-import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import models, peers
-from benchmarks.decoding import as_patches, features, our_reports
 from benchmarks.measure import Result, exponent, timed
 from benchmarks.models import VOCABULARY
 from benchmarks.training import our_step
+from benchmarks.work import as_patches, endless_model, features, our_reports
 
 
 def run(options) -> list[Result]:
@@ -60,30 +59,21 @@ def _grown(
     ]  # fmt: skip
 
 
-def _endless(changes: dict, device: str):
-    off = {"model.use_rve": False, "model.use_wcl": False, "visual.frozen": True}
-    model = models.our_model({**off, **changes})
-    with torch.no_grad():
-        model.classifier.weight.mul_(4)
-        model.classifier.bias[0] = -1e4
-    return model.requires_grad_(False).to(device)  # FLOPs are not counted of weights with gradients
-
-
 def _writing(length: int, device: str) -> Callable:
-    model = _endless({"data.max_length": length}, device)
-    maps, projections = (x.to(device) for x in features(8, 0))
+    model = endless_model({"data.max_length": length}, device)
+    maps, projections = features(8, 0, device)
     return partial(our_reports, model, maps, projections)
 
 
 def _writing_for(studies: int, device: str) -> Callable:
-    model = _endless({}, device)
-    maps, projections = (x.to(device) for x in features(studies, 0))
+    model = endless_model({}, device)
+    maps, projections = features(studies, 0, device)
     return partial(our_reports, model, maps, projections)
 
 
 def _writing_with(slots: int, device: str) -> Callable:
-    model = _endless({"cgm.num_slots": slots}, device)
-    maps, projections = (x.to(device) for x in features(8, 0))
+    model = endless_model({"cgm.num_slots": slots}, device)
+    maps, projections = features(8, 0, device)
     return partial(our_reports, model, maps, projections)
 
 
@@ -101,14 +91,13 @@ def _peer(name: str, checkout, lengths: Sequence[int]) -> list[Result]:
         with FlopCounterMode(display=False) as counter:
             peers.write(peer, *patches)
         flops.append(counter.get_total_flops())
-    model = _endless({"data.max_length": lengths[-1], **models.R2GENCMN}, "cpu")
+    model = endless_model({"data.max_length": lengths[-1], **models.R2GENCMN}, "cpu")
     with FlopCounterMode(display=False) as counter:
         our_reports(model, *features(1, 0))
-    ratio = flops[-1] / counter.get_total_flops()
     return [
         Result(f"{name} against report length: FLOPs", [exponent(lengths, flops)], "exponent",
                note=f"{lengths[0]} to {lengths[-1]}; last doubling "
                     f"{exponent(lengths[-2:], flops[-2:]):.2f}"),
         Result(f"FLOPs of one report of {lengths[-1]} words, R2GenCMN's settings",
-               [flops[-1] / ratio / 1e9], "GFLOP", [flops[-1] / 1e9], name),
+               [counter.get_total_flops() / 1e9], "GFLOP", [flops[-1] / 1e9], name),
     ]  # fmt: skip

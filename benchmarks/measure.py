@@ -61,12 +61,19 @@ def paired(
     """Seconds of both sides, one value each a round."""
     if warm_up:
         ours(), theirs()
-    seconds: tuple[list[float], list[float]] = ([], [])
+    return in_turns(lambda: timed(ours), lambda: timed(theirs), rounds)
+
+
+def in_turns(
+    ours: Callable[[], float], theirs: Callable[[], float], rounds: int
+) -> tuple[list[float], list[float]]:
+    """What both sides measure of themselves, one value each a round; the order turns."""
+    values: tuple[list[float], list[float]] = ([], [])
     for number in range(rounds):
         sides = ((0, ours), (1, theirs))
-        for side, call in sides if number % 2 == 0 else reversed(sides):
-            seconds[side].append(timed(call))
-    return seconds
+        for side, measure in sides if number % 2 == 0 else reversed(sides):
+            values[side].append(measure())
+    return values
 
 
 def timed(call: Callable[[], object]) -> float:

@@ -1,4 +1,4 @@
-"""What each module of RCAN costs in a training step: the same code with and without it."""
+"""What each module of RCAN costs, in a training step and in a word: the same code without it."""
 
 import statistics
 from collections.abc import Callable
@@ -7,11 +7,12 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import models
-from benchmarks.decoding import BATCH, features
-from benchmarks.measure import Result, timed
-from benchmarks.training import images_of, reports
+from benchmarks.measure import Result, in_turns, timed
+from benchmarks.models import BEAMS, IDS, LONGEST
+from benchmarks.work import BATCH, endless_model, features, images_of, reports
+from rcan.generation.beam_search import beam_search
 from rcan.model.contrastive import contrastive_loss
-from rcan.model.rcan import joint_loss
+from rcan.model.rcan import RCAN, joint_loss
 from rcan.training.optimization import build_optimizer
 
 KINDS = {
@@ -21,6 +22,44 @@ KINDS = {
 
 
 def run(options) -> list[Result]:
+    """CGM in writing a word, and every module in a training step."""
+    return [*_words(options), *_training(options)]
+
+
+def _words(options) -> list[Result]:
+    """One word of all beams, with CGM and without; looking at the images is not counted."""
+    kinds = [endless_model({"model.use_cgm": on}, options.device) for on in (True, False)]
+    results = []
+    for num_studies in (BATCH,) if options.quick else (BATCH, 64):
+        ours, without = (_word_timer(model, num_studies, options.device) for model in kinds)
+        ours(), without()
+        seconds = in_turns(ours, without, options.rounds)
+        ms = [[s * 1e3 for s in of_side] for of_side in seconds]
+        added = statistics.median(a / b - 1 for a, b in zip(*ms, strict=True))
+        results.append(Result(
+            f"one word of {num_studies} studies, with CGM", ms[0], "ms/step", ms[1], "without CGM",
+            target=1 / 1.1, note=f"CGM adds {added:.1%}",
+        ))  # fmt: skip
+    return results
+
+
+def _word_timer(model: RCAN, num_studies: int, device: str) -> Callable[[], float]:
+    """A call that gives the seconds of one word, the mean over reports of the longest length."""
+    maps, projections = features(num_studies, 0, device)
+    prepared = model.prepare()
+
+    @torch.inference_mode()
+    def seconds() -> float:
+        state = model.start(maps, projections, BEAMS, prepared)
+        return timed(lambda: beam_search(
+            model.step, state, num_studies=num_studies, beam_size=BEAMS,
+            max_length=model.max_length, device=maps.device, **IDS,
+        )) / LONGEST  # fmt: skip
+
+    return seconds
+
+
+def _training(options) -> list[Result]:
     """Steps of all kinds in turns, the FLOPs they should cost, and WCL by itself."""
     steps, flops = {}, {}
     for name, on in KINDS.items():
@@ -78,13 +117,13 @@ def _wcl_alone(options, whole: float) -> Result:
     """Projection, labels, loss and their gradients, as a share of RCAN's step."""
     model = models.our_model().to(options.device).train()
     wcl = models.settings().wcl
-    maps = features(BATCH, 0)[0].to(options.device).requires_grad_()
+    maps = features(BATCH, 0, options.device)[0].requires_grad_()
 
     def step() -> None:
         p = model.contrastive(maps.mean((3, 4)))
         contrastive_loss(p, tau=wcl.tau, denominator=wcl.denominator).backward()
 
     step()
-    shares = [timed(step) / whole for _ in range(1 if options.quick else options.rounds)]
+    shares = [timed(step) / whole for _ in range(options.rounds)]
     what = "WCL, forwards and backwards, as a share of RCAN's step"
     return Result(what, shares, "of the step", at_most=0.03)

@@ -11,7 +11,7 @@ from benchmarks import models
 from benchmarks.measure import Result, timed
 from rcan.data.batches import StudyBatches
 from rcan.generation.generate import generate
-from rcan.training.loop import _train_epoch
+from rcan.training.loop import train_epoch
 from rcan.training.optimization import build_optimizer
 from rcan.training.train import launch
 
@@ -26,12 +26,15 @@ def run(options) -> list[Result]:
     fabric = launch(settings)
     sizes = QUICK if options.quick else SPLITS
     model = models.our_model()
-    batches = {name: _batches(size, settings) for name, size in sizes.items()}
+    batches = {
+        name: _batches(size, settings, settings.train.batch_size if name == "train" else size)
+        for name, size in sizes.items()
+    }
     model.to(fabric.device)
     wrapped, optimizer = fabric.setup(model, build_optimizer(model, settings.train))
 
     def epoch() -> None:
-        _train_epoch(wrapped, optimizer, batches["train"], 1, settings=settings, fabric=fabric)
+        train_epoch(wrapped, optimizer, batches["train"], 1, settings=settings, fabric=fabric)
 
     def write(split: str) -> None:
         on_device = (batch.to(model.device) for batch in batches[split].in_order())
@@ -57,18 +60,17 @@ def run(options) -> list[Result]:
     ]  # fmt: skip
 
 
-def _batches(num_studies: int, settings) -> StudyBatches:
-    """Random images and reports; all of a validation or test split in one batch."""
+def _batches(num_studies: int, settings, batch_size: int) -> StudyBatches:
+    """Random images and reports."""
     rng = np.random.default_rng(0)
     side = settings.data.image_size
     images = rng.integers(0, 256, (2 * num_studies, side, side), dtype=np.uint8)
     lengths = np.clip(rng.poisson(WORDS, num_studies), 1, models.LONGEST)
     tokens = [[0, *rng.integers(1, models.VOCABULARY, length), 0] for length in lengths]
-    is_train = num_studies in (SPLITS["train"], QUICK["train"])
     return StudyBatches(
         images, np.arange(2 * num_studies).reshape(-1, 2), np.zeros((num_studies, 2), np.int64),
         tokens, window=settings.visual.crop, pad_id=0,
-        batch_size=settings.train.batch_size if is_train else num_studies,
+        batch_size=batch_size,
     )  # fmt: skip
 
 

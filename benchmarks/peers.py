@@ -8,8 +8,7 @@ import contextlib
 import importlib
 import sys
 import types
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from pathlib import Path
 from unittest.mock import patch
 
@@ -64,9 +63,11 @@ def write(peer: nn.Module, pooled: Tensor, patches: Tensor, *, stable_sort: bool
     It orders candidates by a sort that leaves open which of equal ones comes first; `stable_sort`:
     the first.
     """
-    sort = partial(torch.sort, stable=True) if stable_sort else torch.sort
-    stay = Tensor.cuda if patches.is_cuda else _stay
-    with patch.object(Tensor, "cuda", stay), patch.object(torch, "sort", _by_place(sort)):
+    with contextlib.ExitStack() as mended:
+        if not patches.is_cuda:
+            mended.enter_context(patch.object(Tensor, "cuda", _stay))
+        if stable_sort:
+            mended.enter_context(patch.object(torch, "sort", _sort_by_place))
         written = peer.encoder_decoder(pooled, patches, mode="sample")
     return written[0] if isinstance(written, tuple) else written
 
@@ -92,8 +93,8 @@ def optimizer(peer: nn.Module) -> torch.optim.Optimizer:
     return torch.optim.Adam(groups, **options)
 
 
-def _by_place(sort: Callable) -> Callable:
-    return lambda x, dim=-1, descending=False: sort(x, dim=dim, descending=descending)
+def _sort_by_place(x: Tensor, dim: int = -1, descending: bool = False, sort=torch.sort):
+    return sort(x, stable=True, dim=dim, descending=descending)
 
 
 def _stay(tensor: Tensor, *_: object, **__: object) -> Tensor:

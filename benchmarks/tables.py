@@ -12,7 +12,7 @@ TITLES = {
     "tokens": "The same reports as R2GenCMN's own code",
     "decoding": "Writing reports",
     "training": "A training step",
-    "modules": "What each module costs in a training step",
+    "modules": "What each module costs",
     "images": "Images to the model",
     "scoring": "Scoring",
     "startup": "Before anything happens",

@@ -6,8 +6,8 @@ go on differently; and untrained. R2GenCMN's own sort of candidates leaves open 
 comes first; for the doubles it is given a stable one, and ours must make the same choice.
 """
 
-from benchmarks.decoding import LearntPair, endless_weights, tied_weights
 from benchmarks.measure import Result
+from benchmarks.pair import LearntPair, endless_weights, tied_weights
 
 
 def run(options) -> list[Result]:

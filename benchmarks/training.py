@@ -10,12 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from benchmarks import models, peers
-from benchmarks.decoding import BATCH, as_patches, features
-from benchmarks.measure import Result, peak_rss_mb, timed
-from benchmarks.models import LONGEST, VOCABULARY
+from benchmarks.measure import Result, in_turns, peak_rss_mb, timed
+from benchmarks.models import VOCABULARY
+from benchmarks.work import BATCH, as_patches, features, images_of, normalised, reports
+from rcan.model.rcan import cross_entropy, joint_loss
+from rcan.training.optimization import build_optimizer
 
 PEAK_STEPS = 4  # before peak memory is read: the allocator settles
 
@@ -25,7 +26,7 @@ def run(options) -> list[Result]:
     if not options.r2gencmn:
         print("a training step is measured against R2GenCMN: name a checkout by --r2gencmn")
         return []
-    rounds = 1 if options.quick else options.rounds
+    rounds = options.rounds
     results = []
     if options.device == "cpu":
         results += [_agreement(options.r2gencmn)]
@@ -95,12 +96,7 @@ class Side:
 def _in_turns(us: Side, them: Side, rounds: int, warm_up: int) -> tuple[list[float], list[float]]:
     for _ in range(warm_up):
         us.seconds(), them.seconds()
-    ours, theirs = [], []
-    for number in range(rounds):
-        sides = ((ours, us), (theirs, them))
-        for kept, side in sides if number % 2 == 0 else reversed(sides):
-            kept.append(side.seconds())
-    return ours, theirs
+    return in_turns(us.seconds, them.seconds, rounds)
 
 
 def _serve(pipe, build: Callable, options: dict) -> None:
@@ -114,27 +110,10 @@ def _peak_mb() -> float:
     return torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_available() else peak_rss_mb()
 
 
-def images_of(device: str, num_studies: int = BATCH) -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(0)
-    shape = (num_studies, 2, models.PIXELS, models.PIXELS)
-    images = torch.randint(0, 256, shape, generator=generator).to(torch.uint8)
-    return images.to(device), torch.zeros(num_studies, 2, dtype=torch.long, device=device)
-
-
-def reports(device: str = "cpu", num_studies: int = BATCH) -> Tensor:
-    """Full-length reports (B, 60), begin and end mark included."""
-    generator = torch.Generator().manual_seed(0)
-    words = torch.randint(1, VOCABULARY, (num_studies, LONGEST), generator=generator)
-    words[:, 0] = words[:, -1] = 0
-    return words.to(device)
-
-
 def our_step(
     changes: dict, frozen: bool, device: str, num_studies: int = BATCH
 ) -> Callable[[], object]:
     """A step as the training loop takes it."""
-    from rcan.training.optimization import build_optimizer
-
     settings = models.settings({**models.R2GENCMN, **changes, "visual.frozen": frozen})
     model = models.our_model({**models.R2GENCMN, "visual.frozen": frozen}).to(device).train()
     optimizer = build_optimizer(model, settings.train)
@@ -145,8 +124,6 @@ def our_step(
     bf16 = settings.train.precision == "bf16-mixed" or device == "cuda"
 
     def step() -> None:
-        from rcan.model.rcan import joint_loss
-
         with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=bf16):
             logits, p = model(seen, projections, tokens[:, :-1])
         losses = joint_loss(logits, tokens[:, 1:], p, pad_id=-1, lambda_ce=1.0, tau=1.0,
@@ -183,19 +160,17 @@ def _agreement(checkout: Path) -> Result:
 
     In float32 an untrained ResNet-101 turns rounding into differences of a hundredth.
     """
-    from rcan.model.rcan import cross_entropy
-
     peer = peers.load_peer(checkout, VOCABULARY).eval().double()
     ours = models.our_model(models.R2GENCMN).double()
     models.take_weights(ours, peer)
     images, projections = images_of("cpu", num_studies=2)
     tokens = reports(num_studies=2)
-    normalised = (images.unsqueeze(2) / 255 - ours.cnn.mean) / ours.cnn.std
-    maps = ours.cnn.body(normalised.flatten(0, 1)).unflatten(0, images.shape[:2])
+    theirs_see = normalised(images.double(), ours)
+    maps = ours.cnn.body(theirs_see.flatten(0, 1)).unflatten(0, images.shape[:2])
     logits, _ = ours(maps, projections, tokens[:, :-1])
     our_loss = cross_entropy(logits, tokens[:, 1:], -1)
     our_loss.backward()
-    their_loss = peers.loss(peer, *peers.encode(peer, normalised), tokens)
+    their_loss = peers.loss(peer, *peers.encode(peer, theirs_see), tokens)
     their_loss.backward()
     theirs = dict(peer.named_parameters())
     both = [
