@@ -72,6 +72,7 @@ def test_unicode_line_separators_in_a_report_are_text(folder):
         lambda folder: np.save(folder / "val.npy", np.zeros((6, 8, 9), dtype=np.uint8)),
         lambda folder: np.save(folder / "val.npy", np.zeros((5, 8, 8), dtype=np.uint8)),
         lambda folder: (folder / "val.jsonl").write_text(""),
+        lambda folder: (folder / "val.jsonl").write_bytes((folder / "val.jsonl").read_bytes()[:-1]),
         lambda folder: (folder / "val.jsonl").write_text("{\n"),
         lambda folder: (folder / "val.jsonl").write_text("[]\n"),
         lambda folder: write(folder, [{"id": "a"}]),

@@ -40,6 +40,8 @@ class Studies(Sequence[Study]):
         self._split = split
         self._file = np.asarray(np.memmap(path, dtype=np.uint8, mode="r"))
         self._ends = np.flatnonzero(self._file == ord("\n")) + 1
+        if len(self) and self._ends[-1] != len(self._file):
+            raise ValueError("its last line is cut short")
 
     def __len__(self) -> int:
         return len(self._ends)
@@ -96,7 +98,7 @@ def _map_images(path: Path) -> np.memmap:
 def _map_studies(path: Path, split: str, *, num_images: int) -> Studies:
     try:
         studies = Studies(path, split)
-    except (OSError, ValueError) as error:  # ValueError: an empty file
+    except (OSError, ValueError) as error:  # ValueError: also an empty file
         raise UserError(f"{path}: expected studies ({error}); {_REMEDY}") from error
     if not studies:
         raise UserError(f"{path}: expected at least one study, found none; {_REMEDY}")
