@@ -2,6 +2,7 @@
 
 import csv
 import fcntl
+import glob
 import hashlib
 import io
 import json
@@ -13,18 +14,42 @@ from pathlib import Path
 from rcan.errors import UserError
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write `text` to `path` whole or not at all: beside it first, then renamed into place."""
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A path beside `path` to write a file to, which takes the place of `path` when the block ends.
+
+    A reader never meets half a file, and after a failure there is what was there before. A process
+    killed meanwhile leaves its file beside; the next one removes it.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    host = os.uname().nodename  # a process number means something on its own machine alone
+    for left in path.parent.glob(f".{glob.escape(f'{path.name}.{host}')}.*.tmp"):
+        if not _is_running(left.suffixes[-2].removeprefix(".")):
+            left.unlink(missing_ok=True)
+    beside = path.with_name(f".{path.name}.{host}.{os.getpid()}.tmp")
     try:
-        with beside.open("w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
+        yield beside
+        with beside.open("rb") as file:
             os.fsync(file.fileno())
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def _is_running(pid: str) -> bool:
+    try:
+        os.kill(int(pid), 0)
+    except (ProcessLookupError, ValueError):
+        return False
+    except PermissionError:  # it is somebody else's
+        return True
+    return True
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` to `path` whole or not at all."""
+    with replacing(path) as beside:
+        beside.write_text(text, encoding="utf-8", newline="\n")
 
 
 def write_json(path: Path, value: object) -> None:

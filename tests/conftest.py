@@ -5,6 +5,15 @@ from pathlib import Path
 import pytest
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--torture", action="store_true", help="the long versions of tests/reliability"
+    )
+    parser.addoption(
+        "--figures", type=Path, help="folder for what tests/reliability counts, a file a test"
+    )
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """Real reports, images and golden scores beside the checkout; without them the test skips."""

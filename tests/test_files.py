@@ -1,6 +1,7 @@
 """Writing: a reader never meets half a file, and equal content is an equal file."""
 
 import os
+import subprocess
 
 import pytest
 
@@ -94,3 +95,15 @@ def test_sha256_is_of_the_bytes(tmp_path):
 def test_a_digest_names_a_value_whatever_the_order_of_its_keys(one, other, equal):
     assert (digest_of(one) == digest_of(other)) is equal
     assert len(digest_of(one)) == 32
+
+
+def test_what_a_killed_process_left_beside_is_removed_and_a_living_ones_is_not(tmp_path):
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    host = os.uname().nodename
+    left, living = (f".page.md.{host}.{pid}.tmp" for pid in (dead.pid, os.getppid()))
+    elsewhere, other = f".page.md.other-host.{dead.pid}.tmp", f".page.{host}.{dead.pid}.tmp"
+    for name in (left, living, elsewhere, other):
+        (tmp_path / name).write_text("half")
+    write_text(tmp_path / "page.md", "new")
+    assert names(tmp_path) == sorted([living, elsewhere, other, "page.md"])

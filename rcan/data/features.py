@@ -1,7 +1,6 @@
 """Features of a frozen CNN: computed once for each image, kept on disk, mapped when read."""
 
 import contextlib
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +12,7 @@ from tqdm import tqdm
 
 from rcan.data.store import Split
 from rcan.errors import UserError
+from rcan.files import replacing
 
 
 def kept_features(
@@ -38,22 +38,17 @@ def kept_features(
             f"the features of the {split.name} split need {needed / 1e6:.0f} MB in {folder}, but "
             f"{free / 1e6:.0f} MB are free: make room, or set visual.frozen to false"
         )
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     first = (split.images.shape[-1] - crop) // 2
     centre = slice(first, first + crop)
     num_images = len(split.images)
     bar = tqdm(total=num_images, desc=f"features {split.name}", unit="image", disable=None)
-    try:
-        # Plain writes, not a memory map: on a full disk a map kills the process without a word.
-        with beside.open("wb") as file, bar, torch.inference_mode():
-            header = {"descr": "<f2", "fortran_order": False, "shape": shape}
-            np.lib.format.write_array_header_1_0(file, header)
-            for start in range(0, num_images, batch_size):
-                images = np.array(split.images[start : start + batch_size, centre, centre])
-                maps = extract(torch.from_numpy(images))
-                file.write(maps.half().cpu().contiguous().numpy().tobytes())
-                bar.update(len(images))
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
+    # Plain writes, not a memory map: on a full disk a map kills the process without a word.
+    with replacing(path) as beside, beside.open("wb") as file, bar, torch.inference_mode():
+        header = {"descr": "<f2", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        for start in range(0, num_images, batch_size):
+            images = np.array(split.images[start : start + batch_size, centre, centre])
+            maps = extract(torch.from_numpy(images))
+            file.write(maps.half().cpu().contiguous().numpy().tobytes())
+            bar.update(len(images))
     return np.load(path, mmap_mode="r", allow_pickle=False)

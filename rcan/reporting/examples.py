@@ -4,7 +4,6 @@ They show images and report text, so they are kept in a folder of their own that
 """
 
 import csv
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from PIL import Image
 
 from rcan.data.store import Split
 from rcan.errors import UserError
-from rcan.files import write_csv, write_text
+from rcan.files import replacing, write_csv, write_text
 from rcan.reporting.example_figure import Panel, examples_figure
 
 NUM_EXAMPLES = 6
@@ -125,6 +124,5 @@ def _escaped(text: str) -> str:
 
 
 def _save_image(image: np.ndarray, path: Path) -> None:
-    beside = path.with_name(f".{path.name}.tmp")
-    Image.fromarray(image).save(beside, format="PNG")
-    os.replace(beside, path)
+    with replacing(path) as beside:
+        Image.fromarray(image).save(beside, format="PNG")

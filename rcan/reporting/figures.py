@@ -4,7 +4,6 @@ Colours are Okabe and Ito's, which the colour-blind tell apart; marks differ in 
 """
 
 import io
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from rcan.files import replacing
 from rcan.reporting.published import METRICS, RCAN_SOURCE, rcan_row
 from rcan.reporting.tables import PROTOCOLS
 
@@ -60,10 +60,8 @@ def save_figure(figure: Figure, path: Path, *, dpi: int = 150) -> None:
     metadata = {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}[kind]
     drawn = io.BytesIO()
     figure.savefig(drawn, format=kind, dpi=dpi, metadata=metadata)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.tmp")
-    beside.write_bytes(drawn.getvalue())
-    os.replace(beside, path)
+    with replacing(path) as beside:
+        beside.write_bytes(drawn.getvalue())
 
 
 def training_curves(

@@ -6,7 +6,6 @@ it: killed in between, the epoch is trained again and writes the same best weigh
 """
 
 import json
-import os
 import shutil
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
@@ -18,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from rcan.errors import UserError
-from rcan.files import exclusive
+from rcan.files import exclusive, replacing
 
 
 @dataclass
@@ -96,9 +95,8 @@ def write_tensors(
     path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None
 ) -> None:
     """Write a .safetensors file whole or not at all."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        ready = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    ready = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    with replacing(path) as beside:
         try:
             save_file(ready, beside, metadata)
         except safetensors.SafetensorError as error:  # the library's own word for a failed write
@@ -107,11 +105,6 @@ def write_tensors(
                 "what was there before is kept"
             ) from None
         beside.chmod(0o644)  # the library makes it private
-        with beside.open("rb") as file:
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -1,0 +1,40 @@
+"""Short versions by `make test`, long ones by `make torture`, and the figures of both.
+
+A test takes its size from `amount(short, long)` and leaves what it counted by
+`figure(promise, what, number)`; `make torture` gathers these into the README's table.
+"""
+
+import json
+import re
+from collections.abc import Callable
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def amount(request) -> Callable[[int, int], int]:
+    """The first number in `make test`, the second in `make torture`."""
+    torture = request.config.getoption("--torture")
+    return lambda short, long: long if torture else short
+
+
+@pytest.fixture
+def figure(request) -> Callable[[str, str, float], None]:
+    """`figure("bad input", "images", 1200)`: counted once the test is through, summed over tests."""
+    found: list[dict] = []
+    yield lambda promise, what, number: found.append(
+        {"promise": promise, "what": what, "number": number}
+    )
+    folder = request.config.getoption("--figures")
+    failed = getattr(request.node, "failed", False)
+    if folder and found and not failed:
+        folder.mkdir(parents=True, exist_ok=True)
+        name = re.sub(r"\W+", "-", request.node.nodeid)
+        (folder / f"{name}.json").write_text(json.dumps(found), encoding="utf-8")
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item):
+    outcome = yield
+    if outcome.get_result().failed:
+        item.failed = True
