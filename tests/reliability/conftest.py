@@ -20,7 +20,7 @@ def amount(request) -> Callable[[int, int], int]:
 
 @pytest.fixture
 def figure(request) -> Callable[[str, str, float], None]:
-    """`figure("bad input", "images", 1200)`: counted once the test is through, summed over tests."""
+    """`figure("bad input", "images", 1200)`: kept once the test is through; the table sums."""
     found: list[dict] = []
     yield lambda promise, what, number: found.append(
         {"promise": promise, "what": what, "number": number}
