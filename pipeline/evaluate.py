@@ -1,5 +1,7 @@
 """Stage evaluate: the one place where test reports are generated and scored, floors beside."""
 
+from typing import Any
+
 from pipeline.stage import EVALUATION, PROCESSED, REPORTS, RUN, TOKENIZER, run
 from rcan.config import PipelineSettings
 from rcan.data.store import open_split
@@ -53,7 +55,7 @@ def main(settings: PipelineSettings) -> None:
     print(score_table(scores))
 
 
-def _short(scores: dict) -> dict:
+def _short(scores: dict[str, Any]) -> dict[str, Any]:
     """What `dvc metrics show` and `dvc exp show` list: strict scores, the floor, and collapse."""
     strict = scores["protocols"]["strict"]
     systems = {"test": strict["model"], "floor": strict["floors"]["best_constant"]}

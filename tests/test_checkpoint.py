@@ -128,7 +128,7 @@ def test_weights_are_written_whole_or_not_at_all(tmp_path, monkeypatch):
     def cut(*_):
         raise PowerCut
 
-    monkeypatch.setattr(checkpoint.os, "replace", cut)
+    monkeypatch.setattr(files.os, "replace", cut)
     with pytest.raises(PowerCut):
         write_tensors(path, {"a": torch.zeros(2)})
     assert path.read_bytes() == before

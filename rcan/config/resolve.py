@@ -71,7 +71,7 @@ def resolve(raw: object) -> PipelineSettings:
     return settings
 
 
-def from_dict(resolved: dict) -> Settings:
+def from_dict(resolved: dict[str, Any]) -> Settings:
     """Settings from what `of_the_model` gave, as kept beside a trained model."""
     try:
         settings = Settings.model_validate(resolved)
@@ -83,7 +83,7 @@ def from_dict(resolved: dict) -> Settings:
         raise UserError(f"these settings are not of this version: {key}: {first['msg']}") from None
 
 
-def _check_names(raw: dict, section: type[BaseModel], prefix: str) -> None:
+def _check_names(raw: dict[str, Any], section: type[BaseModel], prefix: str) -> None:
     known = list(section.model_fields)
     for key in raw:
         if key not in known:
@@ -95,7 +95,9 @@ def _check_names(raw: dict, section: type[BaseModel], prefix: str) -> None:
             raise UserError(f"{prefix}{key} is missing; {allowed(section, key)}")
 
 
-def _choose(section: type[BaseModel], field: str, key: str, value: Any, profiles: tuple) -> Any:
+def _choose(
+    section: type[BaseModel], field: str, key: str, value: Any, profiles: tuple[str, ...]
+) -> Any:
     """The value for the most specific of `profiles`; the other profiles' values are checked too."""
     if not isinstance(value, dict):
         return _checked(section, field, key, value)

@@ -1,7 +1,7 @@
 """The sections of `params.yaml`: each key's type and range. The values stand in the file alone."""
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -189,7 +189,7 @@ class Settings(Section):
         visual = self.visual.model_copy(update={"weights": str(root / Path(weights).expanduser())})
         return self.model_copy(update={"visual": visual})
 
-    def used(self) -> dict:
+    def used(self) -> dict[str, Any]:
         """`of_the_model` without the sections of modules that are off and of other data sets."""
         used = self.of_the_model()
         off = [name for name in ("rve", "cgm", "wcl") if not used["model"][f"use_{name}"]]
@@ -197,7 +197,7 @@ class Settings(Section):
             del used[section]
         return used
 
-    def of_the_model(self) -> dict:
+    def of_the_model(self) -> dict[str, Any]:
         """These settings as plain values, without places on this machine."""
         kept = {key: value for key, value in self.model_dump().items() if key != "eval"}
         kept["data"]["root"] = None

@@ -1,5 +1,7 @@
 """What may stand at a key, in words."""
 
+from typing import Any
+
 from pydantic import BaseModel
 
 NOUNS = {
@@ -18,7 +20,7 @@ def allowed(section: type[BaseModel], field: str) -> str:
     return f"it must be {' or '.join(_words(s) for s in schema.get('anyOf', [schema]))}"
 
 
-def _words(schema: dict) -> str:
+def _words(schema: dict[str, Any]) -> str:
     if "const" in schema:
         return str(schema["const"])
     if "enum" in schema:

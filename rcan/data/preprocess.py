@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from rcan.data.demo import demo_studies
 from rcan.data.iu_xray import read_iu_xray
@@ -39,7 +40,7 @@ def preprocess(
     num_test: int,
     out: Path,
     work: Path,
-) -> dict:
+) -> dict[str, Any]:
     """Read the data set `name`, clean its reports, pack its images into `out`; return a summary.
 
     `root` is the folder of a real data set; `seed` and the counts are the demo's alone. `work`
@@ -67,7 +68,9 @@ def preprocess(
     return process(data, image_size=image_size, fit=fit, out=out, work=work)
 
 
-def process(data: RawDataSet, *, image_size: int, fit: str, out: Path, work: Path) -> dict:
+def process(
+    data: RawDataSet, *, image_size: int, fit: str, out: Path, work: Path
+) -> dict[str, Any]:
     """`preprocess` for a data set already read. Equal data gives equal files, resumed or not."""
     problems = Problems(data.problems)
     selected = select(data, problems)
@@ -127,7 +130,7 @@ def _write_studies(path: Path, studies: list[Study]) -> None:
     write_text(path, "".join(lines))
 
 
-def _counts(studies: list[Study]) -> dict:
+def _counts(studies: list[Study]) -> dict[str, Any]:
     tokens = sum(len(study.text.split()) for study in studies)
     return {
         "studies": len(studies),
@@ -136,7 +139,7 @@ def _counts(studies: list[Study]) -> dict:
     }
 
 
-def _move(work: Path, out: Path, summary: dict) -> None:
+def _move(work: Path, out: Path, summary: dict[str, Any]) -> None:
     """Move whole files into `out`; the summary goes first and comes last, so it vouches for all."""
     (out / "summary.json").unlink(missing_ok=True)
     for name in _FILES:
@@ -174,7 +177,7 @@ def _require_space(work: Path, needed: int) -> None:
         )
 
 
-def _print(summary: dict) -> None:
+def _print(summary: dict[str, Any]) -> None:
     for split, counts in summary["splits"].items():
         print(
             f"{summary['name']} {split}: {counts['studies']} studies, {counts['images']} images, "

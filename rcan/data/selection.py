@@ -1,5 +1,7 @@
 """Which studies of a raw data set are kept, and the record of what was wrong with the others."""
 
+from typing import Any
+
 from rcan.data.study import SPLITS, RawDataSet, RawImage, RawStudy, Study, View
 from rcan.errors import UserError
 from rcan.text.cleaning import CLEANERS
@@ -26,7 +28,7 @@ class Problems:
     def add(self, kind: str, name: str) -> None:
         self._ids.setdefault(kind, []).append(name)
 
-    def summary(self) -> dict[str, dict]:
+    def summary(self) -> dict[str, dict[str, Any]]:
         """Count and first ids of each kind."""
         return {
             kind: {"count": len(ids), "ids": ids[:MOST_LISTED]} for kind, ids in self._ids.items()
@@ -92,7 +94,7 @@ def with_views(
     return kept
 
 
-def require_every_split(data: RawDataSet, splits: dict[str, list]) -> None:
+def require_every_split(data: RawDataSet, splits: dict[str, list[Any]]) -> None:
     for split, studies in splits.items():
         if not studies:
             raise UserError(

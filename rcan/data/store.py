@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -67,7 +68,7 @@ def open_split(folder: Path, name: str) -> Split:
     return Split(name, studies, images)
 
 
-def read_summary(folder: Path) -> dict:
+def read_summary(folder: Path) -> dict[str, Any]:
     """The summary of processed data: counts, problems, rules, file digests and one `digest`.
 
     Raises UserError when it is missing or damaged.
@@ -118,7 +119,7 @@ def _map_studies(path: Path, split: str, *, num_images: int) -> Studies:
     return studies
 
 
-def _study_from(record: dict, split: str) -> Study:
+def _study_from(record: dict[str, Any], split: str) -> Study:
     return Study(
         id=record["id"],
         split=split,

@@ -2,6 +2,7 @@
 
 from collections.abc import Container, Sequence
 from pathlib import Path
+from typing import Any
 
 from rcan.data.study import Study
 from rcan.errors import UserError
@@ -26,7 +27,7 @@ def evaluate(
     seed: int,
     protocols: Sequence[str] = PROTOCOLS,
     java: str | Path | None = None,
-) -> tuple[dict, list[dict[str, str | float]]]:
+) -> tuple[dict[str, Any], list[dict[str, str | float]]]:
     """Score the predictions for `test`, in its order, and both floors under each protocol.
 
     Args:

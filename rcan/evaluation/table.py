@@ -1,5 +1,7 @@
 """Scores as a plain-text table that never shows a model without its floors."""
 
+from typing import Any
+
 from rcan.errors import UserError
 from rcan.evaluation.diagnostics import is_collapsed
 from rcan.evaluation.scores import METRICS
@@ -8,7 +10,7 @@ HEADER = ("model", "95 %", "most frequent", "best constant", "model - best floor
 WIDTHS = (7, 16, 15, 15, 20, 18)
 
 
-def score_table(scores: dict) -> str:
+def score_table(scores: dict[str, Any]) -> str:
     """The six metrics under each protocol, then the diagnostics; no report text.
 
     A line holds the model with its 95 % interval, both floors, and the difference from the stronger
@@ -30,7 +32,7 @@ def score_table(scores: dict) -> str:
         ) from error
 
 
-def _block(protocol: str, systems: dict, beats_floor: dict) -> str:
+def _block(protocol: str, systems: dict[str, Any], beats_floor: dict[str, Any]) -> str:
     model, floors = systems["model"], systems["floors"]
     lines = [_line(protocol, *HEADER)]
     for metric in (metric for metric in METRICS if metric in model):
@@ -49,7 +51,7 @@ def _block(protocol: str, systems: dict, beats_floor: dict) -> str:
     return "\n".join(lines)
 
 
-def _diagnostics(found: dict) -> str:
+def _diagnostics(found: dict[str, Any]) -> str:
     return (
         f"{'collapsed' if is_collapsed(found) else 'varied'}:"
         f" {found['distinct_reports']} different reports for {found['num_studies']} studies, the"
@@ -60,7 +62,7 @@ def _diagnostics(found: dict) -> str:
     )
 
 
-def _interval(value: dict, form: str) -> str:
+def _interval(value: dict[str, Any], form: str) -> str:
     return f"{value['low']:{form}} to {value['high']:{form}}"
 
 

@@ -23,7 +23,9 @@ RESNET_LAYERS = ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3"
 class CNN(nn.Module):
     """`body` after normalisation; frozen, it stays in evaluation mode and gets no gradient."""
 
-    def __init__(self, body: nn.Sequential, *, mean: tuple, std: tuple, frozen: bool) -> None:
+    def __init__(
+        self, body: nn.Sequential, *, mean: tuple[float, ...], std: tuple[float, ...], frozen: bool
+    ) -> None:
         super().__init__()
         self.body = body.to(memory_format=torch.channels_last)
         self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)

@@ -6,6 +6,7 @@ Colours are Okabe and Ito's, which the colour-blind tell apart; marks differ in 
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -129,7 +130,7 @@ def _dots(epochs: Sequence[int]) -> dict[str, object]:
     return {"marker": "o", "ms": 3} if len(epochs) <= 30 else {}
 
 
-def scores_figure(scores: Mapping, out: Path) -> None:
+def scores_figure(scores: Mapping[str, Any], out: Path) -> None:
     """The six test scores under both protocols: the model, its floors, and the paper's row.
 
     The published row joins under the paper's protocol only.
@@ -152,7 +153,7 @@ def scores_figure(scores: Mapping, out: Path) -> None:
         save_figure(figure, out)
 
 
-def _draw_scores(axes: Axes, scores: Mapping, protocol: str) -> None:
+def _draw_scores(axes: Axes, scores: Mapping[str, Any], protocol: str) -> None:
     found = scores["protocols"][protocol]
     floors = found["floors"]
     systems = [

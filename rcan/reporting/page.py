@@ -4,6 +4,7 @@ import csv
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from rcan.data.store import open_split, read_summary
 from rcan.errors import UserError
@@ -77,14 +78,16 @@ def write_report(*, evaluation: Path, run: Path, processed: Path, out: Path, com
     write_text(out / "results.md", page)
 
 
-def _validation_floor(scores: Mapping, processed: Path) -> float:
+def _validation_floor(scores: Mapping[str, Any], processed: Path) -> float:
     """BLEU-4 of the best constant report on the validation split, scored as training does."""
     references = [study.text for study in open_split(processed, "val").studies]
     constant = scores["floors"]["best_constant"]["text"]
     return bleu([constant] * len(references), references)["BLEU-4"]
 
 
-def _page(scores: Mapping, summary: Mapping, config: Mapping, command: str) -> str:
+def _page(
+    scores: Mapping[str, Any], summary: Mapping[str, Any], config: Mapping[str, Any], command: str
+) -> str:
     parts = [f"# Results: {scores['data']}", _opening(scores)]
     parts += [f"**{caution}**" for caution in cautions(scores)]
     for protocol in PROTOCOLS:
@@ -110,7 +113,7 @@ def _page(scores: Mapping, summary: Mapping, config: Mapping, command: str) -> s
     return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
 
 
-def _opening(scores: Mapping) -> str:
+def _opening(scores: Mapping[str, Any]) -> str:
     bleu = scores["protocols"]["strict"]
     model, floor = (
         row["BLEU-4"]["score"] for row in (bleu["model"], bleu["floors"]["best_constant"])
@@ -122,7 +125,7 @@ def _opening(scores: Mapping) -> str:
     )
 
 
-def _sizes(visual: Mapping, model: Mapping) -> str:
+def _sizes(visual: Mapping[str, Any], model: Mapping[str, Any]) -> str:
     cnn = visual["backbone"]
     if cnn != "small":
         cnn += f" to {visual['last_layer']}, weights {visual['weights']}"
@@ -133,7 +136,7 @@ def _sizes(visual: Mapping, model: Mapping) -> str:
     )
 
 
-def _facts(scores: Mapping, summary: Mapping, config: Mapping) -> str:
+def _facts(scores: Mapping[str, Any], summary: Mapping[str, Any], config: Mapping[str, Any]) -> str:
     counts = summary["splits"]
     studies = " / ".join(str(counts[split]["studies"]) for split in ("train", "val", "test"))
     images = " / ".join(str(counts[split]["images"]) for split in ("train", "val", "test"))
@@ -152,7 +155,7 @@ def _facts(scores: Mapping, summary: Mapping, config: Mapping) -> str:
     return "\n".join(f"- {what}: {value}" for what, value in facts)
 
 
-def _read_json(path: Path) -> dict:
+def _read_json(path: Path) -> dict[str, Any]:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -6,6 +6,7 @@ cannot meet in one.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rcan.errors import UserError
 from rcan.evaluation.diagnostics import verdict
@@ -17,7 +18,7 @@ COLUMNS = ("data", "split", "protocol", "system", "metric", "score", "low", "hig
 LEAD = "model - best floor"
 
 
-def results_rows(scores: Mapping) -> list[dict[str, object]]:
+def results_rows(scores: Mapping[str, Any]) -> list[dict[str, object]]:
     """One row a score, in COLUMNS.
 
     Systems are `model`, the two floors, LEAD (the difference to whichever floor is higher) and,
@@ -28,7 +29,7 @@ def results_rows(scores: Mapping) -> list[dict[str, object]]:
     """
     rows = []
 
-    def add(protocol: str, system: str, metric: str, value: Mapping) -> None:
+    def add(protocol: str, system: str, metric: str, value: Mapping[str, Any]) -> None:
         score = value["difference"] if system == LEAD else value["score"]
         numbers = [score, value.get("low"), value.get("high")]
         names = [scores["data"], scores["split"], protocol, system, metric]
@@ -44,7 +45,7 @@ def results_rows(scores: Mapping) -> list[dict[str, object]]:
     return rows
 
 
-def _systems(scores: Mapping, protocol: str) -> dict[str, Mapping]:
+def _systems(scores: Mapping[str, Any], protocol: str) -> dict[str, Mapping[str, Any]]:
     """What is compared under one protocol: name -> metric -> score with its interval."""
     try:
         found = scores["protocols"][protocol]
@@ -63,7 +64,7 @@ def _systems(scores: Mapping, protocol: str) -> dict[str, Mapping]:
     return systems
 
 
-def results_markdown(scores: Mapping, protocol: str) -> str:
+def results_markdown(scores: Mapping[str, Any], protocol: str) -> str:
     """The six scores under one protocol: a caption line and a table, one metric a row.
 
     The paper's row joins under its own protocol, and only for data that the paper has.
@@ -88,7 +89,7 @@ def results_markdown(scores: Mapping, protocol: str) -> str:
     return f"{caption}\n\n{markdown_table(head, rows)}"
 
 
-def published_note(scores: Mapping) -> str:
+def published_note(scores: Mapping[str, Any]) -> str:
     """What the published row may, and may not, be compared with."""
     data_name, ours = scores["data"], scores["num_studies"]
     if rcan_row(data_name) is None:
@@ -101,7 +102,7 @@ def published_note(scores: Mapping) -> str:
     return note if theirs == ours else f"{note[:-1]}; ours on {ours}, so not on the same studies."
 
 
-def diagnostics_markdown(scores: Mapping) -> str:
+def diagnostics_markdown(scores: Mapping[str, Any]) -> str:
     """How varied the predictions are."""
     found, caption = scores["diagnostics"], f"{scores['data']}, {scores['split']} split"
     rows = [
@@ -115,7 +116,7 @@ def diagnostics_markdown(scores: Mapping) -> str:
     return markdown_table([caption, ""], rows)
 
 
-def cautions(scores: Mapping) -> list[str]:
+def cautions(scores: Mapping[str, Any]) -> list[str]:
     """What a reader must know before believing a score; empty when all is well."""
     told = []
     judged = verdict(scores["diagnostics"])
@@ -144,7 +145,7 @@ def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "".join(f"| {' | '.join(text)} |\n" for text in texts)
 
 
-def _interval(value: Mapping, *, signed: bool = False) -> str:
+def _interval(value: Mapping[str, Any], *, signed: bool = False) -> str:
     sign = "+" if signed else ""
     score, low, high = (
         f"{number:{sign}.3f}"

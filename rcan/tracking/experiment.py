@@ -1,6 +1,7 @@
 """How an experiment presents itself in MLflow's interface: a description and a view of scores."""
 
 import json
+from typing import Any
 
 from rcan.reporting.published import METRICS
 
@@ -37,7 +38,7 @@ def _description(experiment_id: str, data_name: str) -> str:
 """
 
 
-def _scores_view() -> dict:
+def _scores_view() -> dict[str, Any]:
     state = {
         "searchFilter": "",
         "orderByKey": "metrics.`BLEU-4`",

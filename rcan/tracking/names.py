@@ -1,6 +1,7 @@
 """What things are called in MLflow. The charts group by what stands before the slash."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from rcan.reporting.published import METRICS, rcan_row
 
@@ -17,7 +18,7 @@ EPOCH_METRICS = {
 }
 
 
-def flatten(settings: Mapping, prefix: str = "") -> dict[str, object]:
+def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, object]:
     """Nested settings as one level of dotted keys: {"wcl": {"tau": 0.1}} -> {"wcl.tau": 0.1}."""
     flat: dict[str, object] = {}
     for key, value in settings.items():
@@ -37,7 +38,7 @@ def epoch_metrics(row: Mapping[str, object]) -> dict[str, float]:
     }
 
 
-def score_metrics(scores: Mapping) -> dict[str, float]:
+def score_metrics(scores: Mapping[str, Any]) -> dict[str, float]:
     """The test scores of scores.json.
 
     Strict scores go by their bare names, the floors' by `floor/` (best constant report) and

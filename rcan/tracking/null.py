@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 
 class NullRun:
@@ -35,10 +36,14 @@ class NullTracker:
     """A tracker without a store behind it."""
 
     @contextlib.contextmanager
-    def run(self, *, key: str, name: str, params: Mapping, tags: Mapping) -> Iterator[NullRun]:
+    def run(
+        self, *, key: str, name: str, params: Mapping[str, Any], tags: Mapping[str, Any]
+    ) -> Iterator[NullRun]:
         """A run that records nothing."""
         yield NullRun()
 
-    def attach(self, *, key: str, name: str, params: Mapping, tags: Mapping) -> None:
+    def attach(
+        self, *, key: str, name: str, params: Mapping[str, Any], tags: Mapping[str, Any]
+    ) -> None:
         """No run."""
         return None

@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rcan.config import from_dict
 from rcan.errors import UserError
@@ -50,7 +51,7 @@ def sync(*, root: Path, folders: Iterable[RunFolders]) -> int:
 
 
 def _restore(
-    tracker: Tracker | NullTracker, place: RunFolders, config: dict, data_name: str
+    tracker: Tracker | NullTracker, place: RunFolders, config: dict[str, Any], data_name: str
 ) -> bool:
     """Bring one run up to its files; whether MLflow took it all."""
     best = _read_json(place.run / "best.json")
@@ -77,7 +78,7 @@ def _restore(
     return tracker.guard.open
 
 
-def _read_json(path: Path) -> dict:
+def _read_json(path: Path) -> dict[str, Any]:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from rcan.tracking.experiment import experiment_tags
 from rcan.tracking.guard import Guard
@@ -39,7 +40,9 @@ class Tracker:
         return self.guard(lambda: action(*arguments, **settings), self.patience)
 
     @contextlib.contextmanager
-    def run(self, *, key: str, name: str, params: Mapping, tags: Mapping) -> Iterator[NullRun]:
+    def run(
+        self, *, key: str, name: str, params: Mapping[str, Any], tags: Mapping[str, Any]
+    ) -> Iterator[NullRun]:
         """The run of this `key`, continued or new, open as long as the block lasts.
 
         It ends FINISHED, KILLED (an interrupt or an exit), or FAILED (any exception; it goes on).
@@ -62,14 +65,18 @@ class Tracker:
             raise
         run.end("FINISHED")
 
-    def attach(self, *, key: str, name: str, params: Mapping, tags: Mapping) -> Run | None:
+    def attach(
+        self, *, key: str, name: str, params: Mapping[str, Any], tags: Mapping[str, Any]
+    ) -> Run | None:
         """The run of this `key`, continued or new, its status left alone; None without a tracker.
 
         A continued run keeps its name and its parameters.
         """
         return self.send(self._attach, key, name, params, tags)
 
-    def _attach(self, key: str, name: str, params: Mapping, tags: Mapping) -> Run:
+    def _attach(
+        self, key: str, name: str, params: Mapping[str, Any], tags: Mapping[str, Any]
+    ) -> Run:
         tags = {"rcan.key": key, **{k: str(v) for k, v in tags.items()}}
         found = self.client.search_runs(
             [self.experiment_id],

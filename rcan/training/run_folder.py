@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -40,7 +41,7 @@ def write_run(
         shutil.rmtree(beside, ignore_errors=True)
 
 
-def load_run(folder: Path, vocabulary_size: int) -> tuple[RCAN, Settings, dict]:
+def load_run(folder: Path, vocabulary_size: int) -> tuple[RCAN, Settings, dict[str, Any]]:
     """The best model, in evaluation mode and on a GPU if there is one, its settings and best.json.
 
     Raises `UserError` if the folder is not a whole run, or of another vocabulary.

@@ -130,7 +130,7 @@ def _validation_floor(train: Split, val: Split) -> float:
 
 def _validate(
     model: RCAN, val: Split, batches: StudyBatches, words: Tokenizer, settings: Settings
-) -> dict:
+) -> dict[str, float]:
     """BLEU of reports for the validation studies under the length penalty with the best BLEU-4,
     and what betrays a collapse onto one report."""
     penalties = settings.generate.length_penalty

@@ -3,6 +3,7 @@
 import json
 from collections import defaultdict
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from rcan.data.iu_xray.listing import FoundStudy, ListedStudy, first_file
 from rcan.data.study import SPLITS
@@ -61,7 +62,7 @@ def _records(path: Path):
             yield split, number, record
 
 
-def _string(record: dict, key: str, where: str) -> str:
+def _string(record: dict[str, Any], key: str, where: str) -> str:
     value = record.get(key)
     if not isinstance(value, str):
         raise UserError(
@@ -71,7 +72,7 @@ def _string(record: dict, key: str, where: str) -> str:
     return value
 
 
-def _image_paths(record: dict, images: Path, where: str) -> tuple[Path, ...]:
+def _image_paths(record: dict[str, Any], images: Path, where: str) -> tuple[Path, ...]:
     names = record.get("image_path")
     if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
         raise UserError(f"{where}: expected file names under 'image_path'; mend the record")
