@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from tiny import prepare, tiny
 
+from rcan import files
 from rcan.errors import UserError
 from rcan.model.build import build_model
 from rcan.training import checkpoint

@@ -1,0 +1,78 @@
+"""A copy of the project of its own, at its smallest, to run whole stages and `dvc` in."""
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+import yaml
+from tiny import TOP
+
+STAGES = yaml.safe_load((TOP / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+
+
+def written(stage: str) -> list[str]:
+    """The stage's outputs and metrics, without their options."""
+    entries = STAGES[stage]["outs"] + STAGES[stage].get("metrics", [])
+    return [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries]
+
+
+OUTPUTS = [out for stage in STAGES for out in written(stage)]
+
+
+class Repository:
+    """A copy of the project of its own, at its smallest."""
+
+    def __init__(self, folder, changes):
+        self.folder = folder
+        listed = subprocess.run(
+            ["git", "ls-files", "-co", "--exclude-standard"], cwd=TOP, capture_output=True,
+            text=True,
+        ).stdout.split("\n")  # fmt: skip
+        if "dvc.yaml" not in listed:
+            pytest.skip("needs a git checkout, to know which files are the project's")
+        for name in filter(None, listed):
+            if (TOP / name).is_file() and not name.startswith((*OUTPUTS, "dvc.lock")):
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(TOP / name, folder / name)
+        self.set(changes)
+        self.environment = {
+            key: value for key, value in os.environ.items()
+            if not key.startswith(("DVC", "MLFLOW", "RCAN", "GIT_", "PYTEST"))
+        } | {
+            "PATH": f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}",
+            "OMP_NUM_THREADS": "1", "DVC_SITE_CACHE_DIR": str(folder / ".dvc" / "site"),
+        }  # fmt: skip
+        self._run("git", "init", "--quiet")
+
+    def set(self, changes) -> None:
+        from dvc.utils.hydra import apply_overrides
+
+        overrides = [f"{key}={value}" for key, value in changes.items()]
+        apply_overrides(self.folder / "params.yaml", overrides)
+
+    def _run(self, *command):
+        return subprocess.run(
+            command, cwd=self.folder, env=self.environment, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True, timeout=300,
+        )  # fmt: skip
+
+    def repro(self) -> tuple[int, list[str], str]:
+        """Exit code, the stages that ran, and all that was printed."""
+        done = self._run(sys.executable, "-m", "dvc", "repro")
+        lines = done.stdout.splitlines()
+        ran = [line.split("'")[1] for line in lines if line.startswith("Running stage")]
+        return done.returncode, ran, done.stdout
+
+    def runs(self) -> dict[str, float]:
+        """MLflow's runs: name -> test BLEU-4."""
+        with sqlite3.connect(self.folder / "mlflow.db") as database:
+            rows = database.execute(
+                "SELECT name, value FROM runs LEFT JOIN metrics "
+                "ON metrics.run_uuid = runs.run_uuid AND metrics.key = 'BLEU-4'"
+            ).fetchall()
+        database.close()
+        assert len(rows) == len(dict(rows))
+        return dict(rows)
