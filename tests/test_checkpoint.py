@@ -12,7 +12,6 @@ from tiny import prepare, tiny
 from rcan import files
 from rcan.errors import UserError
 from rcan.model.build import build_model
-from rcan.training import checkpoint
 from rcan.training.checkpoint import (
     Progress,
     TrainingState,

@@ -132,7 +132,7 @@ def test_a_stage_depends_on_all_settings_that_its_code_reads(stage):
 
 
 def test_the_state_of_a_training_is_named_by_all_code_that_train_depends_on():
-    from rcan.training.train import CODE
+    from rcan.training.key import CODE
 
     for listed in paths("train", "deps"):
         if listed.startswith("rcan/"):

@@ -10,9 +10,9 @@ from tiny import TOP, prepare, run_files, tiny, train_tiny
 
 from rcan.errors import UserError
 from rcan.files import write_json
-from rcan.training import determinism, train
+from rcan.training import determinism, key, train
+from rcan.training.key import CODE, training_key, training_parts
 from rcan.training.run_folder import load_run
-from rcan.training.train import CODE, training_key
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ OFF = {"model.use_wcl": False, "model.use_cgm": False, "model.use_rve": False}
 
 
 def key_of(place, changes=None) -> str:
-    return training_key(tiny(changes), place["processed"], place["tokenizer"])
+    return training_key(training_parts(tiny(changes), place["processed"], place["tokenizer"]))
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_other_data_or_another_tokenizer_give_another_key(place, tmp_path):
 def test_other_code_or_another_torch_give_another_key(place, monkeypatch):
     before = key_of(place)
     with monkeypatch.context() as patch:
-        patch.setattr(train, "code_digest", lambda *packages: "of other code")
+        patch.setattr(key, "code_digest", lambda *packages: "of other code")
         assert key_of(place) != before
     monkeypatch.setattr(torch, "__version__", "9.9")
     assert key_of(place) != before

@@ -125,6 +125,7 @@ class Train(Section):
     accelerator: Literal["auto", "cpu", "cuda"]
     devices: Count | Literal["auto"]
     precision: Literal["auto", "32-true", "bf16-mixed"]
+    deterministic: bool
 
 
 class Generate(Section):
@@ -164,7 +165,7 @@ class Settings(Section):
         words = ["+".join(modules) or "Transformer"]
         if self.model.use_wcl:
             words += [f"tau={self.wcl.tau:g}", f"lambda={self.wcl.lambda_ce:g}"]
-        printed = {
+        printed: dict[str, dict[str, object]] = {
             "rve": {"residual": "outer", "spatial": "depthwise"},
             "cgm": {"top_k": None, "gate": "gated", "fusion": "add"},
             "wcl": {"denominator": "negatives"},

@@ -1,6 +1,8 @@
-"""Random numbers that follow from seed and epoch alone, and a digest of the code that uses them."""
+"""What makes two trainings the same bits: random numbers that follow from seed and epoch alone,
+algorithms without chance, and a digest of the code."""
 
 import hashlib
+import os
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,16 @@ def seed_epoch(seed: int, epoch: int, rank: int = 0) -> None:
     """
     state = np.random.SeedSequence([seed, epoch, rank]).generate_state(1, np.uint64)[0]
     torch.manual_seed(int(state >> np.uint64(1)))
+
+
+def require_determinism(required: bool) -> None:
+    """Let torch use, or not, algorithms whose bits differ from run to run, as some of a GPU's do.
+
+    Where there is no other algorithm, torch raises RuntimeError and names the operation.
+    """
+    if required:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # as cuBLAS asks for
+    torch.use_deterministic_algorithms(required)
 
 
 def code_digest(*packages: str) -> str:

@@ -19,6 +19,7 @@ from rcan.files import write_csv, write_json
 from rcan.model.build import build_model
 from rcan.model.rcan import RCAN
 from rcan.training.checkpoint import Progress, load_weights, read_tensors, write_tensors
+from rcan.training.determinism import require_determinism
 
 
 def write_run(
@@ -57,5 +58,6 @@ def load_run(folder: Path, vocabulary_size: int) -> tuple[RCAN, Settings, dict[s
     model = build_model(settings, vocabulary_size, pretrained=False)
     weights = folder / "best.safetensors"
     load_weights(model, read_tensors(weights)[0], weights)
+    require_determinism(settings.train.deterministic)
     on_gpu = settings.train.accelerator != "cpu" and torch.cuda.is_available()
     return model.eval().to("cuda" if on_gpu else "cpu"), settings, best

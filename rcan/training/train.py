@@ -13,38 +13,16 @@ from rcan.errors import UserError
 from rcan.evaluation.bleu import bleu
 from rcan.evaluation.diagnostics import diagnostics, is_collapsed
 from rcan.evaluation.floors import best_constant
-from rcan.files import digest_of, sha256_of
 from rcan.generation.generate import generate
 from rcan.model.build import build_model, num_parameters
 from rcan.model.rcan import RCAN
 from rcan.text.tokenizer import Tokenizer
 from rcan.training.checkpoint import TrainingState
-from rcan.training.determinism import code_digest, seed_epoch
+from rcan.training.determinism import require_determinism, seed_epoch
 from rcan.training.inputs import study_batches
+from rcan.training.key import training_key, training_parts, why_afresh
 from rcan.training.loop import SELECTION, Log, fit
 from rcan.training.run_folder import write_run
-
-CODE = (  # as the deps of stage train
-    "config", "data/batches.py", "data/features.py", "data/store.py", "data/study.py",
-    "evaluation/bleu.py", "evaluation/diagnostics.py", "evaluation/floors.py", "files.py",
-    "generation", "model", "text/tokenizer.py", "training",
-)  # fmt: skip
-
-
-def training_key(settings: Settings, processed: Path, tokenizer: Path) -> str:
-    """32 hex digits that name all a training depends on: settings, data, tokenizer, code, torch."""
-    used = settings.used()
-    used.pop("demo", None)  # its studies are part of the data's digest
-    weights = Path(settings.visual.weights)
-    parts = {
-        "settings": used,
-        "weights": sha256_of(weights) if weights.is_file() else None,
-        "data": read_summary(processed)["digest"],
-        "tokenizer": sha256_of(tokenizer),
-        "code": code_digest(*CODE),
-        "torch": torch.__version__,
-    }
-    return digest_of(parts)
 
 
 def train(
@@ -60,9 +38,12 @@ def train(
     """
     fabric = launch(settings)
     words = Tokenizer.load(tokenizer)
-    key = training_key(settings, processed, tokenizer)
+    parts = training_parts(settings, processed, tokenizer)
+    key = training_key(parts)
     folder = root / ".rcan" / "checkpoints" / key
     with TrainingState(folder, owner=fabric.is_global_zero) as state:
+        if fabric.is_global_zero and (told := why_afresh(folder, parts)):
+            print(told)
         seed_epoch(settings.train.seed, 0)
         model = build_model(settings, len(words)).to(fabric.device)
         place = {"processed": processed, "root": root, "cnn": model.cnn, "device": fabric.device}
@@ -118,6 +99,7 @@ def launch(settings: Settings) -> Fabric:
             f"had here ({reason}): set train.accelerator to auto and train.devices to 1"
         ) from None
     fabric.launch()
+    require_determinism(train.deterministic)
     return fabric
 
 

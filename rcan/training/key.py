@@ -1,0 +1,98 @@
+"""What a training depends on, the name that follows from it, and why a training starts afresh."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import torch
+
+from rcan.config import Settings
+from rcan.data.store import read_summary
+from rcan.errors import UserError
+from rcan.files import digest_of, exclusive, sha256_of, write_json
+from rcan.training.determinism import code_digest
+
+CODE = (  # as the deps of stage train
+    "config", "data/batches.py", "data/features.py", "data/store.py", "data/study.py",
+    "evaluation/bleu.py", "evaluation/diagnostics.py", "evaluation/floors.py", "files.py",
+    "generation", "model", "text/tokenizer.py", "training",
+)  # fmt: skip
+PARTS = "parts.json"
+
+
+def training_parts(settings: Settings, processed: Path, tokenizer: Path) -> dict[str, Any]:
+    """All that a training depends on: settings, data, tokenizer, code, torch."""
+    used = settings.used()
+    used.pop("demo", None)  # its studies are part of the data's digest
+    weights = Path(settings.visual.weights)
+    return {
+        "settings": used,
+        "weights": sha256_of(weights) if weights.is_file() else None,
+        "data": read_summary(processed)["digest"],
+        "tokenizer": sha256_of(tokenizer),
+        "code": code_digest(*CODE),
+        "torch": torch.__version__,
+    }
+
+
+def training_key(parts: Mapping[str, Any]) -> str:
+    """32 hex digits that name a training."""
+    return digest_of(parts)
+
+
+def why_afresh(folder: Path, parts: Mapping[str, Any]) -> str | None:
+    """Why the latest stopped training beside `folder` is not gone on with; None if there is none.
+
+    Leaves `parts` in `folder`, to be compared with later ones.
+    """
+    told = None
+    stopped = [path for path in folder.parent.glob("*/last.safetensors") if path.parent != folder]
+    for last in sorted(stopped, key=lambda path: path.stat().st_mtime, reverse=True):
+        differs = _differences(last.with_name(PARTS), parts)
+        if differs and _is_idle(last.parent):
+            told = (
+                f"starting afresh: a training stopped after epoch {_epoch(last)} had other "
+                f"{', '.join(differs)}; its state is kept in {last.parent}, delete it if you do "
+                "not go back to it"
+            )
+            break
+    write_json(folder / PARTS, parts)
+    return told
+
+
+def _differences(path: Path, parts: Mapping[str, Any]) -> list[str]:
+    """Names of the parts that differ from those of a stopped training; settings by their keys."""
+    try:
+        others = json.loads(path.read_text(encoding="utf-8"))
+        ours, theirs = _flat(parts), _flat(others)
+    except (OSError, ValueError, KeyError, AttributeError):  # of an older version, or damaged
+        return []
+    return sorted(name for name in ours.keys() | theirs if ours.get(name) != theirs.get(name))
+
+
+def _flat(parts: Mapping[str, Any]) -> dict[str, Any]:
+    settings = {
+        f"{section}.{key}" if isinstance(value, Mapping) else section: inner
+        for section, value in parts["settings"].items()
+        for key, inner in (value.items() if isinstance(value, Mapping) else [("", value)])
+    }
+    return {**{name: value for name, value in parts.items() if name != "settings"}, **settings}
+
+
+def _is_idle(folder: Path) -> bool:
+    """Whether no process trains there."""
+    try:
+        with exclusive(folder / "lock", "training"):
+            return True
+    except UserError:
+        return False
+
+
+def _epoch(last: Path) -> int | str:
+    try:
+        with safetensors.safe_open(last, framework="pt") as file:
+            return int(json.loads(file.metadata()["progress"])["epoch"])
+    except (OSError, safetensors.SafetensorError, TypeError, KeyError, ValueError):
+        return "?"
