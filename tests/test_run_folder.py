@@ -10,7 +10,7 @@ from tiny import TOP, prepare, run_files, tiny, train_tiny
 
 from rcan.errors import UserError
 from rcan.files import write_json
-from rcan.training import determinism, key, train
+from rcan.training import determinism, key
 from rcan.training.key import CODE, training_key, training_parts
 from rcan.training.run_folder import load_run
 
