@@ -69,6 +69,15 @@ def test_a_broken_or_foreign_file_is_an_error(tmp_path):
         Tokenizer.load(tmp_path / "none.json")
 
 
+def test_ids_with_a_gap_are_an_error(tokenizer, tmp_path):
+    tokenizer.save(tmp_path / "t.json")
+    saved = json.loads((tmp_path / "t.json").read_text())
+    saved["model"]["vocab"]["thorax"] = 999
+    (tmp_path / "t.json").write_text(json.dumps(saved))
+    with pytest.raises(UserError, match=r"t\.json: expected .* found others, up to 999"):
+        Tokenizer.load(tmp_path / "t.json")
+
+
 def test_iu_xray_has_759_words(shared):
     annotation = json.loads((shared / "data" / "iu_xray" / "annotation.json").read_text())
     texts = [clean_iu_xray(record["report"]) for record in annotation["train"]]

@@ -25,8 +25,8 @@ class Tokenizer:
 
     def __init__(self, backend: tokenizers.Tokenizer):
         self._backend = backend
-        self._words = [backend.id_to_token(index) for index in range(backend.get_vocab_size())]
-        self.vocabulary = {word: index for index, word in enumerate(self._words)}
+        self.vocabulary = dict(sorted(backend.get_vocab().items(), key=lambda entry: entry[1]))
+        self._words = list(self.vocabulary)  # ids count from 0 without a gap
 
     def __len__(self) -> int:
         """Number of ids: the words and the four special tokens."""
@@ -95,5 +95,11 @@ class Tokenizer:
                 f"{path}: expected WordLevel after WhitespaceSplit whose ids 0-3 are "
                 f"{SPECIAL_TOKENS}, found {parts[0].__name__} after {parts[1].__name__} with "
                 f"{special}; {remedy}"
+            )
+        ids = sorted(backend.get_vocab().values())
+        if ids != list(range(len(ids))):
+            raise UserError(
+                f"{path}: expected {len(ids)} words with the ids 0 to {len(ids) - 1}, found "
+                f"others, up to {ids[-1]}; {remedy}"
             )
         return cls(backend)
