@@ -33,7 +33,7 @@ Step = Callable[[Tensor, S], Tensor]
 
 @torch.no_grad()
 def beam_search(
-    step: Step, state: S, *, num_studies: int, beam_size: int, max_length: int,
+    step: Step[S], state: S, *, num_studies: int, beam_size: int, max_length: int,
     bos_id: int, eos_id: int, pad_id: int,
     length_penalties: Sequence[float] = (0.0,), device: torch.device | str = "cpu",
 ) -> tuple[Tensor, Tensor]:  # fmt: skip

@@ -6,25 +6,23 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from rcan.generation.beam_search import State, beam_search
+from rcan.generation.beam_search import S, beam_search
 
 
-class Generator(Protocol):
+class Generator(Protocol[S]):
     """Anything that looks at images once and then writes word by word."""
 
     max_length: int
 
     def prepare(self) -> Any: ...
 
-    def start(
-        self, images: Tensor, projections: Tensor, num_beams: int, prepared: Any
-    ) -> State: ...
+    def start(self, images: Tensor, projections: Tensor, num_beams: int, prepared: Any) -> S: ...
 
-    def step(self, tokens: Tensor, state: State) -> Tensor: ...
+    def step(self, tokens: Tensor, state: S) -> Tensor: ...
 
 
 def generate(
-    model: Generator, batches: Iterable[tuple[Tensor, Tensor]], *, beam_size: int,
+    model: Generator[S], batches: Iterable[tuple[Tensor, Tensor]], *, beam_size: int,
     length_penalties: Sequence[float], bos_id: int, eos_id: int, pad_id: int,
 ) -> list[list[list[int]]]:  # fmt: skip
     """For every length penalty the reports of all studies, in order, as lists of word ids.

@@ -26,7 +26,7 @@ def build_model(settings: Settings, vocabulary_size: int, *, pretrained: bool = 
     channels, map_side = cnn.map_shape(visual.crop)
     pooled_side = -(-(visual.feature_window or map_side) // visual.feature_pool)
     grid = visual.token_grid or pooled_side
-    sizes = {"num_heads": model.num_heads, "d_ff": model.d_ff, "dropout": model.dropout}
+    sizes = {"num_heads": model.num_heads, "d_ff": model.d_ff}
     return RCAN(
         cnn=cnn,
         feature_pool=visual.feature_pool,
@@ -41,8 +41,12 @@ def build_model(settings: Settings, vocabulary_size: int, *, pretrained: bool = 
         cgm=CrossModalGatedMemory(model.d_model, **settings.cgm.model_dump())
         if model.use_cgm
         else NoMemory(),
-        encoder=Encoder(model.d_model, num_layers=model.num_encoder_layers, **sizes),
-        decoder=Decoder(model.d_model, num_layers=model.num_decoder_layers, **sizes),
+        encoder=Encoder(
+            model.d_model, num_layers=model.num_encoder_layers, dropout=model.dropout, **sizes
+        ),
+        decoder=Decoder(
+            model.d_model, num_layers=model.num_decoder_layers, dropout=model.dropout, **sizes
+        ),
         contrastive=WeaklySupervisedContrastive(
             channels, model.d_model, wcl.projection_dim, views=wcl.views,
             augment_dropout=wcl.augment_dropout, augment_noise=wcl.augment_noise,

@@ -23,6 +23,9 @@ RESNET_LAYERS = ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3"
 class CNN(nn.Module):
     """`body` after normalisation; frozen, it stays in evaluation mode and gets no gradient."""
 
+    mean: Tensor  # (1, channels, 1, 1)
+    std: Tensor
+
     def __init__(
         self, body: nn.Sequential, *, mean: tuple[float, ...], std: tuple[float, ...], frozen: bool
     ) -> None:
@@ -41,7 +44,8 @@ class CNN(nn.Module):
         """(N, H, W) uint8 grey -> V (N, C, h, w), Eq. 1."""
         x = images.unsqueeze(1) / 255  # (N, 1, H, W)
         x = (x - self.mean) / self.std  # (N, 3, H, W), one channel for `small`
-        return self.body(x.contiguous(memory_format=torch.channels_last))
+        V: Tensor = self.body(x.contiguous(memory_format=torch.channels_last))
+        return V
 
     @torch.no_grad()
     def map_shape(self, side: int) -> tuple[int, int]:
@@ -101,7 +105,8 @@ def _imagenet(backbone: str) -> dict[str, Tensor]:
 
     weights = torchvision.models.get_model_weights(backbone).IMAGENET1K_V1
     try:
-        return weights.get_state_dict(progress=True, check_hash=True)
+        state: dict[str, Tensor] = weights.get_state_dict(progress=True, check_hash=True)
+        return state
     except Exception as error:  # no network, a bad hash, a damaged file in torch's cache
         raise UserError(
             f"the ImageNet weights of {backbone} cannot be had ({_reason(error)}): connect, or set "

@@ -13,11 +13,12 @@ Shapes: B studies, K beams, L positions, d model width, N slots, h heads, d_k = 
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
+from torch.autograd.function import FunctionCtx, once_differentiable
 
 Slots = tuple[Tensor, Tensor]
 
@@ -132,7 +133,8 @@ class CrossModalGatedMemory(nn.Module):
         else:
             best, slots_read = _BestScores.apply(q * q.shape[-1] ** -0.5, keys, self.top_k)
             R = _weighted_rows(slots_read, best.softmax(-1), values)
-        return self.W_o(R.transpose(0, 1).reshape(x.shape))
+        answer: Tensor = self.W_o(R.transpose(0, 1).reshape(x.shape))
+        return answer
 
     def _gates(self, x: Tensor, R: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         G_s = self.W_1(x).sigmoid() * x  # Eq. 12, state gate
@@ -143,7 +145,8 @@ class CrossModalGatedMemory(nn.Module):
         return G_c if text and self.replace else x + G_c  # Eqs. 20, 21
 
     def _heads(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.num_heads, -1)).transpose(0, 1)  # (rows, d) -> (h, rows, d_k)
+        heads: Tensor = x.unflatten(-1, (self.num_heads, -1)).transpose(0, 1)
+        return heads  # (rows, d) -> (h, rows, d_k)
 
 
 class _BestScores(torch.autograd.Function):
@@ -153,7 +156,7 @@ class _BestScores(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, q: Tensor, keys: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    def forward(ctx: FunctionCtx, q: Tensor, keys: Tensor, k: int) -> tuple[Tensor, Tensor]:
         if q.device.type == "cpu":  # a head at a time: less memory, and no slower
             of_heads = [(q_h @ keys_h.T).topk(k) for q_h, keys_h in zip(q, keys, strict=True)]
             best, rows = map(torch.stack, zip(*of_heads, strict=True))
@@ -165,7 +168,7 @@ class _BestScores(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, d_best: Tensor, _: Tensor) -> tuple[Tensor, Tensor, None]:
+    def backward(ctx: Any, d_best: Tensor, _: Tensor) -> tuple[Tensor, Tensor, None]:
         q, keys, rows = ctx.saved_tensors
         with torch.enable_grad():
             keys = keys.detach().requires_grad_()
@@ -195,14 +198,14 @@ class NoMemory(nn.Module):
     def read(self) -> None:
         return None
 
-    def forward(self, x: Tensor, slots: None, *, text: bool) -> Tensor:
+    def forward(self, x: Tensor, slots: Slots | None, *, text: bool) -> Tensor:
         return x
 
-    def describe(self, x: Tensor, slots: None) -> Tensor:
+    def describe(self, x: Tensor, slots: Slots | None) -> Tensor:
         return x
 
     def start(self, num_studies: int, num_beams: int) -> None:
         return None
 
-    def step(self, described: Tensor, state: None) -> Tensor:
+    def step(self, described: Tensor, state: GateState | None) -> Tensor:
         return described

@@ -6,8 +6,10 @@ of CGM, no contrastive head. Nothing here knows a tokenizer, a file or the name 
 Shapes: B studies, K beams, I images, S patches, T words, d model width, Y vocabulary.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import sqrt
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -62,6 +64,9 @@ class RCAN(nn.Module):
     `contrast_recalibrated`: WCL pools V_hat in the place of V (as printed, Eq. 2 pools V).
     `num_positioned_patches`: patches of a study that get sinusoidal positions, after CGM; 0: none.
     """
+
+    positions: Tensor  # (T + 1, d)
+    patch_positions: Tensor | None  # (S, d)
 
     def __init__(
         self, *, cnn: CNN, feature_pool: int, standardize: nn.Module,
@@ -128,20 +133,24 @@ class RCAN(nn.Module):
         x = self.cgm(self.patches(V_hat, projections), slots, text=False)
         if self.patch_positions is not None:
             x = self.dropout(x + self.patch_positions)
-        return self.encoder(x)
+        h: Tensor = self.encoder(x)
+        return h
 
     def embed(self, tokens: Tensor) -> Tensor:
         """Word embeddings before their positions, (..., d)."""
-        return self.word_embedding(tokens) * sqrt(self.word_embedding.embedding_dim)
+        words: Tensor = self.word_embedding(tokens)
+        return words * sqrt(self.word_embedding.embedding_dim)
 
     def prepare(self) -> Prepared:
         """What all reports share that are generated with the weights as they now are."""
         assert not self.training, "reports are generated in evaluation mode"
         cnn = self.cnn if self.cnn.frozen else fold_batch_norm(self.cnn)  # frozen: maps are kept
         slots = self.cgm.read()
+        # A memory takes the slots that it reads itself.
+        describe = cast(Callable[[Tensor, Slots | None], Tensor], self.cgm.describe)
 
         def read(words: Tensor, position: int) -> Tensor:
-            return self.cgm.describe(self.embed(words) + self.positions[position], slots)
+            return describe(self.embed(words) + self.positions[position], slots)
 
         num_positions, num_words = len(self.positions), self.word_embedding.num_embeddings
         table = WordTable(
@@ -172,7 +181,8 @@ class RCAN(nn.Module):
         y = self.cgm.step(state.prepared.words.look_up(tokens, state.position), state.gate)
         y = self.decoder.step(y, state.caches, state.ancestors)
         state.position += 1
-        return self.classifier(y).float().log_softmax(-1)
+        logprobs: Tensor = self.classifier(y).float().log_softmax(-1)
+        return logprobs
 
 
 def cross_entropy(logits: Tensor, targets: Tensor, pad_id: int) -> Tensor:

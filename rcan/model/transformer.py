@@ -9,8 +9,9 @@ Shapes: B studies, K beams, T words, S patches, R rows (studies or reports), d m
 d_k = d / h.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -51,7 +52,8 @@ class Attention(nn.Module):
             y = F.scaled_dot_product_attention(
                 queries, keys, values, attn_mask=mask, dropout_p=p, is_causal=causal
             )
-        return self.output(y.transpose(1, 2).flatten(2))
+        answers: Tensor = self.output(y.transpose(1, 2).flatten(2))
+        return answers
 
     @staticmethod
     def _with_dropout(
@@ -65,7 +67,8 @@ class Attention(nn.Module):
         return dropout(scores.softmax(-1), p, training=True).to(values.dtype) @ values
 
     def _heads(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+        heads: Tensor = x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+        return heads
 
 
 def feed_forward(d_model: int, d_ff: int, dropout: float) -> nn.Sequential:
@@ -86,7 +89,8 @@ class EncoderLayer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:  # (B, S, d)
         y = self.norms[0](x)
         x = x + self.dropout(self.attention(y, *self.attention.keys_values(y)))
-        return x + self.dropout(self.feed_forward(self.norms[1](x)))
+        x = x + self.dropout(self.feed_forward(self.norms[1](x)))
+        return x
 
 
 class Encoder(nn.Module):
@@ -104,7 +108,8 @@ class Encoder(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         for layer in self.layers:
             x = layer(x)
-        return self.norm(x)
+        x = self.norm(x)
+        return x
 
 
 class DecoderLayer(nn.Module):
@@ -138,7 +143,8 @@ class DecoderLayer(nn.Module):
     def _look_and_feed(self, x: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         """Cross-attention and feed-forward; words and beams alike are queries of their study."""
         x = x + self.dropout(self.cross_attention(self.norms[1](x), keys, values))
-        return x + self.dropout(self.feed_forward(self.norms[2](x)))
+        x = x + self.dropout(self.feed_forward(self.norms[2](x)))
+        return x
 
 
 @dataclass
@@ -200,12 +206,13 @@ class Decoder(nn.Module):
         """x (B, T, d), hidden (B, S, d) -> (B, T, d)."""
         for layer in self.layers:
             x = layer(x, hidden)
-        return self.norm(x)
+        x = self.norm(x)
+        return x
 
     def start(self, hidden: Tensor, num_beams: int, max_length: int) -> list[LayerCache]:
         """Empty caches for `num_beams` reports of each study, hidden (B, S, d)."""
         caches = []
-        for layer in self.layers:
+        for layer in self._layers():
             cross_keys, cross_values = layer.cross_attention.keys_values(hidden)
             B, h, _, d_k = cross_keys.shape
             keys, values = cross_keys.new_empty(2, B, h, max_length * num_beams, d_k)
@@ -216,9 +223,14 @@ class Decoder(nn.Module):
         """The newest word of every beam, x (B, K, d) -> (B, K, d)."""
         ancestors.grow()
         mask = ancestors.mask()
-        for layer, cache in zip(self.layers, caches, strict=True):
+        for layer, cache in zip(self._layers(), caches, strict=True):
             x = layer.step(x, cache, mask)
-        return self.norm(x)
+        x = self.norm(x)
+        return x
+
+    def _layers(self) -> Iterable[DecoderLayer]:
+        """The layers by their own type, which a `ModuleList` does not tell."""
+        return cast("Iterable[DecoderLayer]", self.layers)
 
 
 def sinusoids(length: int, d_model: int) -> Tensor:

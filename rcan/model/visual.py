@@ -57,7 +57,8 @@ class RecalibratedVisualExtractor(nn.Module):
         X = K.mean((2, 3), keepdim=True)  # Eq. 4, (N, C, 1, 1)
         M_C = self.channel_attention(X).sigmoid()  # Eq. 5, (N, C, 1, 1)
         M_S = self.spatial_attention(K)  # Eq. 6, (N, C, H, W)
-        return V + (M_C + M_S).sigmoid() * K  # Eq. 7, (N, C, H, W)
+        V_hat: Tensor = V + (M_C + M_S).sigmoid() * K  # Eq. 7, (N, C, H, W)
+        return V_hat
 
 
 class PatchEmbedding(nn.Module):
@@ -78,7 +79,8 @@ class PatchEmbedding(nn.Module):
         self.reduce = nn.Identity() if token_grid is None else nn.AdaptiveAvgPool2d(token_grid)
         self.project = nn.Sequential(nn.Linear(channels, d_model), nn.ReLU())
         self.dropout = Dropout(dropout)
-        self.place = self.projection = None
+        self.place: nn.Embedding | None = None
+        self.projection: nn.Embedding | None = None
         if positions is not None:
             self.place = nn.Embedding(positions * positions, d_model)
             self.projection = nn.Embedding(self.NUM_PROJECTIONS, d_model)
@@ -88,13 +90,15 @@ class PatchEmbedding(nn.Module):
     def forward(self, V_hat: Tensor, projections: Tensor) -> Tensor:
         """V_hat (B·I, C, H, W), projections (B, I) int64 -> patch features (B, S, d)."""
         B, I = projections.shape
-        x = self.reduce(V_hat).flatten(2).transpose(1, 2)  # (B·I, H·W, C)
+        x: Tensor = self.reduce(V_hat).flatten(2).transpose(1, 2)  # (B·I, H·W, C)
         x = self.project(x)  # (B·I, H·W, d)
-        if self.place is not None:
+        if self.place is not None and self.projection is not None:
             x = x + self.place.weight + self.projection(projections.view(B * I, 1))
-        return self.dropout(x).reshape(B, I * x.shape[1], -1)  # (B, S, d)
+        x = self.dropout(x).reshape(B, I * x.shape[1], -1)  # (B, S, d)
+        return x
 
 
 def pooled_features(V: Tensor, num_images: int) -> Tensor:
     """Eq. 2, global average: (B·I, C, H, W) -> (B, I, C). (The paper prints H x W x C for it.)"""
-    return V.mean((2, 3)).unflatten(0, (-1, num_images))
+    pooled: Tensor = V.mean((2, 3)).unflatten(0, (-1, num_images))
+    return pooled

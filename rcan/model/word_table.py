@@ -27,7 +27,7 @@ class WordTable:
     ) -> None:  # fmt: skip
         self._compute = compute
         self._row_of = torch.full((num_positions, num_words), -1, device=device)
-        self._rows: Tensor | None = None  # (capacity, w), twice as many whenever it is full
+        self._rows = torch.empty(0, 0)  # (capacity, w), twice as many whenever it is full
         self._used = 0
 
     def __len__(self) -> int:
@@ -48,9 +48,9 @@ class WordTable:
     def _append(self, rows: Tensor) -> Tensor:
         """Keep `rows` and return their numbers."""
         first, self._used = self._used, self._used + len(rows)
-        if self._rows is None or self._used > len(self._rows):
+        if self._used > len(self._rows):
             grown = rows.new_empty(2 * self._used, rows.shape[1])
-            if self._rows is not None:
+            if first:
                 grown[:first] = self._rows[:first]
             self._rows = grown
         self._rows[first : self._used] = rows
