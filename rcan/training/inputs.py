@@ -61,7 +61,8 @@ def _features(
 
     def extract(images: Tensor) -> Tensor:
         with torch.autocast(device.type, dtype=precision, enabled=has_bf16):
-            return folded(images.to(device))
+            maps: Tensor = folded(images.to(device))
+            return maps
 
     return kept_features(
         split, folder, extract=extract, crop=visual.crop, map_shape=(channels, side, side)

@@ -9,9 +9,11 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from typing import NoReturn, cast
 
+import torch
 from lightning_fabric import Fabric
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from rcan.config import Settings, Train
@@ -74,12 +76,13 @@ def _rank(numbers: dict[str, float], train: Train) -> tuple[bool, float]:
 
 
 def train_epoch(
-    model, optimizer, batches: StudyBatches, epoch: int, *, settings: Settings, fabric: Fabric
-) -> dict[str, float]:
+    model: nn.Module, optimizer: torch.optim.Optimizer, batches: StudyBatches, epoch: int, *,
+    settings: Settings, fabric: Fabric,
+) -> dict[str, float]:  # fmt: skip
     """One pass over the training studies; the mean of each loss over steps, and the speed."""
     train, wcl = settings.train, settings.wcl
     model.train()
-    sums: dict[str, Tensor | float] = defaultdict(float)
+    sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=fabric.device))
     first_step = (epoch - 1) * batches.num_batches
     num_images, started = len(batches) * settings.data.num_views, time.perf_counter()
     with _progress_bar(num_images, f"epoch {epoch}/{train.epochs}", fabric) as bar:
@@ -105,11 +108,14 @@ def train_epoch(
             for name, value in losses.items():
                 sums[name] += value.detach()
             if step % 20 == 0 and not bar.disable:
-                means = {k: f"{float(v) / (step + 1):.3f}" for k, v in sums.items()}
-                bar.set_postfix({**means, "lr": f"{lr:.1e}"}, refresh=False)
+                shown = {k: f"{float(v) / (step + 1):.3f}" for k, v in sums.items()}
+                bar.set_postfix({**shown, "lr": f"{lr:.1e}"}, refresh=False)
             bar.update(batch.projections.numel() * fabric.world_size)
     seconds = time.perf_counter() - started
-    means = {name: float(fabric.all_reduce(total / (step + 1))) for name, total in sums.items()}
+    means = {
+        name: float(cast(Tensor, fabric.all_reduce(total / (step + 1))))  # a tensor stays one
+        for name, total in sums.items()
+    }
     if not all(map(math.isfinite, means.values())):
         raise UserError(
             f"the loss is {means['loss']} in epoch {epoch}: lower train.lr and train.lr_visual, or "
@@ -118,7 +124,7 @@ def train_epoch(
     return {**means, "lr": lr, "images_per_second": num_images / seconds}
 
 
-def _progress_bar(total: int, name: str, fabric: Fabric) -> tqdm:
+def _progress_bar(total: int, name: str, fabric: Fabric) -> "tqdm[NoReturn]":
     """A bar of images on the first process, where there is a terminal to draw it on."""
     silent = None if fabric.is_global_zero else True
     return tqdm(total=total, desc=name, unit="image", disable=silent, leave=False)
@@ -140,7 +146,8 @@ def _gathered(p: Tensor | None, fabric: Fabric) -> Tensor | None:
     """WCL's embeddings of all processes, (2, B, D), with gradients: graph and loss see them all."""
     if p is None or fabric.world_size == 1:
         return p
-    return fabric.all_gather(p, sync_grads=True).transpose(0, 1).flatten(1, 2)
+    gathered = cast(Tensor, fabric.all_gather(p, sync_grads=True))  # (processes, 2, B, D)
+    return gathered.transpose(0, 1).flatten(1, 2)
 
 
 def _out_of_patience(progress: Progress, patience: int | None) -> bool:

@@ -38,7 +38,8 @@ def set_learning_rate(
     factor = schedule(train, step, steps_per_epoch)
     for group in optimizer.param_groups:
         group["lr"] = group["base_lr"] * factor
-    return optimizer.param_groups[-1]["lr"]
+    of_the_rest: float = optimizer.param_groups[-1]["lr"]
+    return of_the_rest
 
 
 def schedule(train: Train, step: int, steps_per_epoch: int) -> float:

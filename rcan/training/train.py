@@ -1,6 +1,7 @@
 """One training from processed data to a folder of weights and numbers."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -46,15 +47,14 @@ def train(
             print(told)
         seed_epoch(settings.train.seed, 0)
         model = build_model(settings, len(words)).to(fabric.device)
-        place = {"processed": processed, "root": root, "cnn": model.cnn, "device": fabric.device}
+        prepared = partial(
+            study_batches, tokenizer=words, settings=settings, processed=processed, root=root,
+            cnn=model.cnn, device=fabric.device,
+        )  # fmt: skip
         studies, val = open_split(processed, "train"), open_split(processed, "val")
         with fabric.rank_zero_first():  # one process keeps the features, the others read them
-            batches = study_batches(
-                studies, words, settings, batch_size=settings.train.batch_size, **place
-            )
-            val_batches = study_batches(
-                val, words, settings, batch_size=settings.generate.batch_size, **place
-            )
+            batches = prepared(studies, batch_size=settings.train.batch_size)
+            val_batches = prepared(val, batch_size=settings.generate.batch_size)
         floor = _validation_floor(studies, val)
         fabric.print(
             f"{settings.name}: {num_parameters(model):,} parameters, {len(batches):,} studies, "
