@@ -28,7 +28,7 @@ def kept_features(
     path = folder / f"{split.name}.npy"
     shape = (len(split.images), *map_shape)
     with contextlib.suppress(OSError, ValueError, EOFError):  # none yet, or damaged: compute them
-        kept = np.load(path, mmap_mode="r", allow_pickle=False)
+        kept: np.memmap = np.load(path, mmap_mode="r", allow_pickle=False)
         if kept.shape == shape and kept.dtype == np.float16:
             return kept
     folder.mkdir(parents=True, exist_ok=True)
@@ -51,4 +51,5 @@ def kept_features(
             maps = extract(torch.from_numpy(images))
             file.write(maps.half().cpu().contiguous().numpy().tobytes())
             bar.update(len(images))
-    return np.load(path, mmap_mode="r", allow_pickle=False)
+    written: np.memmap = np.load(path, mmap_mode="r", allow_pickle=False)
+    return written

@@ -27,7 +27,7 @@ class Finding:
     name: str
     probability: float
     attributes: tuple[tuple[str, ...], ...]  # the choices for each attribute
-    draw: Callable
+    draw: Callable[..., None]  # on a view, as the attributes say
     present: tuple[str, str]  # the usual wording and another
     absent: tuple[str, str] | None = None
     denied: str | None = None

@@ -82,5 +82,5 @@ def _to_grey(image: Image.Image) -> np.ndarray:
 
 
 def _scale_by_range(values: np.ndarray) -> np.ndarray:
-    darkest, brightest = values.min(), values.max()
+    darkest, brightest = float(values.min()), float(values.max())
     return np.rint((values - darkest) * (255 / max(brightest - darkest, 1))).astype(np.uint8)

@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from tqdm import tqdm
@@ -106,6 +107,6 @@ def _blocks(rows: list[int]) -> Iterator[list[int]]:
         yield block
 
 
-def _force_to_disk(file) -> None:
+def _force_to_disk(file: IO[bytes]) -> None:
     file.flush()
     os.fsync(file.fileno())

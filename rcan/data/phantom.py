@@ -55,7 +55,8 @@ class Phantom:
         height = self.base - LUNG_TOP
         outline = self.ellipse(x, LUNG_TOP + 0.62 * height, width * self.width, 0.62 * height)
         dome = self.base - self.dome * (1 - ((self.x - x) / width) ** 2)
-        return outline * _within(self.y - dome)
+        mask: np.ndarray = outline * _within(self.y - dome)
+        return mask
 
     def spot(self, side: str, depth: float) -> tuple[float, float]:
         """Middle of a lung, `depth` of the way down (0 the apex, 1 the diaphragm)."""

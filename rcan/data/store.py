@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
@@ -47,6 +47,12 @@ class Studies(Sequence[Study]):
     def __len__(self) -> int:
         return len(self._ends)
 
+    @overload
+    def __getitem__(self, index: int) -> Study: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Study]: ...
+
     def __getitem__(self, index: int | slice) -> Study | list[Study]:
         if isinstance(index, slice):
             return [self[number] for number in range(len(self))[index]]
@@ -85,7 +91,7 @@ def read_summary(folder: Path) -> dict[str, Any]:
 
 def _map_images(path: Path) -> np.memmap:
     try:
-        images = np.load(path, mmap_mode="r", allow_pickle=False)
+        images: np.memmap = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise UserError(f"{path}: expected packed images ({error}); {_REMEDY}") from error
     if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1] != images.shape[2]:

@@ -2,6 +2,7 @@
 
 import json
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -43,7 +44,7 @@ def read(
     return found, problems
 
 
-def _records(path: Path):
+def _records(path: Path) -> Iterator[tuple[str, int, dict[str, Any]]]:
     """Yield (split, position, record) in file order."""
     try:
         annotation = json.loads(path.read_text(encoding="utf-8"))

@@ -1,6 +1,5 @@
 """Finding out which layout of IU X-ray a folder holds, and reading it."""
 
-import itertools
 from functools import partial
 from pathlib import Path
 
@@ -39,12 +38,15 @@ def read_iu_xray(root: Path, listed: list[ListedStudy] | None = None) -> RawData
 
 
 def _raw_study(study: ListedStudy, found: FoundStudy | None) -> RawStudy:
-    paths = found.image_paths if found else ()
+    paths = found.image_paths[: len(study.stems)] if found else ()
     unnamed = Path(study.id, "no file named in the reports")  # counts as a missing image
     images = tuple(
         RawImage(stem, partial(read_grey, path), projection, _version(path))
-        for stem, projection, path in itertools.zip_longest(
-            study.stems, study.projections, paths[: len(study.stems)], fillvalue=unnamed
+        for stem, projection, path in zip(
+            study.stems,
+            study.projections,
+            (*paths, *[unnamed] * (len(study.stems) - len(paths))),
+            strict=True,
         )
         if found
     )
