@@ -3,6 +3,7 @@
 import os
 import subprocess
 from pathlib import Path
+from typing import TypedDict
 
 from rcan.errors import UserError
 
@@ -33,7 +34,15 @@ def project_root() -> Path:
     )
 
 
-def git_state() -> dict[str, str | bool | None]:
+class GitState(TypedDict):
+    """The code's state; the commit is None when unknown."""
+
+    commit: str | None
+    dirty: bool
+    diff: str
+
+
+def git_state() -> GitState:
     """The code's state: `commit` (None when unknown), `dirty`, and `diff` of tracked text files.
 
     In an experiment the commit is the one DVC started from: DVC's own commits come and go. Never

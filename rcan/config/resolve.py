@@ -24,7 +24,8 @@ def load_settings(path: Path = Path("params.yaml")) -> PipelineSettings:
 
     Raises `UserError`, one line: the key, what came, what is allowed, the nearest known name.
     """
-    from ruamel.yaml import YAML, YAMLError  # as DVC does: `-S train.lr=1e-5` writes YAML 1.2
+    from ruamel.yaml import YAML  # as DVC does: `-S train.lr=1e-5` writes YAML 1.2
+    from ruamel.yaml.error import YAMLError
 
     try:
         raw = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
@@ -46,7 +47,11 @@ def resolve(raw: object) -> PipelineSettings:
             f"expected sections ({', '.join(PipelineSettings.model_fields)}); got {raw!r}"
         )
     _check_names(raw, PipelineSettings, "")
-    sections = {k: f.annotation for k, f in PipelineSettings.model_fields.items() if k != "scale"}
+    sections = {
+        key: field.annotation
+        for key, field in PipelineSettings.model_fields.items()
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+    }
     for key, section in sections.items():
         if not isinstance(raw[key], dict):
             raise UserError(f"{key} must be a section of keys; it is {raw[key]!r}")
@@ -117,7 +122,7 @@ def _choose(
 
 def _checked(section: type[BaseModel], field: str, key: str, value: Any) -> Any:
     info = section.model_fields[field]
-    kind = Annotated[info.annotation, *info.metadata] if info.metadata else info.annotation
+    kind: Any = Annotated[info.annotation, *info.metadata] if info.metadata else info.annotation
     try:
         return TypeAdapter(kind).validate_python(value, strict=True)
     except ValidationError:

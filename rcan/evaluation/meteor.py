@@ -86,7 +86,8 @@ def meteor_of(counts: np.ndarray) -> np.ndarray:
         precision, recall = np.moveaxis(weighted / total, -1, 0)
         f_mean = precision * recall / (ALPHA * precision + (1 - ALPHA) * recall)
         score = (1 - GAMMA * (counts[..., 20] / matched) ** BETA) * f_mean
-    return np.nan_to_num(score, nan=0.0)
+    known: np.ndarray = np.nan_to_num(score, nan=0.0)
+    return known
 
 
 def _clean(text: str) -> str:

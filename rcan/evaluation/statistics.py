@@ -10,10 +10,10 @@ from functools import lru_cache
 import numpy as np
 
 from rcan.errors import UserError
+from rcan.evaluation.bleu import BLEU, bleu_of
 from rcan.evaluation.bleu import NUM_COUNTS as NUM_BLEU_COUNTS
-from rcan.evaluation.bleu import bleu_of
 from rcan.evaluation.meteor import meteor_of
-from rcan.evaluation.scores import BLEU, METRICS, Scores
+from rcan.evaluation.scores import METRICS, Scores
 
 PERCENTILES = (2.5, 97.5)  # a 95 % interval
 

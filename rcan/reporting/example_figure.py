@@ -7,6 +7,7 @@ import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -42,6 +43,9 @@ class _Word:
     shared: bool
 
 
+_Lines = list[list[tuple[float, _Word]]]  # words, each with its distance from the left
+
+
 def examples_figure(panels: Sequence[Panel], out: Path) -> None:
     """Draw the panels one above the other.
 
@@ -73,7 +77,7 @@ def examples_figure(panels: Sequence[Panel], out: Path) -> None:
         save_figure(figure, out, dpi=110)
 
 
-def _put(axes: Axes, x: float, y: float, text: str, **settings) -> None:
+def _put(axes: Axes, x: float, y: float, text: str, **settings: Any) -> None:
     axes.text(x, y, text, va="top", parse_math=False, **settings)
 
 
@@ -102,7 +106,7 @@ def _draw_images(axes: Axes, panel: Panel, top: float) -> None:
 
 
 def _draw_words(
-    axes: Axes, lines: list[list[tuple[float, _Word]]], left: float, top: float, colour, slant
+    axes: Axes, lines: _Lines, left: float, top: float, colour: str, slant: str
 ) -> None:
     for number, line in enumerate(lines):
         for x, word in line:
@@ -110,7 +114,7 @@ def _draw_words(
             _put(axes, left + x, top + number * LINE, word.text, size=WORD_SIZE, **look)
 
 
-def _compared(panel: Panel) -> tuple[list, list]:
+def _compared(panel: Panel) -> tuple[_Lines, _Lines]:
     """Reference and prediction as lines of placed words, each word marked as shared or not."""
     reference, prediction = panel.reference.split(), panel.prediction.split()
     blocks = difflib.SequenceMatcher(None, reference, prediction, autojunk=False)
@@ -129,10 +133,10 @@ def _short(word: str) -> str:
     return word if len(word) <= MAX_LETTERS else f"{word[: MAX_LETTERS - 1]}…"
 
 
-def _wrapped(words: list[_Word]) -> list[list[tuple[float, _Word]]]:
+def _wrapped(words: list[_Word]) -> _Lines:
     """Words with their distance from the column's left edge, line by line."""
     space = _width(_Word("n", True)) * 0.55
-    lines: list[list[tuple[float, _Word]]] = [[]]
+    lines: _Lines = [[]]
     x = 0.0
     for word in words or [_Word("(nothing)", False)]:
         width = _width(word)

@@ -5,8 +5,9 @@ Colours are Okabe and Ito's, which the colour-blind tell apart; marks differ in 
 
 import io
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -17,10 +18,13 @@ from rcan.files import replacing
 from rcan.reporting.published import METRICS, RCAN_SOURCE, rcan_row
 from rcan.reporting.tables import PROTOCOLS
 
-BLUE, VERMILLION, GREEN, ORANGE, PURPLE = "#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7"
+if TYPE_CHECKING:
+    from matplotlib.typing import RcKeyType
+
+BLUE, VERMILLION, GREEN, ORANGE = "#0072B2", "#D55E00", "#009E73", "#E69F00"
 INK, FAINT = "#333333", "#8A8A8A"
 
-STYLE = {
+STYLE: "dict[RcKeyType, Any]" = {
     "font.family": "DejaVu Sans",  # comes with matplotlib, so it is the same everywhere
     "font.size": 10,
     "axes.titlesize": 11,
@@ -43,7 +47,7 @@ STYLE = {
 }
 
 
-def style():
+def style() -> AbstractContextManager[None]:
     """The one look of all figures, whatever the user's own matplotlib settings say."""
     return mpl.rc_context({**mpl.rcParamsDefault, **STYLE, "backend": mpl.rcParams["backend"]})
 
@@ -125,7 +129,7 @@ def _curve(history: Sequence[Mapping[str, str]], column: str) -> tuple[list[int]
     return [epoch for epoch, _ in known], [value for _, value in known]
 
 
-def _dots(epochs: Sequence[int]) -> dict[str, object]:
+def _dots(epochs: Sequence[int]) -> dict[str, Any]:
     """Dots while there are few points: one epoch alone draws no line."""
     return {"marker": "o", "ms": 3} if len(epochs) <= 30 else {}
 

@@ -157,7 +157,8 @@ def _facts(scores: Mapping[str, Any], summary: Mapping[str, Any], config: Mappin
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return value
     except (OSError, ValueError) as error:
         raise UserError(f"cannot read {path} ({error}); run `dvc repro` to make it") from error
 

@@ -8,7 +8,7 @@ radiology report generation with weakly supervised contrastive learning. The tab
 import csv
 from importlib.resources import files
 
-from rcan.evaluation.scores import METRICS
+from rcan.evaluation.scores import METRICS as METRICS  # for those that may know this module alone
 
 RCAN_SOURCE = "RCAN, Table 3 (§4.2)"
 TABLES = (2, 3, 4, 5)

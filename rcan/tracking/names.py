@@ -29,7 +29,7 @@ def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, object]:
     return flat
 
 
-def epoch_metrics(row: Mapping[str, object]) -> dict[str, float]:
+def epoch_metrics(row: Mapping[str, str | float]) -> dict[str, float]:
     """The metrics of one line of history.csv; an empty cell (a loss that is off) is left out."""
     return {
         name: float(row[column])

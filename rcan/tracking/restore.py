@@ -61,7 +61,7 @@ def _restore(
         params=config,
         tags={"seed": config["train.seed"], **paper_tags(data_name)},
     )
-    if run is None:
+    if run is None or isinstance(tracker, NullTracker):
         return False
     history = place.run / "history.csv"
     with history.open(newline="", encoding="utf-8") as file:
@@ -80,7 +80,8 @@ def _restore(
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return value
     except (OSError, ValueError) as error:
         raise UserError(
             f"cannot read {path} ({error}); run `dvc repro` or `dvc checkout` to have it back"

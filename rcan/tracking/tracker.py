@@ -1,20 +1,28 @@
 """The tracker: one MLflow experiment a data set, one run a configuration. Imports mlflow, late."""
 
+from __future__ import annotations
+
 import contextlib
 import fcntl
 import logging
 import os
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from rcan.tracking.experiment import experiment_tags
 from rcan.tracking.guard import Guard
 from rcan.tracking.null import NullRun, NullTracker
 from rcan.tracking.run import Run
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 PATIENCE = 5.0  # seconds one exchange may take
 OPENING_SERVER = 10.0
@@ -26,7 +34,7 @@ OTHERWISE = "The work goes on without it; `rcan sync` catches up later."
 class Tracker:
     """An open experiment. Nothing here raises, and after the first failure nothing is sent."""
 
-    def __init__(self, client, experiment_id: str, guard: Guard, *, local: bool):
+    def __init__(self, client: MlflowClient, experiment_id: str, guard: Guard, *, local: bool):
         self.client = client
         self.experiment_id = experiment_id
         self.local = local  # whether what is logged stays on this machine
@@ -35,7 +43,7 @@ class Tracker:
         asked = float(os.environ.get("MLFLOW_HTTP_REQUEST_TIMEOUT", 0))
         self.patience = max(PATIENCE, asked)
 
-    def send(self, action, *arguments, **settings):
+    def send(self, action: Callable[P, T], *arguments: P.args, **settings: P.kwargs) -> T | None:
         """`action(...)` within the patience, or None."""
         return self.guard(lambda: action(*arguments, **settings), self.patience)
 
@@ -169,8 +177,7 @@ def _open(uri: str, root: Path, data_name: str, guard: Guard, *, local: bool) ->
         if experiment is None:
             # MLflow would put the files under the current folder, for good.
             files = (root / "mlartifacts" / name).as_uri() if local else None
-            client.create_experiment(name, artifact_location=files)
-            experiment = client.get_experiment_by_name(name)
+            experiment = client.get_experiment(client.create_experiment(name, files))
         elif experiment.lifecycle_stage == "deleted":
             client.restore_experiment(experiment.experiment_id)
         for key, value in experiment_tags(experiment.experiment_id, data_name).items():
