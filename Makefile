@@ -12,7 +12,7 @@ test: .venv/ready
 	python -m pytest
 
 lint: .venv/ready
-	ruff format --check . && ruff check .
+	ruff format --check . && ruff check . && mypy && vulture && vulture rcan pipeline
 
 # Against peers that you have: make bench BENCH="--r2gencmn path/of/R2GenCMN --r2gen path/of/R2Gen"
 bench: .venv/ready

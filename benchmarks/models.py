@@ -12,7 +12,7 @@ from rcan.model.build import build_model
 from rcan.model.rcan import RCAN
 
 VOCABULARY = 757  # of IU X-ray with R2GenCMN's rule, id 0 included
-NUM_IMAGES, NUM_PATCHES, CHANNELS, MAP_SIDE, PIXELS = 2, 98, 2048, 7, 224
+NUM_IMAGES, CHANNELS, MAP_SIDE, PIXELS = 2, 2048, 7, 224
 BEAMS, LONGEST = 3, 60
 IDS = {"bos_id": 0, "eos_id": 0, "pad_id": 0}  # R2GenCMN has one id for all three
 

@@ -7,7 +7,7 @@ from fabricated import SENTENCES, scores_of, write_evaluation, write_processed, 
 
 from rcan.errors import UserError
 from rcan.reporting.page import write_report
-from rcan.reporting.published import METRICS, TABLES, num_reports, published_table, rcan_row
+from rcan.reporting.published import METRICS, num_reports, published_table, rcan_row
 from rcan.reporting.tables import (
     COLUMNS,
     cautions,
@@ -38,7 +38,7 @@ def test_the_papers_rows():
     assert list(rcan_row("mimic_cxr").values()) == [0.392, 0.247, 0.167, 0.118, 0.153, 0.275]
     assert rcan_row("demo") is None
     assert (num_reports("iu_xray", "test"), num_reports("demo", "test")) == (790, None)
-    assert [len(published_table(number)) for number in TABLES] == [6, 25, 14, 5]
+    assert [len(published_table(number)) for number in (2, 3, 4, 5)] == [6, 25, 14, 5]
 
 
 @pytest.mark.parametrize("protocol", ["strict", "paper"])

@@ -3,6 +3,8 @@
 Colours are Okabe and Ito's, which the colour-blind tell apart; marks differ in shape as well.
 """
 
+from __future__ import annotations
+
 import io
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 BLUE, VERMILLION, GREEN, ORANGE = "#0072B2", "#D55E00", "#009E73", "#E69F00"
 INK, FAINT = "#333333", "#8A8A8A"
 
-STYLE: "dict[RcKeyType, Any]" = {
+STYLE: dict[RcKeyType, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib, so it is the same everywhere
     "font.size": 10,
     "axes.titlesize": 11,

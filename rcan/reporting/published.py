@@ -11,11 +11,10 @@ from importlib.resources import files
 from rcan.evaluation.scores import METRICS as METRICS  # for those that may know this module alone
 
 RCAN_SOURCE = "RCAN, Table 3 (§4.2)"
-TABLES = (2, 3, 4, 5)
 
 
 def published_table(number: int) -> list[dict[str, str]]:
-    """The rows of one of TABLES as text; a score that the paper does not give is empty."""
+    """The rows of Table 2, 3, 4 or 5 as text; a score that the paper does not give is empty."""
     file = files("rcan.reporting").joinpath("paper", f"table{number}.csv")
     return list(csv.DictReader(file.read_text(encoding="utf-8").splitlines()))
 

@@ -5,6 +5,8 @@ does follows from (seed, epoch) and the weights, so a killed training goes on, o
 bits.
 """
 
+from __future__ import annotations
+
 import math
 import time
 from collections import defaultdict
@@ -124,7 +126,7 @@ def train_epoch(
     return {**means, "lr": lr, "images_per_second": num_images / seconds}
 
 
-def _progress_bar(total: int, name: str, fabric: Fabric) -> "tqdm[NoReturn]":
+def _progress_bar(total: int, name: str, fabric: Fabric) -> tqdm[NoReturn]:
     """A bar of images on the first process, where there is a terminal to draw it on."""
     silent = None if fabric.is_global_zero else True
     return tqdm(total=total, desc=name, unit="image", disable=silent, leave=False)
