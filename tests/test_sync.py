@@ -15,7 +15,7 @@ def root(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         folder = tmp_path_factory.mktemp("repository")
-        open_tracker(root=folder, data_name="iu_xray")
+        assert open_tracker(root=folder, data_name="iu_xray").guard.finish(60)
         yield folder
 
 
@@ -37,6 +37,7 @@ def place(tmp_path) -> RunFolders:
 def recorded(root):
     """All runs, each with its history of training loss and its files."""
     tracker = open_tracker(root=root, data_name="iu_xray")
+    assert tracker.guard.finish(60)
     client = tracker.client
     return [
         (
@@ -75,6 +76,7 @@ def test_what_a_tracker_missed_while_down_is_caught_up(root, place, monkeypatch,
     tracker = open_tracker(root=root, data_name="iu_xray")
     with tracker.run(key="9" * 32, name="cut short", params={}, tags={}) as run:
         run.log_epoch(1, {"train/loss": 3.0})
+        assert tracker.guard.finish(60)
         tracker.guard.close(OSError("database is gone"))
         run.log_epoch(2, {"train/loss": 2.0})
     assert "database is gone" in capfd.readouterr().err

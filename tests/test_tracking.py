@@ -1,21 +1,29 @@
 """Runs in a real local MLflow, and what becomes of work when MLflow is not there."""
 
-import multiprocessing
 import os
 import socket
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
+import mlflow
 import pytest
 from fabricated import KEY
 
-from rcan.tracking import open_tracker
+from rcan.tracking import Tracker, open_tracker
 from rcan.tracking.guard import Guard
 
 RUN = {"key": KEY, "name": "RVE+CGM tau=0.1", "params": {"wcl.tau": 0.1}, "tags": {"seed": 1}}
+
+
+def opened(root: Path) -> Tracker:
+    """The tracker of a folder, once it is open."""
+    tracker = open_tracker(root=root, data_name="demo")
+    assert tracker.guard.finish(60)
+    return tracker
 
 
 @pytest.fixture(scope="module")
@@ -23,14 +31,14 @@ def repository(tmp_path_factory) -> Path:
     """A folder with a database in it: creating one takes seconds."""
     root = tmp_path_factory.mktemp("repository")
     os.environ.pop("MLFLOW_TRACKING_URI", None)
-    open_tracker(root=root, data_name="demo")
+    opened(root)
     return root
 
 
 @pytest.fixture
 def tracker(repository, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    return open_tracker(root=repository, data_name="demo")
+    return opened(repository)
 
 
 def the_run(tracker, key: str):
@@ -42,7 +50,7 @@ def the_run(tracker, key: str):
 
 def curve(tracker, key: str, metric: str) -> list[tuple[int, float]]:
     history = tracker.client.get_metric_history(the_run(tracker, key).info.run_id, metric)
-    return [(point.step, point.value) for point in history]
+    return sorted((point.step, point.value) for point in history)
 
 
 def test_importing_tracking_does_not_import_mlflow():
@@ -112,7 +120,7 @@ def test_database_and_files_lie_in_the_repository_wherever_the_work_is_done(
     monkeypatch.chdir(tmp_path)
     for uri in ("", "sqlite:///mlflow.db"):
         monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-        tracker = open_tracker(root=repository, data_name="demo")
+        tracker = opened(repository)
         experiment = tracker.client.get_experiment(tracker.experiment_id)
         assert experiment.artifact_location == (repository / "mlartifacts/rcan-demo").as_uri()
     assert not list(tmp_path.iterdir())
@@ -124,31 +132,58 @@ def test_the_experiment_explains_itself(tracker):
     assert "mlflow.sharedViewState.scores" in tags
 
 
-def _open_and_log(root: Path, key: str) -> None:
-    tracker = open_tracker(root=root, data_name="demo")
-    with tracker.run(**{**RUN, "key": key}) as run:
-        run.log_epoch(1, {"train/loss": 1.0})
-
-
-def test_two_processes_may_start_on_a_fresh_database(tmp_path, monkeypatch):
+def test_a_database_is_there_whole_or_not_at_all(tmp_path, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    spawn = multiprocessing.get_context("spawn")
-    keys = ["1" * 32, "2" * 32]
-    both = [spawn.Process(target=_open_and_log, args=(tmp_path, key)) for key in keys]
-    for process in both:
-        process.start()
-    for process in both:
-        process.join()
-    tracker = open_tracker(root=tmp_path, data_name="demo")
-    for key in keys:
-        assert curve(tracker, key, "train/loss") == [(1, 1.0)]
+    seen = []
+
+    class Client(mlflow.MlflowClient):
+        def search_experiments(self, **settings):
+            seen.append((tmp_path / "mlflow.db").exists())
+            return super().search_experiments(**settings)
+
+    monkeypatch.setattr(mlflow, "MlflowClient", Client)
+    tracker = opened(tmp_path)
+    assert seen == [False]
+    assert (tmp_path / "mlflow.db").exists()
+    assert [path.name for path in tmp_path.glob("*.db*")] == ["mlflow.db"]
+    assert opened(tmp_path).experiment_id == tracker.experiment_id
+    assert seen == [False]
+
+
+def test_of_runs_that_several_processes_made_for_one_key_all_take_the_same(tracker):
+    client, key = tracker.client, "8" * 32
+    made = [
+        client.create_run(tracker.experiment_id, start_time=time, tags={"rcan.key": key})
+        for time in (300, 200, 100)
+    ]
+    client.log_metric(made[1].info.run_id, "train/loss", 2.0, step=1)  # one did get on
+    with tracker.run(**{**RUN, "key": key}) as run:
+        run.log_epoch(1, {"train/loss": 2.0})
+        run.log_epoch(2, {"train/loss": 1.0})
+    assert the_run(tracker, key).info.run_id == made[1].info.run_id
+    assert curve(tracker, key, "train/loss") == [(1, 2.0), (2, 1.0)]
+
+
+def test_an_epoch_that_is_sent_twice_is_recorded_once(tracker, repository):
+    """As when a request is given up, and its epoch sent again before the server came to it."""
+    again = opened(repository)
+    with tracker.run(**{**RUN, "key": "7" * 32}) as run:
+        run.log_epoch(1, {"train/loss": 2.0})
+        other = again.attach(**{**RUN, "key": "7" * 32})
+        other.log_epoch(1, {"train/loss": 2.0})
+        assert again.guard.finish(60)
+        other._steps["train/loss"] = set()
+        other.log_epoch(1, {"train/loss": 2.0})
+        assert again.guard.finish(60)
+    assert curve(tracker, "7" * 32, "train/loss") == [(1, 2.0)]
 
 
 def work_without(uri: str, root: Path, monkeypatch, capfd) -> str:
     """Train against a tracker that is not there; returns what was printed."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     start = time.monotonic()
-    _open_and_log(root, KEY)
+    with open_tracker(root=root, data_name="demo").run(**RUN) as run:
+        run.log_epoch(1, {"train/loss": 1.0})
     assert time.monotonic() - start < 25
     return capfd.readouterr().err
 
@@ -167,8 +202,10 @@ def test_a_server_that_never_answers_costs_one_line(tmp_path, monkeypatch, capfd
     assert printed.count("\n") == 1
 
 
-def test_a_database_that_another_process_locks_costs_one_line(tracker, repository, capfd):
-    tracker.patience = 1
+def test_a_database_that_another_process_locks_costs_one_line(
+    tracker, repository, monkeypatch, capfd
+):
+    monkeypatch.setattr("rcan.tracking.tracker.AT_THE_END", 1)
     other = sqlite3.connect(repository / "mlflow.db")
     with tracker.run(**{**RUN, "key": "f" * 32}) as run:
         other.execute("BEGIN EXCLUSIVE")
@@ -185,8 +222,51 @@ def test_a_database_that_another_process_locks_costs_one_line(tracker, repositor
 def test_a_guard_runs_nothing_after_the_first_failure(capsys):
     guard = Guard("store", "work goes on.")
     done = []
-    assert guard(lambda: done.append(1) or 7, 5) == 7
-    assert guard(lambda: 1 / 0, 5) is None
-    assert guard(lambda: done.append(2), 5) is None
+    guard.send(done.append, 1)
+    assert guard.finish(5)
+    guard.send(lambda: 1 / 0)
+    guard.send(done.append, 2)
+    assert not guard.finish(5)
+    guard.send(done.append, 3)
+    assert not guard.finish(5)
     assert done == [1]
     assert capsys.readouterr().err == "store: division by zero. work goes on.\n"
+
+
+def test_a_guard_keeps_nobody_waiting_before_the_end(capsys):
+    guard = Guard("store", "work goes on.")
+    free = threading.Event()
+    done = []
+    start = time.monotonic()
+    guard.send(free.wait, 60)
+    for number in range(100):
+        guard.send(done.append, number)
+    assert time.monotonic() - start < 0.5
+    assert not guard.finish(0.5)
+    assert time.monotonic() - start < 2
+    free.set()
+    assert done == []
+    assert capsys.readouterr().err == "store: no answer within 0 s. work goes on.\n"
+
+
+def test_a_guard_does_things_in_order(capsys):
+    guard = Guard("store", "work goes on.")
+    done = []
+    for number in range(1000):
+        guard.send(done.append, number)
+    assert guard.finish(60)
+    assert done == list(range(1000))
+
+
+def test_a_guard_that_gets_no_thread_costs_one_line(monkeypatch, capsys):
+    def no_more(self):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", no_more)
+    guard = Guard("store", "work goes on.")
+    guard.send(print, "done")
+    guard.send(print, "done")
+    assert not guard.finish(1)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err == "store: can't start new thread. work goes on.\n"

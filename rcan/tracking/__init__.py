@@ -1,19 +1,17 @@
 """Runs in MLflow, for people to compare: what a run was, how it went, what came out of it.
 
 The files under runs/, evaluation/ and reports/ are the result; MLflow is a view of them. So a
-tracker that is down, slow or locked never stops or fails a run, and `sync` rebuilds from the files
-whatever it missed. mlflow itself is imported in `tracker.py` alone, and only once one is opened.
+tracker is written to in the background; one that is down, slow or locked never stops or fails a
+run, and `sync` rebuilds from the files whatever it missed. mlflow itself is imported in
+`tracker.py` alone, and only once one is opened.
 """
 
 from rcan.tracking.names import epoch_metrics, flatten, score_metrics
-from rcan.tracking.null import NullRun, NullTracker
 from rcan.tracking.restore import RunFolders, sync
 from rcan.tracking.run import Run
 from rcan.tracking.tracker import Tracker, open_tracker
 
 __all__ = [
-    "NullRun",
-    "NullTracker",
     "Run",
     "RunFolders",
     "Tracker",

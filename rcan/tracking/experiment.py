@@ -31,7 +31,8 @@ def _description(experiment_id: str, data_name: str) -> str:
 - `floor/BLEU-4` is what one constant report scores on the same studies. A model that does not
   clear its floor does no better than one report for everybody.
 - `val/BLEU-4` chose the epoch; `train/loss` = lambda · `train/loss_ce` + (1 - lambda) ·
-  `train/loss_wcl`. In a run's page they are curves over epochs.
+  `train/loss_wcl`. In a run's page they are curves over epochs; an epoch is a second on an axis
+  of time.
 - Tags: `paper.BLEU-4` is the published number, where there is one; `seed`; `git.commit`, and
   `git.dirty` with the edits in the artifact `git.diff`; `dvc.exp` names the DVC experiment.
 - A run that `rcan sync` rebuilt from files has no commit, and its duration means nothing.

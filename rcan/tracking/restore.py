@@ -14,8 +14,9 @@ from typing import Any
 from rcan.config import from_dict
 from rcan.errors import UserError
 from rcan.tracking.names import epoch_metrics, flatten, paper_tags, score_metrics
-from rcan.tracking.null import NullTracker
 from rcan.tracking.tracker import Tracker, open_tracker
+
+SECONDS = 300.0  # for one run: to catch up is the work here, also with a slow server
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ def sync(*, root: Path, folders: Iterable[RunFolders]) -> int:
     Raises:
         UserError: a file is there but cannot be read. An MLflow that is down raises nothing.
     """
-    trackers: dict[str, Tracker | NullTracker] = {}
+    trackers: dict[str, Tracker] = {}
     held = 0
     for place in folders:
         if not (place.run / "best.json").is_file():
@@ -46,26 +47,23 @@ def sync(*, root: Path, folders: Iterable[RunFolders]) -> int:
         data_name = str(config["data.name"])
         if data_name not in trackers:
             trackers[data_name] = open_tracker(root=root, data_name=data_name)
-        held += _restore(trackers[data_name], place, config, data_name)
+        _restore(trackers[data_name], place, config, data_name)
+        held += trackers[data_name].guard.finish(SECONDS)
     return held
 
 
-def _restore(
-    tracker: Tracker | NullTracker, place: RunFolders, config: dict[str, Any], data_name: str
-) -> bool:
-    """Bring one run up to its files; whether MLflow took it all."""
-    best = _read_json(place.run / "best.json")
+def _restore(tracker: Tracker, place: RunFolders, config: dict[str, Any], data_name: str) -> None:
+    """Have one run brought up to its files."""
+    best, history = _read_json(place.run / "best.json"), place.run / "history.csv"
+    with history.open(newline="", encoding="utf-8") as file:
+        epochs = [(int(row["epoch"]), epoch_metrics(row)) for row in csv.DictReader(file)]
     run = tracker.attach(
         key=best["key"],
         name=best["name"],
         params=config,
         tags={"seed": config["train.seed"], **paper_tags(data_name)},
     )
-    if run is None or isinstance(tracker, NullTracker):
-        return False
-    history = place.run / "history.csv"
-    with history.open(newline="", encoding="utf-8") as file:
-        run.log_epochs([(int(row["epoch"]), epoch_metrics(row)) for row in csv.DictReader(file)])
+    run.log_epochs(epochs)
     run.log_files([place.run / "config.json", place.run / "best.json", history])
     run.log_dataset(data_name, best["data_digest"], "data/processed")
     if place.evaluation and (place.evaluation / "scores.json").is_file():
@@ -75,7 +73,6 @@ def _restore(
     if place.reports:
         run.log_files(sorted(place.reports.glob("*.*")), "reports")
     run.end("FINISHED")
-    return tracker.guard.open
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -3,33 +3,65 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rcan.project import git_state
-from rcan.tracking.null import NullRun
 
 if TYPE_CHECKING:
     from rcan.tracking.tracker import Tracker
 
+EPOCH_TIME = 1000  # ms: an epoch is a second on the time axis of a curve
 
-class Run(NullRun):
-    """A run that exists in MLflow. Nothing here raises, see `Tracker`."""
+
+class Run:
+    """The run of one key. Nothing here waits or raises, see `Tracker`."""
 
     def __init__(
-        self, tracker: Tracker, run_id: str, status: str, tags: Mapping[str, str], *, new: bool
-    ):
-        self.id = run_id
+        self, tracker: Tracker, key: str, name: str, params: Mapping[str, Any],
+        tags: Mapping[str, Any],
+    ):  # fmt: skip
         self._tracker = tracker
-        self._status = status
-        self._tags = tags
-        self._new = new
+        self._send = tracker.guard.send
         self._steps: dict[str, set[int]] = {}  # metric -> the epochs it is logged for
+        tags = {"rcan.key": key, **{k: str(v) for k, v in tags.items()}}
+        self._send(self._attach, name, params, tags)
+
+    def _attach(self, name: str, params: Mapping[str, Any], tags: dict[str, str]) -> None:
+        client, experiment = self._tracker.client, self._tracker.experiment_id
+        found = self._recorded(tags["rcan.key"])
+        self._new = not found
+        if self._new:
+            made = client.create_run(experiment, run_name=name, tags=tags)
+            # Another process may have made one meanwhile, or a request thought lost: all take the
+            # same one, and one that nobody took goes.
+            found = self._recorded(tags["rcan.key"]) or [made]
+        known, *others = found
+        for other in others:
+            if not other.data.metrics:
+                client.delete_run(other.info.run_id)
+        self.id, self._status, self._tags = known.info.run_id, known.info.status, known.data.tags
+        self._begin = known.info.start_time
+        self._tracker.log_batch(
+            self.id,
+            params={k: str(v) for k, v in params.items() if k not in known.data.params},
+            tags={k: v for k, v in tags.items() if known.data.tags.get(k) != v},
+        )
+
+    def _recorded(self, key: str) -> list[Any]:
+        """MLflow's runs of a key, in an order that is the same for everybody."""
+        found = self._tracker.client.search_runs(
+            [self._tracker.experiment_id], f"tags.`rcan.key` = '{key}'"
+        )
+        return sorted(
+            found, key=lambda run: (not run.data.metrics, run.info.start_time, run.info.run_id)
+        )
 
     def start(self) -> None:
         """Mark it running, and note where it comes from: the first start's word stands."""
-        self._tracker.send(self._start)
+        self._send(self._start)
 
     def _start(self) -> None:
         client = self._tracker.client
@@ -52,22 +84,32 @@ class Run(NullRun):
 
     def end(self, status: str) -> None:
         """Close it as FINISHED, FAILED or KILLED; one that is so already keeps its duration."""
+        self._send(self._end, status)
+
+    def _end(self, status: str) -> None:
         if self._status != status:
-            self._tracker.send(self._tracker.client.set_terminated, self.id, status)
+            self._tracker.client.set_terminated(self.id, status)
             self._status = status
+
+    def log_epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
+        """One epoch's curves; what is recorded for that epoch already stays."""
+        self.log_epochs([(epoch, metrics)])
 
     def log_epochs(self, epochs: Iterable[tuple[int, Mapping[str, float]]]) -> None:
         """Several epochs at once, as `log_epoch`."""
-        self._tracker.send(self._log_epochs, list(epochs))
+        self._send(self._log_epochs, list(epochs))
 
     def _log_epochs(self, epochs: list[tuple[int, Mapping[str, float]]]) -> None:
+        # MLflow takes a point that is there already for the same one only if its time is the same.
+        # So an epoch's time is no clock's: a request that was given up and is recorded later,
+        # or that two processes send, adds nothing.
         metrics = []
         for epoch, values in epochs:
             for name, value in values.items():
                 steps = self._logged_steps(name)
                 if epoch not in steps:
                     steps.add(epoch)
-                    metrics.append((name, value, epoch))
+                    metrics.append((name, value, epoch, self._begin + epoch * EPOCH_TIME))
         self._tracker.log_batch(self.id, metrics=metrics)
 
     def _logged_steps(self, name: str) -> set[int]:
@@ -78,19 +120,26 @@ class Run(NullRun):
 
     def log_scores(self, scores: Mapping[str, float]) -> None:
         """Final scores, to four decimals (the interface prints all there are)."""
-        self._tracker.send(self._log_scores, scores)
+        self._send(self._log_scores, scores)
 
     def _log_scores(self, scores: Mapping[str, float]) -> None:
         logged = self._tracker.client.get_run(self.id).data.metrics
+        now = int(time.time() * 1000)
         rounded = {name: round(float(score), 4) for name, score in scores.items()}
-        changed = [(name, score, 0) for name, score in rounded.items() if logged.get(name) != score]
+        changed = [(n, score, 0, now) for n, score in rounded.items() if logged.get(n) != score]
         self._tracker.log_batch(self.id, metrics=changed)
 
     def log_files(self, paths: Iterable[Path], folder: str | None = None) -> None:
         """Copies of files, under `folder` of the run's artifacts; a copy there is replaced."""
         for path in paths:
-            self._tracker.send(self._tracker.client.log_artifact, self.id, str(path), folder)
+            self._send(self._log_file, path, folder)
+
+    def _log_file(self, path: Path, folder: str | None) -> None:
+        self._tracker.client.log_artifact(self.id, str(path), folder)
 
     def log_dataset(self, name: str, digest: str, source: str) -> None:
         """Which data it was trained on; `digest` of at most 36 characters."""
-        self._tracker.send(self._tracker.log_dataset, self.id, name, digest, source)
+        self._send(self._log_dataset, name, digest, source)
+
+    def _log_dataset(self, name: str, digest: str, source: str) -> None:
+        self._tracker.log_dataset(self.id, name, digest, source)

@@ -6,51 +6,75 @@ import contextlib
 import fcntl
 import logging
 import os
-import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any
 
+from rcan.files import replacing
 from rcan.tracking.experiment import experiment_tags
 from rcan.tracking.guard import Guard
-from rcan.tracking.null import NullRun, NullTracker
 from rcan.tracking.run import Run
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Experiment
 
-P = ParamSpec("P")
-T = TypeVar("T")
-
-PATIENCE = 5.0  # seconds one exchange may take
-OPENING_SERVER = 10.0
-OPENING_LOCAL = 40.0  # creating the database takes 3-10 s, and another process may be at it
+AT_THE_END = 10.0  # seconds that a run may wait for its tracker, once, when its work is done
 BATCH = 100  # MLflow takes no more parameters or tags at once, and 1,000 metrics
 OTHERWISE = "The work goes on without it; `rcan sync` catches up later."
 
 
 class Tracker:
-    """An open experiment. Nothing here raises, and after the first failure nothing is sent."""
+    """An experiment, opened and written to in the background, see `Guard`. Nothing here raises."""
 
-    def __init__(self, client: MlflowClient, experiment_id: str, guard: Guard, *, local: bool):
-        self.client = client
-        self.experiment_id = experiment_id
-        self.local = local  # whether what is logged stays on this machine
-        self.guard = guard
-        # A user who gave the server more time means it.
-        asked = float(os.environ.get("MLFLOW_HTTP_REQUEST_TIMEOUT", 0))
-        self.patience = max(PATIENCE, asked)
+    client: MlflowClient  # these two are there once it is open
+    experiment_id: str
 
-    def send(self, action: Callable[P, T], *arguments: P.args, **settings: P.kwargs) -> T | None:
-        """`action(...)` within the patience, or None."""
-        return self.guard(lambda: action(*arguments, **settings), self.patience)
+    def __init__(self, uri: str, root: Path, data_name: str):
+        self.local = uri.startswith("sqlite:///")  # whether what is logged stays on this machine
+        if self.local:
+            # A relative path means the repository: an experiment's working copy is deleted after it
+            uri = f"sqlite:///{root / uri.removeprefix('sqlite:///')}"
+        self.guard = Guard(f"MLflow ({uri}) is not available", OTHERWISE)
+        self._uri, self._root, self._data_name = uri, root, data_name
+        try:
+            _import_mlflow()
+        except Exception as problem:
+            self.guard.close(problem)
+        self.guard.send(self._open)
+
+    def _open(self) -> None:
+        from mlflow import MlflowClient
+
+        with (
+            _alone(self._root / ".rcan" / "mlflow.lock") if self.local else contextlib.nullcontext()
+        ):
+            if self.local:
+                _create_database(self._uri)
+            self.client = MlflowClient(tracking_uri=self._uri)
+            experiment = self._experiment()
+        self.experiment_id = experiment.experiment_id
+        for key, value in experiment_tags(self.experiment_id, self._data_name).items():
+            if experiment.tags.get(key) != value:
+                self.client.set_experiment_tag(self.experiment_id, key, value)
+
+    def _experiment(self) -> Experiment:
+        name = f"rcan-{self._data_name}"
+        experiment = self.client.get_experiment_by_name(name)
+        if experiment is None:
+            # MLflow would put the files under the current folder, for good.
+            files = (self._root / "mlartifacts" / name).as_uri() if self.local else None
+            return self.client.get_experiment(self.client.create_experiment(name, files))
+        if experiment.lifecycle_stage == "deleted":
+            self.client.restore_experiment(experiment.experiment_id)
+        return experiment
 
     @contextlib.contextmanager
     def run(
         self, *, key: str, name: str, params: Mapping[str, Any], tags: Mapping[str, Any]
-    ) -> Iterator[NullRun]:
+    ) -> Iterator[Run]:
         """The run of this `key`, continued or new, open as long as the block lasts.
 
         It ends FINISHED, KILLED (an interrupt or an exit), or FAILED (any exception; it goes on).
@@ -61,61 +85,45 @@ class Tracker:
             params: resolved settings, one level of dotted keys.
             tags: anything else to find it by, e.g. the seed.
         """
-        run = self.attach(key=key, name=name, params=params, tags=tags) or NullRun()
+        run = self.attach(key=key, name=name, params=params, tags=tags)
         run.start()
+        status = "KILLED"
         try:
             yield run
+            status = "FINISHED"
         except Exception:
-            run.end("FAILED")
+            status = "FAILED"
             raise
-        except BaseException:
-            run.end("KILLED")
-            raise
-        run.end("FINISHED")
+        finally:
+            run.end(status)
+            self.guard.finish(AT_THE_END)
 
     def attach(
         self, *, key: str, name: str, params: Mapping[str, Any], tags: Mapping[str, Any]
-    ) -> Run | None:
-        """The run of this `key`, continued or new, its status left alone; None without a tracker.
+    ) -> Run:
+        """The run of this `key`, continued or new, its status left alone.
 
         A continued run keeps its name and its parameters.
         """
-        return self.send(self._attach, key, name, params, tags)
-
-    def _attach(
-        self, key: str, name: str, params: Mapping[str, Any], tags: Mapping[str, Any]
-    ) -> Run:
-        tags = {"rcan.key": key, **{k: str(v) for k, v in tags.items()}}
-        found = self.client.search_runs(
-            [self.experiment_id],
-            f"tags.`rcan.key` = '{key}'",
-            max_results=1,
-            order_by=["attributes.start_time ASC"],
-        )
-        known = found[0] if found else None
-        if known is None:
-            known = self.client.create_run(self.experiment_id, run_name=name, tags=tags)
-        run = Run(self, known.info.run_id, known.info.status, known.data.tags, new=not found)
-        self.log_batch(
-            run.id,
-            params={k: str(v) for k, v in params.items() if k not in known.data.params},
-            tags={k: v for k, v in tags.items() if known.data.tags.get(k) != v},
-        )
-        return run
+        return Run(self, key, name, params, tags)
 
     def log_batch(
         self,
         run_id: str,
         *,
-        metrics: Sequence[tuple[str, float, int]] = (),
+        metrics: Sequence[tuple[str, float, int, int]] = (),
         params: Mapping[str, str] = MappingProxyType({}),
         tags: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        """Metrics as (name, value, step), parameters and tags, in as few requests as may be."""
+        """Metrics as (name, value, step, time), parameters and tags, in as few requests as may be.
+
+        For `Run` alone, as `log_dataset`: called in the background, they may raise.
+        """
         from mlflow.entities import Metric, Param, RunTag
 
-        when = int(time.time() * 1000)
-        all_metrics = [Metric(name, float(value), when, step) for name, value, step in metrics]
+        all_metrics = [
+            Metric(name, float(value), when, step) for name, value, step, when in metrics
+        ]
         all_params = [Param(name, value) for name, value in params.items()]
         all_tags = [RunTag(name, value) for name, value in tags.items()]
         for i in range(0, max(len(all_metrics), len(all_params), len(all_tags)), BATCH):
@@ -131,59 +139,41 @@ class Tracker:
         self.client.log_inputs(run_id, [DatasetInput(dataset, [context])])
 
 
-def open_tracker(*, root: Path, data_name: str) -> Tracker | NullTracker:
+def open_tracker(*, root: Path, data_name: str) -> Tracker:
     """The experiment `rcan-<data_name>`, created where it is missing.
 
     It lives at MLFLOW_TRACKING_URI, or else in `root`/mlflow.db with its files in
-    `root`/mlartifacts. Where it cannot be had, one line says so and a NullTracker comes back.
+    `root`/mlartifacts. Where it cannot be had, one line will say so.
     """
-    root = root.resolve()
     uri = os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
-    local = uri.startswith("sqlite:///")
-    if local:
-        # A relative path means the repository: an experiment's working copy is deleted after it.
-        uri = f"sqlite:///{root / uri.removeprefix('sqlite:///')}"
-    guard = Guard(f"MLflow ({uri}) is not available", OTHERWISE)
-    try:
-        _import_mlflow()
-    except Exception as problem:
-        guard.close(problem)
-        return NullTracker()
-    seconds = OPENING_LOCAL if local else OPENING_SERVER
-    tracker = guard(lambda: _open(uri, root, data_name, guard, local=local), seconds)
-    return tracker or NullTracker()
+    return Tracker(uri, root.resolve(), data_name)
 
 
 def _import_mlflow() -> None:
-    """Import it without telemetry, chatter, or minutes of retries unless the user wants those."""
+    """Import it without telemetry or chatter, and with no more than a minute for a request.
+
+    Not in the background: what it loads is shared with what training loads.
+    """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import mlflow  # noqa: F401
     for name in ("mlflow", "alembic", "urllib3"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    warnings.filterwarnings("ignore", module=r"(mlflow|alembic|sqlalchemy)\b")  # not the user's
 
 
-def _open(uri: str, root: Path, data_name: str, guard: Guard, *, local: bool) -> Tracker:
+def _create_database(uri: str) -> None:
+    """Create a database whole or not at all: MLflow can neither use nor finish half of one."""
     from mlflow import MlflowClient
 
-    name = f"rcan-{data_name}"
-    with _alone(root / ".rcan" / "mlflow.lock") if local else contextlib.nullcontext():
-        client = MlflowClient(tracking_uri=uri)
-        experiment = client.get_experiment_by_name(name)
-        if experiment is None:
-            # MLflow would put the files under the current folder, for good.
-            files = (root / "mlartifacts" / name).as_uri() if local else None
-            experiment = client.get_experiment(client.create_experiment(name, files))
-        elif experiment.lifecycle_stage == "deleted":
-            client.restore_experiment(experiment.experiment_id)
-        for key, value in experiment_tags(experiment.experiment_id, data_name).items():
-            if experiment.tags.get(key) != value:
-                client.set_experiment_tag(experiment.experiment_id, key, value)
-    return Tracker(client, experiment.experiment_id, guard, local=local)
+    path = Path(uri.removeprefix("sqlite:///").partition("?")[0])
+    if not path.exists() or not path.stat().st_size:
+        with replacing(path) as beside:
+            MlflowClient(tracking_uri=f"sqlite:///{beside}").search_experiments(max_results=1)
 
 
 @contextlib.contextmanager
