@@ -1,0 +1,71 @@
+"""A folder to run stages in, what they leave there, and what must never be left."""
+
+import shutil
+import sqlite3
+from pathlib import Path
+
+import yaml
+from tiny import TINY, changed
+from zygote import STAGES, Zygote
+
+OUTPUTS = ("data", "runs", "evaluation", "reports")
+EPOCHS = 4
+CHANGES = TINY | {"train.epochs": EPOCHS}
+OPEN_TRACKER = """
+from pathlib import Path
+from rcan.tracking import open_tracker
+open_tracker(root=Path(), data_name="demo")
+"""
+
+
+def make(folder: Path, changes: dict[str, object] | None = None) -> Path:
+    """A folder with nothing but tiny settings in it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    text = yaml.safe_dump(changed(CHANGES | (changes or {})))
+    (folder / "params.yaml").write_text(text, encoding="utf-8")
+    (folder / "dvc.yaml").write_text("", encoding="utf-8")  # by which the project's top is known
+    return folder
+
+
+def copy(source: Path, target: Path) -> Path:
+    """A folder as another was; its tracker's database comes along, which takes long to make."""
+    shutil.rmtree(target, ignore_errors=True)
+    return Path(shutil.copytree(source, target))
+
+
+def results(folder: Path) -> dict[str, bytes]:
+    """Every file of the stages' outputs: name -> content."""
+    files = [path for name in OUTPUTS for path in (folder / name).rglob("*") if path.is_file()]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(files)}
+
+
+def leftovers(folder: Path) -> list[str]:
+    """Half files and states of work that is done."""
+    kept = [*folder.rglob("*.tmp")]
+    kept += [
+        path for name in ("checkpoints", "preprocess") for path in folder.glob(f".rcan/{name}/*")
+    ]
+    return [path.relative_to(folder).as_posix() for path in kept]
+
+
+def logged(folder: Path) -> dict[tuple[str, int], int]:
+    """How often the tracker holds each metric of each epoch, over all runs that it has."""
+    with sqlite3.connect(folder / "mlflow.db") as database:
+        rows = database.execute("SELECT key, step, COUNT(*) FROM metrics GROUP BY key, step")
+        counts = {(key, step): count for key, step, count in rows}
+    database.close()
+    return counts
+
+
+def snapshots(zygote: Zygote, folder: Path) -> dict[str, tuple[Path, dict[str, bytes], int]]:
+    """Run all stages undisturbed: stage -> the folder before it, what was there after it, and its
+    number of file operations."""
+    whole, taken = make(folder / "whole"), {}
+    assert zygote.run("preprocess", copy(whole, folder / "aside"), prelude=OPEN_TRACKER).code == 0
+    shutil.copy(folder / "aside" / "mlflow.db", whole)
+    for stage in STAGES:
+        before = copy(whole, folder / f"before-{stage}")
+        ended = zygote.run(stage, whole)
+        assert ended.code == 0, ended.printed
+        taken[stage] = (before, results(whole), ended.touched)
+    return taken

@@ -1,0 +1,138 @@
+"""A stage that is killed anywhere, started again, ends in the bytes of an undisturbed run."""
+
+import os
+import random
+import re
+import signal
+import time
+from collections import Counter
+from contextlib import suppress
+
+import pytest
+from stages import EPOCHS, copy, leftovers, logged, results, snapshots
+from zygote import STAGES, Ended, Zygote
+
+# Of each stage's file operations, how many are tried in the short and in the long version.
+TRIED = {
+    "preprocess": (4, 80), "tokenizer": (2, 10), "train": (2, 60), "evaluate": (1, 12),
+    "report": (1, 30),
+}  # fmt: skip
+MOST = {"evaluate": 2, "report": 2}  # kills in a row; what each starts from is the same again
+
+
+@pytest.fixture(scope="module")
+def zygote():
+    with Zygote() as loaded:
+        yield loaded
+
+
+@pytest.fixture(scope="module")
+def undisturbed(zygote, tmp_path_factory):
+    return snapshots(zygote, tmp_path_factory.mktemp("undisturbed"))
+
+
+def require_nothing_half_written(found: dict, before: dict, after: dict) -> None:
+    """A killed stage may have written some of its files, each whole, and removed old ones."""
+    for name, content in found.items():
+        if not name.endswith(".tmp"):
+            assert content in (before.get(name), after.get(name)), name
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_killed_before_a_file_operation_and_started_again(
+    stage, zygote, undisturbed, tmp_path, amount, figure
+):
+    start, after, operations = undisturbed[stage]
+    tried = random.Random(stage).sample(range(operations), min(amount(*TRIED[stage]), operations))
+    killed = 0
+    for number in tried:
+        folder = copy(start, tmp_path / "work")
+        ended = zygote.run(stage, folder, kill_at=number)
+        assert ended.code in (0, -signal.SIGKILL), ended.printed  # 0: one operation fewer this time
+        killed += ended.code < 0
+        require_nothing_half_written(results(folder), results(start), after)
+        again = zygote.run(stage, folder)
+        assert again.code == 0, (number, again.printed)
+        assert results(folder) == after, number
+        assert leftovers(folder) == [], number
+    assert killed > 0.8 * len(tried)
+    figure("killed", f"{stage}, before a file operation", killed)
+
+
+# The n-th time that weights are saved, this much of the file is on disk when the process dies.
+HALF_SAVED = """
+import os, signal
+from rcan.training import checkpoint
+save, calls = checkpoint.save_file, 0
+
+def half(tensors, path, metadata=None):
+    global calls
+    calls += 1
+    save(tensors, path, metadata)
+    if calls == {call}:
+        os.truncate(path, int(os.path.getsize(path) * {share}))
+        os.kill(os.getpid(), signal.SIGKILL)
+
+checkpoint.save_file = half
+"""
+
+
+def test_killed_while_a_checkpoint_is_half_written(zygote, undisturbed, tmp_path, amount, figure):
+    start, after, _ = undisturbed["train"]
+    draw, times = random.Random(1), amount(2, 20)
+    for _ in range(times):
+        folder = copy(start, tmp_path / "work")
+        half = HALF_SAVED.format(call=draw.randint(1, EPOCHS + 1), share=draw.random())
+        assert zygote.run("train", folder, prelude=half).code == -signal.SIGKILL
+        again = zygote.run("train", folder)
+        assert again.code == 0, again.printed
+        assert results(folder) == after
+        assert leftovers(folder) == []
+    figure("killed", "train, a checkpoint half written", times)
+
+
+def killed_after(seconds: float, zygote: Zygote, stage: str, folder) -> Ended:
+    with zygote.running(stage, folder) as (pid, ended):
+        time.sleep(seconds)
+        with suppress(ProcessLookupError):  # it had ended by then
+            os.kill(pid, signal.SIGKILL)
+        return ended()
+
+
+def test_killed_at_random_instants_until_all_stages_are_through(
+    zygote, undisturbed, tmp_path, amount, figure
+):
+    start, *_ = undisturbed["preprocess"]
+    stages = STAGES[: amount(3, 5)]
+    draw, wanted, kills, rounds = random.Random(7), amount(6, 150), Counter(), 0
+    while kills.total() < wanted:
+        rounds += 1
+        folder, trained = copy(start, tmp_path / "work"), Counter()
+        for stage in stages:
+            kills[stage] += until_through(stage, zygote, folder, draw, trained)
+        assert results(folder) == undisturbed[stages[-1]][1]
+        assert leftovers(folder) == []
+        assert set(trained.values()) <= {1}, "an epoch that was kept is not trained again"
+        assert {n for (name, _), n in logged(folder).items() if "/" in name} == {1}
+        if stages == STAGES:
+            assert all(logged(folder)["train/loss", epoch + 1] for epoch in range(EPOCHS))
+    for stage in stages:
+        figure("killed", f"{stage}, at a random instant", kills[stage])
+    figure("killed", "epochs in the tracker, each once", rounds * EPOCHS)
+
+
+def until_through(stage: str, zygote: Zygote, folder, draw: random.Random, trained: Counter) -> int:
+    """Start a stage and kill it, again and again until it gets through; the number of kills."""
+    longest = {"train": 1.5, "evaluate": 9, "report": 2}.get(stage, 0.2)
+    kills = 0
+    while True:
+        if kills == MOST.get(stage):
+            ended = zygote.run(stage, folder)
+        else:
+            ended = killed_after(draw.uniform(0, longest), zygote, stage, folder)
+            longest *= 1.1  # a busy machine takes longer
+        trained.update(map(int, re.findall(r"epoch (\d+)/", ended.printed)))
+        assert ended.code in (0, -signal.SIGKILL), ended.printed
+        if ended.code == 0:
+            return kills
+        kills += 1
