@@ -1,7 +1,7 @@
 import json
-import sys
 
 import pytest
+from java_programs import python_java
 
 from rcan.data.study import Study, View
 from rcan.errors import UserError
@@ -35,25 +35,9 @@ def options(**changes) -> dict:
     } | changes
 
 
-# Answers as METEOR's jar does, for words that match exactly and all words content words.
-WORD_MATCHER = f"""#!{sys.executable} -S
-import sys
-for line in sys.stdin:
-    _, reference, text = (part.split() for part in line.split("|||"))
-    matched = sum(min(text.count(word), reference.count(word)) for word in set(text))
-    row = [len(text), len(reference), 0, 0, matched, matched, *[0] * 14, 1, matched, matched]
-    print(*map(float, row))
-with open(sys.argv[0] + ".log", "a") as log:
-    log.write("started\\n")
-"""
-
-
 @pytest.fixture(scope="module")
 def java(tmp_path_factory):
-    program = tmp_path_factory.mktemp("java") / "java"
-    program.write_text(WORD_MATCHER)
-    program.chmod(0o755)
-    return program
+    return python_java(tmp_path_factory.mktemp("java"))
 
 
 @pytest.fixture(scope="module")

