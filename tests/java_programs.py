@@ -8,8 +8,8 @@ WORD_MATCHER = """
 for line in sys.stdin:
     _, reference, text = (part.split() for part in line.split("|||"))
     matched = sum(min(text.count(word), reference.count(word)) for word in set(text))
-    row = [len(text), len(reference), 0, 0, matched, matched, *[0] * 14, matched > 0, matched, matched]
-    print(*map(float, row))
+    row = [len(text), len(reference), 0, 0, matched, matched, *[0] * 14]
+    print(*map(float, [*row, matched > 0, matched, matched]))
 with open(sys.argv[0] + ".log", "a") as log:
     log.write("started\\n")
 """
