@@ -14,7 +14,7 @@ CHANGES = TINY | {"train.epochs": EPOCHS}
 OPEN_TRACKER = """
 from pathlib import Path
 from rcan.tracking import open_tracker
-open_tracker(root=Path(), data_name="demo")
+assert open_tracker(root=Path(), data_name="demo").guard.finish(60)
 """
 
 
