@@ -43,9 +43,12 @@ class Repository:
             if not key.startswith(("DVC", "MLFLOW", "RCAN", "GIT_", "PYTEST"))
         } | {
             "PATH": f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}",
-            "OMP_NUM_THREADS": "1", "DVC_SITE_CACHE_DIR": str(folder / ".dvc" / "site"),
+            "OMP_NUM_THREADS": "1", "PWD": str(folder),
+            **dict.fromkeys(("GIT_AUTHOR_NAME", "GIT_COMMITTER_NAME"), "tests"),
+            **dict.fromkeys(("GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL"), "tests@example.org"),
+            "DVC_SITE_CACHE_DIR": str(folder / ".dvc" / "site"),
         }  # fmt: skip
-        self._run("git", "init", "--quiet")
+        self.run("git", "init", "--quiet")
 
     def set(self, changes) -> None:
         from dvc.utils.hydra import apply_overrides
@@ -53,15 +56,28 @@ class Repository:
         overrides = [f"{key}={value}" for key, value in changes.items()]
         apply_overrides(self.folder / "params.yaml", overrides)
 
-    def _run(self, *command):
+    def run(self, *command: str) -> subprocess.CompletedProcess:
+        """Run a command to its end."""
         return subprocess.run(
             command, cwd=self.folder, env=self.environment, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True, timeout=300,
         )  # fmt: skip
 
+    def start(self, *command: str) -> subprocess.Popen:
+        """Start a command as a process group of its own; `printed` has what it says."""
+        with (self.folder.parent / "printed").open("w") as out:
+            return subprocess.Popen(
+                command, cwd=self.folder, env=self.environment, stdout=out,
+                stderr=subprocess.STDOUT, start_new_session=True,
+            )  # fmt: skip
+
+    def printed(self) -> str:
+        """What the command that was started last has said so far."""
+        return (self.folder.parent / "printed").read_text(encoding="utf-8", errors="replace")
+
     def repro(self) -> tuple[int, list[str], str]:
         """Exit code, the stages that ran, and all that was printed."""
-        done = self._run(sys.executable, "-m", "dvc", "repro")
+        done = self.run("dvc", "repro")
         lines = done.stdout.splitlines()
         ran = [line.split("'")[1] for line in lines if line.startswith("Running stage")]
         return done.returncode, ran, done.stdout

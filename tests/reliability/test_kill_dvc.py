@@ -1,0 +1,176 @@
+"""`dvc repro` and DVC's queue, stopped as a whole or in part at random instants, and started again.
+
+Only in the long version: a run costs half a minute.
+"""
+
+import os
+import random
+import re
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from repository import Repository
+from stages import CHANGES, leftovers, logged, results
+
+SECONDS = 40  # of an undisturbed `dvc repro`, roughly
+QUEUED = ("0.05", "0.2")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def long_version_only(amount):
+    if not amount(0, 1):
+        pytest.skip("only in the long version: make torture")
+
+
+def repository(folder: Path) -> Repository:
+    folder.mkdir()
+    return Repository(folder, CHANGES)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory) -> Repository:
+    project = repository(tmp_path_factory.mktemp("undisturbed") / "project")
+    code, _, output = project.repro()
+    assert code == 0, output
+    return project
+
+
+def require_the_same(project: Repository, undisturbed: Repository) -> None:
+    assert results(project.folder) == results(undisturbed.folder)
+    lock = "dvc.lock"
+    assert (project.folder / lock).read_bytes() == (undisturbed.folder / lock).read_bytes()
+    assert "up to date" in project.run("dvc", "status").stdout
+    assert leftovers(project.folder) == []
+    assert {n for (name, _), n in logged(project.folder).items() if "/" in name} == {1}
+
+
+def processes_in(folder: Path) -> list[int]:
+    """Processes whose current folder is in `folder`, or that were started for it."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*"):
+        try:
+            here = os.readlink(place / "cwd")
+            started_for = os.fsencode(f"PWD={folder}") in (place / "environ").read_bytes()
+        except OSError:  # it has ended, or is somebody else's
+            continue
+        if Path(here).is_relative_to(folder) or started_for:
+            found.append(int(place.name))
+    return found
+
+
+def wait_until_idle(folder: Path) -> None:
+    for _ in range(600):
+        if not processes_in(folder):
+            return
+        time.sleep(0.2)
+    raise AssertionError(f"still running: {processes_in(folder)}")
+
+
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_repro_stopped_with_all_its_processes(sent, undisturbed, tmp_path, amount, figure):
+    project, draw = repository(tmp_path / "project"), random.Random(int(sent))
+    stops, wanted = 0, amount(0, 12 if sent == signal.SIGKILL else 4)
+    while True:
+        dvc = project.start("dvc", "repro")
+        try:
+            most = SECONDS if stops < wanted else 600
+            code = dvc.wait(draw.uniform(1, most / 2) if stops < wanted else most)
+        except subprocess.TimeoutExpired:
+            os.killpg(dvc.pid, sent)
+            code = dvc.wait(60)
+            stops += 1
+            wait_until_idle(project.folder)
+        output = project.printed()
+        if code == 0:
+            break
+        assert code != 1 or "error:" in output, output
+        assert sent == signal.SIGKILL or "Traceback" not in output, output
+    require_the_same(project, undisturbed)
+    figure("killed", f"dvc repro, all processes, {sent.name}", stops)
+
+
+def test_dvc_killed_alone_leaves_a_stage_that_no_second_one_disturbs(
+    undisturbed, tmp_path, amount, figure
+):
+    project, draw, kills = repository(tmp_path / "project"), random.Random(3), 0
+    for _ in range(amount(0, 4)):
+        dvc = project.start("dvc", "repro")
+        try:
+            dvc.wait(draw.uniform(8, SECONDS / 2))
+        except subprocess.TimeoutExpired:
+            dvc.kill()
+            dvc.wait()
+            kills += 1
+        code, _, output = project.repro()  # at once: the stage of the first may still be running
+        assert code == 0 or "already" in output or "Unable to acquire lock" in output, output
+        assert "Traceback" not in output
+        wait_until_idle(project.folder)
+    code, _, output = project.repro()
+    assert code == 0, output
+    require_the_same(project, undisturbed)
+    figure("killed", "dvc alone, its stage left running", kills)
+
+
+def queue_the_grid(project: Repository) -> None:
+    done = project.run("dvc", "exp", "run", "--queue", "-S", f"wcl.tau={','.join(QUEUED)}")
+    assert done.returncode == 0, done.stdout
+    started = project.run("dvc", "queue", "start", "-j", "2")
+    assert started.returncode == 0, started.stdout
+
+
+def weights_of_experiments(project: Repository) -> dict[str, str]:
+    """tau -> DVC's hash of the trained folder, from the commits of all experiments."""
+    found = {}
+    refs = project.run("git", "for-each-ref", "--format=%(refname)", "refs/exps").stdout.split()
+    for ref in refs:
+        lock = project.run("git", "show", f"{ref}:dvc.lock")
+        if lock.returncode == 0 and not ref.startswith("refs/exps/celery"):
+            train = yaml.safe_load(lock.stdout)["stages"]["train"]
+            tau = str(train["params"]["params.yaml"]["wcl"]["tau"])
+            found[tau] = train["outs"][0]["md5"]
+    return found
+
+
+def all_done(project: Repository) -> bool:
+    status = project.run("dvc", "queue", "status").stdout
+    return not re.search(r"Running|Queued", status)
+
+
+def test_a_grid_in_the_queue_with_its_workers_killed(tmp_path, amount, figure):
+    calm, project = (repository(tmp_path / name) for name in ("calm", "killed"))
+    for one in (calm, project):
+        one.run("git", "add", "--all")
+        done = one.run("git", "commit", "--quiet", "--message", "start")
+        assert done.returncode == 0, done.stdout
+    expected = {}
+    for tau in QUEUED:
+        calm.set({"wcl.tau": tau})
+        code, _, output = calm.repro()
+        assert code == 0, output
+        lock = yaml.safe_load((calm.folder / "dvc.lock").read_text())
+        expected[tau] = lock["stages"]["train"]["outs"][0]["md5"]
+
+    draw, kills = random.Random(5), 0
+    for _ in range(amount(0, 2)):
+        queue_the_grid(project)
+        time.sleep(draw.uniform(10, SECONDS))
+        for process in processes_in(project.folder):  # the workers, and what they run
+            try:
+                os.kill(process, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+            kills += 1
+        project.run("dvc", "queue", "remove", "--all")
+    queue_the_grid(project)
+    for _ in range(300):
+        if all_done(project):
+            break
+        time.sleep(2)
+    wait_until_idle(project.folder)
+    assert weights_of_experiments(project) == expected
+    assert list((project.folder / ".rcan" / "checkpoints").glob("*/last.safetensors")) == []
+    figure("killed", "processes of DVC's queue", kills)
