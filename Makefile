@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro test lint bench lock
+.PHONY: repro test lint coverage mutants bench lock
 
 repro: .venv/ready
 	dvc repro
@@ -13,6 +13,15 @@ test: .venv/ready
 
 lint: .venv/ready
 	ruff format --check . && ruff check . && mypy && vulture && vulture rcan pipeline
+
+# What no test runs, in tests/reliability/coverage.txt; child processes are counted too.
+coverage: .venv/ready
+	python -m pytest --cov --cov-report=
+	coverage report > tests/reliability/coverage.txt; tail -3 tests/reliability/coverage.txt
+
+# Small faults that no test sees, counted in tests/reliability/mutants.md; goes on where it stopped.
+mutants: .venv/ready
+	python tests/reliability/mutants.py $(MUTANTS)
 
 # Against peers that you have: make bench BENCH="--r2gencmn path/of/R2GenCMN --r2gen path/of/R2Gen"
 bench: .venv/ready
