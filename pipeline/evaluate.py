@@ -10,15 +10,17 @@ from rcan.evaluation.scores import signature
 from rcan.evaluation.table import score_table
 from rcan.files import write_csv, write_json
 from rcan.project import project_root
+from rcan.text.cleaning import CLEANERS
 from rcan.text.tokenizer import Tokenizer
 from rcan.training.inputs import study_batches
-from rcan.training.run_folder import load_run
+from rcan.training.run_folder import load_run, require_same_inputs
 from rcan.training.train import write_reports
 
 
 def main(settings: PipelineSettings) -> None:
     words = Tokenizer.load(TOKENIZER)
     model, trained, best = load_run(RUN, len(words))
+    require_same_inputs(best, processed=PROCESSED, tokenizer=TOKENIZER)
     test = open_split(PROCESSED, "test")
     batches = study_batches(
         test, words, trained, cnn=model.cnn, device=model.device, processed=PROCESSED,
@@ -34,13 +36,17 @@ def main(settings: PipelineSettings) -> None:
         val_texts=[study.text for study in open_split(PROCESSED, "val").studies],
         vocabulary=words.vocabulary,
         max_length=trained.data.max_length,
+        clean=CLEANERS[trained.data.name],
         resamples=settings.eval.resamples,
         seed=settings.eval.seed,
     )
     scores = {
         "data": trained.data.name,
         "split": "test",
+        "restricted": settings.privacy.restricted,
         "num_studies": len(rows),
+        "data_digest": best["data_digest"],
+        "run": best["key"],
         "model": trained.name,
         "seed": trained.train.seed,
         "epoch": best["epoch"],

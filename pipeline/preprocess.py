@@ -19,7 +19,7 @@ def main(settings: Settings) -> None:
         fit=data.fit,
         **settings.demo.model_dump(),
         out=PROCESSED,
-        work=root / ".rcan" / "preprocess",
+        work=root / "data" / "work" / "preprocess",
     )
 
 

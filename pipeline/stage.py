@@ -1,19 +1,24 @@
 """What every stage does around its own work: settings before anything else, errors in one line."""
 
+import contextlib
 import errno
 import signal
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
 from rcan.config import PipelineSettings, load_settings
 from rcan.errors import UserError
+from rcan.files import write_text
+from rcan.project import project_root
 
 PROCESSED = Path("data/processed")
 TOKENIZER = Path("data/tokenizer.json")
 RUN = Path("runs/main")
-EVALUATION = Path("evaluation/main")
+EVALUATION = Path("data/evaluation/main")
 REPORTS = Path("reports")
+ERROR = Path("data/error.txt")
 
 
 class Stopped(KeyboardInterrupt):
@@ -23,20 +28,23 @@ class Stopped(KeyboardInterrupt):
 def run(stage: Callable[[PipelineSettings], None]) -> None:
     """Run a stage with the validated settings of params.yaml; what ends it early is one line."""
     signal.signal(signal.SIGTERM, _stop)
+    restricted = False
     try:
-        stage(load_settings())
-    except UserError as error:
-        sys.exit(f"error: {error}")
-    except (OSError, MemoryError, RuntimeError) as error:
-        line = _what_to_do(error)
-        if line is None:
-            raise
-        sys.exit(f"error: {line}")
+        settings = load_settings()
+        restricted = settings.privacy.restricted
+        stage(settings)
     except Stopped:
         print("stopped by SIGTERM; the same command goes on from here", file=sys.stderr)
         sys.exit(128 + signal.SIGTERM)
     except KeyboardInterrupt:
         sys.exit("interrupted; the same command goes on from here")
+    except Exception as error:
+        line = _what_to_do(error)
+        if restricted:
+            line = _withheld(error, line)
+        if line is None:
+            raise
+        sys.exit(f"error: {line}")
 
 
 def _stop(*_: object) -> None:
@@ -45,7 +53,9 @@ def _stop(*_: object) -> None:
 
 
 def _what_to_do(error: Exception) -> str | None:
-    """What happened to the machine, and the remedy; None where it is nothing of the kind."""
+    """What came and the remedy, or what happened to the machine; None for a fault of our own."""
+    if isinstance(error, UserError):
+        return str(error)
     if type(error).__name__ == "OutOfMemoryError":  # torch's, which is not imported here
         return (
             "the GPU has too little memory: lower train.batch_size or generate.batch_size, "
@@ -61,6 +71,16 @@ def _what_to_do(error: Exception) -> str | None:
         place = f" ({error.filename})" if error.filename else ""
         return f"{error.strerror or error}{place}; mend it and run the same command again"
     return None
+
+
+def _withheld(error: Exception, line: str | None) -> str:
+    """One line without what came, which may name a patient or quote a report: a file has it."""
+    details = project_root() / ERROR
+    with contextlib.suppress(OSError):
+        write_text(details, line or "".join(traceback.format_exception(error)))
+    kind = "bad input" if isinstance(error, UserError) else type(error).__name__
+    reason = f", {error.strerror}" if isinstance(error, OSError) and error.strerror else ""
+    return f"{kind}{reason}; as the data are restricted, the message is in {ERROR} alone: read it"
 
 
 def _is_lack_of_memory(error: Exception) -> bool:

@@ -26,7 +26,7 @@ def sync() -> None:
 
     root = project_root()
     folders = RunFolders(
-        run=root / "runs/main", evaluation=root / "evaluation/main", reports=root / "reports"
+        run=root / "runs/main", evaluation=root / "data/evaluation/main", reports=root / "reports"
     )
     print(f"{sync_runs(root=root, folders=[folders])} run(s) in MLflow")
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from rcan.config import load_settings
 from rcan.evaluation.scores import METRICS
-from rcan.files import write_csv, write_json
+from rcan.files import digest_of, sha256_of, write_csv, write_json
 
 SENTENCES = (
     "the heart is normal in size .",
@@ -18,6 +18,7 @@ SENTENCES = (
     "mild scoliosis is present .",
 )
 KEY = "0123456789abcdef0123456789abcdef"
+DIGEST = "d" * 32  # of data that no file holds
 
 
 def scores_of(
@@ -52,7 +53,10 @@ def scores_of(
     return {
         "data": data,
         "split": "test",
+        "restricted": False,
         "num_studies": num_studies,
+        "data_digest": DIGEST,
+        "run": KEY,
         "model": "RVE+CGM+WCL tau=0.1 lambda=0.7 seed=1",
         "seed": 1,
         "epoch": 9,
@@ -98,7 +102,9 @@ def history_of(num_epochs: int = 12) -> list[dict]:
     ]
 
 
-def write_run(folder: Path, *, data: str = "demo", num_epochs: int = 12) -> None:
+def write_run(
+    folder: Path, *, data: str = "demo", data_digest: str = DIGEST, num_epochs: int = 12
+) -> None:
     """runs/main without the weights."""
     config = load_settings(Path(__file__).parents[1] / "params.yaml").of_the_model()
     config["data"]["name"] = data
@@ -106,13 +112,13 @@ def write_run(folder: Path, *, data: str = "demo", num_epochs: int = 12) -> None
     best = {"epoch": 9, "length_penalty": 0.5, "val": {"BLEU-4": 0.17}}
     write_json(
         folder / "best.json",
-        {"name": "RVE+CGM+WCL tau=0.1", **best, "key": KEY, "data_digest": "d" * 32},
+        {"name": "RVE+CGM+WCL tau=0.1", **best, "key": KEY, "data_digest": data_digest},
     )
     write_csv(folder / "history.csv", history_of(num_epochs))
 
 
 def write_evaluation(folder: Path, scores: dict) -> None:
-    """evaluation/main: each study's prediction is its reference with one sentence exchanged."""
+    """data/evaluation/main: each study's prediction is its reference with one sentence exchanged."""
     write_json(folder / "scores.json", scores)
     rows = []
     for i in range(scores["num_studies"]):
@@ -129,8 +135,8 @@ def write_evaluation(folder: Path, scores: dict) -> None:
     write_csv(folder / "predictions.csv", rows)
 
 
-def write_processed(folder: Path, *, name: str = "demo", num_studies: int = 240) -> None:
-    """data/processed: study i has two views, every fourth study only one."""
+def write_processed(folder: Path, *, name: str = "demo", num_studies: int = 240) -> str:
+    """data/processed: study i has two views, every fourth study only one. Returns its digest."""
     folder.mkdir(parents=True)
     y, x = np.mgrid[:48, :48] / 48
     for split, count in (("train", 8), ("val", 12), ("test", num_studies)):
@@ -146,6 +152,21 @@ def write_processed(folder: Path, *, name: str = "demo", num_studies: int = 240)
             images += [255 * (x * y + 0.1 * i + 0.3 * k) % 256 for k in range(len(views))]
         (folder / f"{split}.jsonl").write_text("".join(lines), encoding="utf-8")
         np.save(folder / f"{split}.npy", np.stack(images).astype(np.uint8))
-    counts = {"studies": num_studies, "images": 2 * num_studies}
-    splits = dict.fromkeys(("train", "val", "test"), counts)
-    write_json(folder / "summary.json", {"name": name, "splits": splits, "digest": "d" * 32})
+    return write_summary(folder, name=name, image_size=48)
+
+
+def write_summary(folder: Path, *, name: str = "demo", image_size: int) -> str:
+    """summary.json of the splits that are there; of others it tells made-up numbers. Returns the
+    digest."""
+    splits, files = {}, {}
+    for split in ("train", "val", "test"):
+        path = folder / f"{split}.jsonl"
+        lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.exists() else []
+        views = [json.loads(line)["views"] for line in lines]
+        splits[split] = {"studies": len(views), "images": sum(map(len, views))}
+        for file in (path, path.with_suffix(".npy")):
+            files[file.name] = sha256_of(file) if file.exists() else "0" * 64
+    summary = {"name": name, "image_size": image_size, "splits": splits, "files": files}
+    digest = digest_of(files)
+    write_json(folder / "summary.json", summary | {"problems": {}, "digest": digest})
+    return digest

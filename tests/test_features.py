@@ -115,7 +115,7 @@ def source_of(demo, root, changes=None, split="val", seed=1) -> tuple[np.memmap,
     torch.manual_seed(seed)
     model = build_model(settings, 50)
     batches = batches_of(demo, root, settings, split, model.cnn)
-    return batches.source, set(names(root / ".rcan" / "features"))
+    return batches.source, set(names(root / "data" / "work" / "features"))
 
 
 def test_kept_features_are_those_of_the_cnn_in_the_model(demo, tmp_path):

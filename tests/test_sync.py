@@ -24,7 +24,7 @@ def place(tmp_path) -> RunFolders:
     """A trained and evaluated run, away from the repository as in an experiment."""
     place = RunFolders(
         run=tmp_path / "runs/main",
-        evaluation=tmp_path / "evaluation/main",
+        evaluation=tmp_path / "data/evaluation/main",
         reports=tmp_path / "reports",
     )
     write_run(place.run, data="iu_xray")

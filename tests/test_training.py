@@ -114,7 +114,7 @@ def test_a_frozen_cnn_keeps_its_weights_and_evaluation_reads_the_features_of_tra
 ):
     changes = {"visual.frozen": True, "visual.feature_window": 4}
     settings, _, _ = run(place, tmp_path, changes)
-    features = tmp_path / ".rcan" / "features"
+    features = tmp_path / "data" / "work" / "features"
     before = {path: path.read_bytes() for path in features.rglob("*.npy")}
     assert sorted(path.name for path in before) == ["train.npy", "val.npy"]
 

@@ -5,8 +5,10 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Count = Annotated[int, Field(ge=1)]
-NonNegativeInt = Annotated[int, Field(ge=0)]
+MOST = 10**9  # of anything that is counted: beyond it the libraries' own numbers overflow
+Count = Annotated[int, Field(ge=1, le=MOST)]
+NonNegativeInt = Annotated[int, Field(ge=0, le=MOST)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -34,7 +36,7 @@ class Data(Section):
 class Demo(Section):
     """Numbers of generated studies and the seed they are drawn from."""
 
-    seed: NonNegativeInt
+    seed: Seed
     num_train: Count
     num_val: Count
     num_test: Count
@@ -105,7 +107,7 @@ class WCL(Section):
 class Train(Section):
     """Optimisation (§4.1.2)."""
 
-    seed: NonNegativeInt
+    seed: Seed
     epochs: Count
     batch_size: Count
     optimizer: Literal["adam", "adamw"]
@@ -139,8 +141,14 @@ class Generate(Section):
 class Eval(Section):
     """Bootstrap over studies."""
 
-    resamples: Annotated[int, Field(ge=100)]
-    seed: NonNegativeInt
+    resamples: Annotated[int, Field(ge=100, le=MOST)]
+    seed: Seed
+
+
+class Privacy(Section):
+    """Whether the reports and images may be shown outside the data folder."""
+
+    restricted: bool
 
 
 class Settings(Section):
@@ -200,13 +208,16 @@ class Settings(Section):
 
     def of_the_model(self) -> dict[str, Any]:
         """These settings as plain values, without places on this machine."""
-        kept = {key: value for key, value in self.model_dump().items() if key != "eval"}
+        kept = {
+            key: value for key, value in self.model_dump().items() if key in Settings.model_fields
+        }
         kept["data"]["root"] = None
         kept["visual"]["weights"] = Path(self.visual.weights).name
         return kept
 
 
 class PipelineSettings(Settings):
-    """All of `params.yaml`: how a trained model is scored besides."""
+    """All of `params.yaml`: besides, how a trained model is scored and what may be shown."""
 
     eval: Eval
+    privacy: Privacy

@@ -43,15 +43,17 @@ def choose_examples(predictions: Path, split: Split) -> list[Example]:
     with predictions.open(newline="", encoding="utf-8") as file:
         rows = sorted(csv.DictReader(file), key=lambda row: (-float(row["BLEU-4"]), row["id"]))
     studies = {study.id: study for study in split.studies}
+    strange = {row["id"] for row in rows} ^ studies.keys()
+    if strange or len(rows) != len(studies):
+        which = f"{min(strange)} is not in both" if strange else "one has two"
+        raise UserError(
+            f"{predictions}: expected one prediction for each study of the processed {split.name}"
+            f" split; study {which}; run the evaluate stage again"
+        )
     ranks = np.linspace(0, len(rows) - 1, min(NUM_EXAMPLES, len(rows))).round().astype(int)
     examples = []
     for rank in ranks:
         row = rows[rank]
-        if row["id"] not in studies:
-            raise UserError(
-                f"{predictions}: study {row['id']} is not in the processed {split.name} split; "
-                "run the evaluate stage again"
-            )
         views = studies[row["id"]].views[:NUM_VIEWS]
         examples.append(
             Example(
@@ -75,9 +77,7 @@ def write_examples(
 
     `floors` are the constant reports, `most_frequent` and `best_constant`.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    for stale in out.glob("study*_view*.png"):
-        stale.unlink()
+    _remove_images(out)
     text = [
         f"# Example studies: {data_name}\n",
         f"{len(examples)} of {examples[0].of} test studies, ordered by the BLEU-4 of each (strict "
@@ -109,6 +109,24 @@ def write_examples(
     columns = ("rank", "id", "bleu_4", "reference", "prediction")
     rows = [{column: getattr(example, column) for column in columns} for example in examples]
     write_csv(out / "examples.csv", rows)
+
+
+def withhold_examples(out: Path) -> None:
+    """Say in `out`/examples.md why there are no examples, and remove those of an earlier run."""
+    _remove_images(out)
+    for name in ("examples.png", "examples.csv"):
+        (out / name).unlink(missing_ok=True)
+    write_text(
+        out / "examples.md",
+        "The data set is restricted: no report and no image of it is shown here. Predictions and "
+        "references are in predictions.csv of the evaluation; `privacy.restricted` in params.yaml "
+        "decides.\n",
+    )
+
+
+def _remove_images(out: Path) -> None:
+    for stale in out.glob("study*_view*.png"):
+        stale.unlink()
 
 
 def heading(example: Example) -> str:

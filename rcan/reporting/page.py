@@ -10,8 +10,9 @@ from rcan.data.store import open_split, read_summary
 from rcan.errors import UserError
 from rcan.evaluation.bleu import bleu
 from rcan.files import write_csv, write_text
-from rcan.reporting.examples import choose_examples, write_examples
+from rcan.reporting.examples import choose_examples, withhold_examples, write_examples
 from rcan.reporting.figures import scores_figure, training_curves
+from rcan.reporting.ground import overlap_cautions, require_one_run
 from rcan.reporting.tables import (
     LEAD,
     PROTOCOLS,
@@ -49,7 +50,8 @@ def write_report(*, evaluation: Path, run: Path, processed: Path, out: Path, com
         command: what a reader types to get these results again.
 
     Raises:
-        UserError: a file is missing or damaged, or a score would stand without its floor.
+        UserError: a file is missing or damaged, they do not belong together, or a score would
+            stand without its floor.
     """
     scores = _read_json(evaluation / "scores.json")
     best, config = _read_json(run / "best.json"), _read_json(run / "config.json")
@@ -58,6 +60,7 @@ def write_report(*, evaluation: Path, run: Path, processed: Path, out: Path, com
     examples = choose_examples(
         evaluation / "predictions.csv", open_split(processed, scores["split"])
     )
+    require_one_run(scores, examples[0].of, best, config, summary)
     page, rows = _page(scores, summary, config, command), results_rows(scores)
 
     training_curves(
@@ -68,12 +71,15 @@ def write_report(*, evaluation: Path, run: Path, processed: Path, out: Path, com
         out=out / "training.png",
     )
     scores_figure(scores, out / "scores.png")
-    write_examples(
-        examples,
-        data_name=scores["data"],
-        floors={name: floor["text"] for name, floor in scores["floors"].items()},
-        out=out / "examples",
-    )
+    if scores["restricted"]:
+        withhold_examples(out / "examples")
+    else:
+        write_examples(
+            examples,
+            data_name=scores["data"],
+            floors={name: floor["text"] for name, floor in scores["floors"].items()},
+            out=out / "examples",
+        )
     write_csv(out / "results.csv", rows)
     write_text(out / "results.md", page)
 
@@ -89,7 +95,7 @@ def _page(
     scores: Mapping[str, Any], summary: Mapping[str, Any], config: Mapping[str, Any], command: str
 ) -> str:
     parts = [f"# Results: {scores['data']}", _opening(scores)]
-    parts += [f"**{caution}**" for caution in cautions(scores)]
+    parts += [f"**{caution}**" for caution in (*cautions(scores), *overlap_cautions(summary))]
     for protocol in PROTOCOLS:
         parts += [
             f"## {protocol.capitalize()} protocol",
@@ -101,9 +107,7 @@ def _page(
         FLOORS_NOTE,
         "## Predictions",
         diagnostics_markdown(scores),
-        "Six studies with their images, from the best prediction to the worst, and the words of "
-        "the two constant reports are in [examples/examples.md](examples/examples.md). They are "
-        "report text and images, so they stay on the machine that made them.",
+        _where_examples_are(scores),
         "## Training",
         "![Losses and validation BLEU-4](training.png)",
         "## What was run",
@@ -122,6 +126,16 @@ def _opening(scores: Mapping[str, Any]) -> str:
         f"{scores['model']} scores BLEU-4 {model:.3f} on the {scores['num_studies']} studies of "
         f"the {scores['data']} {scores['split']} split (strict protocol); the best constant report "
         f"scores {floor:.3f} there."
+    )
+
+
+def _where_examples_are(scores: Mapping[str, Any]) -> str:
+    if scores["restricted"]:
+        return "The data set is restricted: no report and no image of it is shown."
+    return (
+        "Six studies with their images, from the best prediction to the worst, and the words of "
+        "the two constant reports are in [examples/examples.md](examples/examples.md). They are "
+        "report text and images, so they stay on the machine that made them."
     )
 
 

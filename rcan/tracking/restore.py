@@ -21,7 +21,7 @@ SECONDS = 300.0  # for one run: to catch up is the work here, also with a slow s
 
 @dataclass(frozen=True)
 class RunFolders:
-    """Where one run's files lie, e.g. runs/main, evaluation/main and reports."""
+    """Where one run's files lie, e.g. runs/main, data/evaluation/main and reports."""
 
     run: Path
     evaluation: Path | None = None
@@ -67,8 +67,9 @@ def _restore(tracker: Tracker, place: RunFolders, config: dict[str, Any], data_n
     run.log_files([place.run / "config.json", place.run / "best.json", history])
     run.log_dataset(data_name, best["data_digest"], "data/processed")
     if place.evaluation and (place.evaluation / "scores.json").is_file():
-        run.log_scores(score_metrics(_read_json(place.evaluation / "scores.json")))
-        if tracker.local:  # both hold report text, which must not leave this machine
+        scores = _read_json(place.evaluation / "scores.json")
+        run.log_scores(score_metrics(scores))
+        if tracker.local and not scores.get("restricted", True):  # both hold report text
             run.log_files([place.evaluation / n for n in ("scores.json", "predictions.csv")])
     if place.reports:
         run.log_files(sorted(place.reports.glob("*.*")), "reports")

@@ -22,7 +22,7 @@ def study_batches(
     split: Split, tokenizer: Tokenizer, settings: Settings, *,
     cnn: CNN, device: torch.device, processed: Path, root: Path, batch_size: int,
 ) -> StudyBatches:  # fmt: skip
-    """Batches of `split`; a frozen CNN's features are kept in `root`/.rcan/features."""
+    """Batches of `split`; a frozen CNN's features are kept in `root`/data/work/features."""
     visual = settings.visual
     if visual.frozen:
         source = _features(split, settings, cnn=cnn, device=device, processed=processed, root=root)
@@ -55,7 +55,7 @@ def _features(
         "precision": str(precision),
         "version": KEPT_FEATURES_VERSION,
     }
-    folder = root / ".rcan" / "features" / digest_of(what)
+    folder = root / "data" / "work" / "features" / digest_of(what)
     channels, side = cnn.map_shape(visual.crop)
     folded = fold_batch_norm(cnn).to(device)
 

@@ -8,7 +8,7 @@ import yaml
 from tiny import TINY, changed
 from zygote import STAGES, Zygote
 
-OUTPUTS = ("data", "runs", "evaluation", "reports")
+OUTPUTS = ("data/processed", "data/evaluation", "runs", "reports")
 EPOCHS = 4
 CHANGES = TINY | {"train.epochs": EPOCHS}
 OPEN_TRACKER = """
@@ -35,16 +35,15 @@ def copy(source: Path, target: Path) -> Path:
 
 def results(folder: Path) -> dict[str, bytes]:
     """Every file of the stages' outputs: name -> content."""
-    files = [path for name in OUTPUTS for path in (folder / name).rglob("*") if path.is_file()]
+    files = [path for name in OUTPUTS for path in folder.glob(f"{name}/**/*") if path.is_file()]
+    files += folder.glob("data/*.json")
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(files)}
 
 
 def leftovers(folder: Path) -> list[str]:
     """Half files and states of work that is done."""
     kept = [*folder.rglob("*.tmp")]
-    kept += [
-        path for name in ("checkpoints", "preprocess") for path in folder.glob(f".rcan/{name}/*")
-    ]
+    kept += [*folder.glob(".rcan/checkpoints/*"), *folder.glob("data/work/preprocess/*")]
     return [path.relative_to(folder).as_posix() for path in kept]
 
 
