@@ -8,6 +8,7 @@ from rcan.errors import UserError
 from rcan.evaluation.evaluate import evaluate
 from rcan.evaluation.scores import METRICS
 from rcan.evaluation.table import score_table
+from rcan.text.cleaning import clean_iu_xray
 
 NORMAL = "the heart is normal in size . the lungs are clear ."
 LARGE = "the heart is enlarged . the lungs are clear ."
@@ -30,6 +31,7 @@ def options(**changes) -> dict:
         "val_texts": [NORMAL, FLUID],
         "vocabulary": VOCABULARY,
         "max_length": 60,
+        "clean": clean_iu_xray,
         "resamples": 100,
         "seed": 1,
     } | changes

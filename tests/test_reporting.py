@@ -20,9 +20,11 @@ from rcan.reporting.tables import (
 
 def report(tmp_path, scores: dict):
     """Write the report of fabricated results; returns its folder."""
-    write_evaluation(tmp_path / "evaluation", scores)
-    write_run(tmp_path / "run", data=scores["data"])
-    write_processed(tmp_path / "processed", name=scores["data"], num_studies=scores["num_studies"])
+    digest = write_processed(
+        tmp_path / "processed", name=scores["data"], num_studies=scores["num_studies"]
+    )
+    write_evaluation(tmp_path / "evaluation", scores | {"data_digest": digest})
+    write_run(tmp_path / "run", data=scores["data"], data_digest=digest)
     write_report(
         evaluation=tmp_path / "evaluation",
         run=tmp_path / "run",

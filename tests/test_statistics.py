@@ -36,6 +36,7 @@ def made_up(num: int, seed: int, *, like: list[str] | None = None, share: float 
         studies=found.studies | {"METEOR": meteor_of(counts)},
         bleu_counts=found.bleu_counts,
         meteor_counts=counts,
+        references=found.references,
     )
 
 

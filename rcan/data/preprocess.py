@@ -13,6 +13,7 @@ from typing import Any
 
 from rcan.data.demo import demo_studies
 from rcan.data.iu_xray import read_iu_xray
+from rcan.data.overlap import note_equal_images, note_shared_patients
 from rcan.data.packing import Packing
 from rcan.data.selection import (
     RULES,
@@ -97,6 +98,9 @@ def process(
             for split in SPLITS
         }
         require_every_split(data, splits)
+        arrays = {split: packing.array for split, packing in packings.items()}
+        note_equal_images(splits, images, arrays, problems)
+        note_shared_patients(splits, selected, problems)
         for split, studies in splits.items():
             _write_studies(work / f"{split}.jsonl", studies)
         files = {name: sha256_of(work / name) for name in _FILES}

@@ -11,7 +11,10 @@ RULES = (
     "no_report: a study whose cleaned report holds nothing but full stops is left out",
     "no_image: a study without a readable image is left out",
     "image_missing, image_unreadable: the study is kept with its other view, which is repeated",
+    "image_surplus: of more than two images of a study, the first two are read",
     "report_long: a report of more than 500 words is kept; training reads its first words alone",
+    "image_twice, image_in_two_splits: an image equal to an earlier one, once packed, is kept",
+    "patient_in_two_splits: the studies are kept, for the split is the one that others compare on",
     "an unreadable image leaves a black row in its split's array, to which no view points",
 )
 MOST_LOST = 0.1  # share of the reports, or of the images, that may be missing or unreadable

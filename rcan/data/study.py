@@ -52,6 +52,7 @@ class RawStudy:
     report: str
     images: tuple[RawImage, ...]
     labels: tuple[str, ...] | None = None
+    patient: str | None = None  # None where the source does not say
 
 
 @dataclass(frozen=True)

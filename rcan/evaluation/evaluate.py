@@ -1,6 +1,6 @@
 """The model's scores beside those of its floors: what `scores.json` and `predictions.csv` hold."""
 
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ def evaluate(
     val_texts: Sequence[str],
     vocabulary: Container[str],
     max_length: int,
+    clean: Callable[[str], str],
     resamples: int,
     seed: int,
     protocols: Sequence[str] = PROTOCOLS,
@@ -33,6 +34,7 @@ def evaluate(
     Args:
         train_texts, val_texts: cleaned reports of the other splits, from which floors are chosen.
         vocabulary, max_length: what a model can write (see `protocols.reference`).
+        clean: the data set's cleaner; by it, strict references are checked to be whole reports.
         resamples, seed: of the bootstrap.
 
     Returns:
@@ -42,7 +44,8 @@ def evaluate(
         Rows of predictions.csv, one a study, with scores under the first protocol.
 
     Raises:
-        UserError: unequal numbers, no studies, no protocol or an unknown one, no Java.
+        UserError: unequal numbers, no studies, no protocol or an unknown one, a strict reference
+            that is not the whole report, no Java.
     """
     if not protocols:
         raise UserError(f"expected at least one protocol of {', '.join(PROTOCOLS)}; got none")
@@ -54,6 +57,8 @@ def evaluate(
         references[protocol] = [
             reference(text, protocol, vocabulary, max_length) for text in test_texts
         ]
+        if protocol == "strict":
+            _require_whole(references[protocol], test, clean)
         val_references = [reference(text, protocol, vocabulary, max_length) for text in val_texts]
         floor_texts[protocol] = {
             "most_frequent": most_frequent(train_texts),
@@ -85,6 +90,20 @@ def evaluate(
     }
     rows = _rows(test, references[protocols[0]], predictions, scores[protocols[0]]["model"])
     return result, rows
+
+
+def _require_whole(
+    references: Sequence[str], test: Sequence[Study], clean: Callable[[str], str]
+) -> None:
+    """Raise UserError unless each reference is, word for word, the report as its source gives it,
+    cleaned: whatever shortens one on the way would raise scores unseen."""
+    for study, text in zip(test, references, strict=True):
+        words, whole = text.split(), clean(study.report).split()
+        if words != whole:
+            raise UserError(
+                f"study {study.id}: expected its whole report, {len(whole)} words, as strict"
+                f" reference; got {len(words)} words, or others; run `dvc repro -f preprocess`"
+            )
 
 
 def _score_all(

@@ -4,6 +4,8 @@ BLEU and ROUGE-L equal pycocoevalcap's, METEOR is that of its jar. Corpus BLEU a
 come from summed counts and are *not* the mean of the studies; ROUGE-L is.
 """
 
+import hashlib
+import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -27,6 +29,7 @@ class Scores:
     studies: dict[str, np.ndarray]  # metric -> (N,)
     bleu_counts: np.ndarray  # (N, 10), see `bleu.bleu_counts`
     meteor_counts: np.ndarray | None  # (N, 23), perfect pairs' chunks already 0
+    references: str  # digest: systems are compared on the same ones alone
 
     def __len__(self) -> int:
         return len(self.bleu_counts)
@@ -90,6 +93,7 @@ def _without_meteor(predictions: Sequence[str], references: Sequence[str]) -> Sc
         studies=dict(zip(BLEU, bleu_of(counts).T, strict=True)) | {"ROUGE-L": of_rouge},
         bleu_counts=counts,
         meteor_counts=None,
+        references=hashlib.sha256(json.dumps(list(references)).encode()).hexdigest(),
     )
 
 
@@ -101,4 +105,5 @@ def _with_meteor(scores: Scores, counts: np.ndarray) -> Scores:
         studies={metric: studies[metric] for metric in METRICS},
         bleu_counts=scores.bleu_counts,
         meteor_counts=counts,
+        references=scores.references,
     )

@@ -40,12 +40,17 @@ def difference(a: Scores, b: Scores, *, resamples: int, seed: int) -> dict[str, 
     gives a difference at least as large (Riezler and Maxwell 2005).
 
     Raises:
-        UserError: different numbers of studies, or fewer than one resample.
+        UserError: different studies or protocols, or fewer than one resample.
     """
     if len(a) != len(b):
         raise UserError(
             f"expected two systems on the same studies; got {len(a)} and {len(b)} studies;"
             " score both on the same split"
+        )
+    if a.references != b.references:
+        raise UserError(
+            "expected two systems scored against the same references; got different ones;"
+            " score both on the same split under one protocol"
         )
     num_studies = len(a)
     of_a, of_b = _statistics(a), _statistics(b)

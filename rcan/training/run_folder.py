@@ -8,14 +8,16 @@ penalty that validation chose, and the digests of what was trained on.
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from rcan.config import Settings, from_dict
+from rcan.data.store import read_summary
 from rcan.errors import UserError
-from rcan.files import write_csv, write_json
+from rcan.files import sha256_of, write_csv, write_json
 from rcan.model.build import build_model
 from rcan.model.rcan import RCAN
 from rcan.training.checkpoint import Progress, load_weights, read_tensors, write_tensors
@@ -61,3 +63,16 @@ def load_run(folder: Path, vocabulary_size: int) -> tuple[RCAN, Settings, dict[s
     require_determinism(settings.train.deterministic)
     on_gpu = settings.train.accelerator != "cpu" and torch.cuda.is_available()
     return model.eval().to("cuda" if on_gpu else "cpu"), settings, best
+
+
+def require_same_inputs(best: Mapping[str, Any], *, processed: Path, tokenizer: Path) -> None:
+    """Raise `UserError` unless the run of `best` was trained on this data and this tokenizer."""
+    for fact, path, digest in (
+        ("data_digest", processed, read_summary(processed)["digest"]),
+        ("tokenizer_digest", tokenizer, sha256_of(tokenizer)),
+    ):
+        if best.get(fact) != digest:
+            raise UserError(
+                f"{path}: expected what the run was trained on, with the {fact} of best.json, "
+                f"{best.get(fact)}; got {digest}; run `dvc repro train`"
+            )

@@ -9,7 +9,7 @@ from lightning_fabric import Fabric
 
 from rcan.config import Settings
 from rcan.data.batches import StudyBatches
-from rcan.data.store import Split, open_split, read_summary
+from rcan.data.store import Split, open_split
 from rcan.errors import UserError
 from rcan.evaluation.bleu import bleu
 from rcan.evaluation.diagnostics import diagnostics, is_collapsed
@@ -72,7 +72,10 @@ def train(
         if fabric.is_global_zero:
             write_run(
                 out, best=state.best, model=model, progress=progress, settings=settings,
-                facts={"key": key, "data_digest": read_summary(processed)["digest"]},
+                facts={
+                    "key": key, "data_digest": parts["data"],
+                    "tokenizer_digest": parts["tokenizer"],
+                },
             )  # fmt: skip
             state.discard()
 

@@ -1,5 +1,7 @@
 """Finding out which layout of IU X-ray a folder holds, and reading it."""
 
+import os
+import stat
 from functools import partial
 from pathlib import Path
 
@@ -29,7 +31,7 @@ def read_iu_xray(root: Path, listed: list[ListedStudy] | None = None) -> RawData
     layouts = [layout for layout in LAYOUTS if layout.has_reports(root)]
     for layout in layouts:
         found, problems = layout.read(root, listed)
-        if any(path.is_file() for study in found.values() for path in study.image_paths):
+        if any(os.path.isfile(path) for study in found.values() for path in study.image_paths):
             studies = [_raw_study(study, found.get(study.id)) for study in listed]
             absent = [study.id for study in listed if study.id not in found]
             problems = {**problems, **({"report_missing": absent} if absent else {})}
@@ -50,13 +52,16 @@ def _raw_study(study: ListedStudy, found: FoundStudy | None) -> RawStudy:
         )
         if found
     )
-    return RawStudy(study.id, study.split, found.report if found else "", images)
+    report = found.report if found else ""
+    return RawStudy(study.id, study.split, report, images, patient=study.number)
 
 
 def _version(path: Path) -> str | None:
     try:
         status = path.stat()
-    except OSError:
+    except (OSError, ValueError):  # ValueError: a name that no file can have
+        return None
+    if not stat.S_ISREG(status.st_mode):
         return None
     return f"{status.st_size} bytes, {status.st_mtime_ns} ns"
 
