@@ -4,15 +4,15 @@ import os
 from pathlib import Path
 
 from pipeline.stage import PROCESSED, run
-from rcan.config import Settings
-from rcan.data.preprocess import preprocess
+from rcan.config import PipelineSettings
+from rcan.data.preprocess import described, preprocess
 from rcan.project import project_root
 
 
-def main(settings: Settings) -> None:
+def main(settings: PipelineSettings) -> None:
     data, root = settings.data, project_root()
     raw = data.root or os.environ.get("RCAN_DATA") or f"data/raw/{data.name}"
-    preprocess(
+    summary = preprocess(
         name=data.name,
         root=None if data.name == "demo" else root / Path(raw).expanduser(),
         image_size=data.image_size,
@@ -21,6 +21,7 @@ def main(settings: Settings) -> None:
         out=PROCESSED,
         work=root / "data" / "work" / "preprocess",
     )
+    print(described(summary, with_ids=not settings.privacy.restricted))
 
 
 if __name__ == "__main__":

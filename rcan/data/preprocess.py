@@ -117,7 +117,6 @@ def process(
         }
         _move(work, out, summary)
         shutil.rmtree(work)
-    _print(summary)
     return summary
 
 
@@ -181,13 +180,15 @@ def _require_space(work: Path, needed: int) -> None:
         )
 
 
-def _print(summary: dict[str, Any]) -> None:
-    for split, counts in summary["splits"].items():
-        print(
-            f"{summary['name']} {split}: {counts['studies']} studies, {counts['images']} images, "
-            f"{counts['mean_tokens']} tokens a report"
-        )
+def described(summary: dict[str, Any], *, with_ids: bool) -> str:
+    """The summary in a few lines; `with_ids` names studies that something is wrong with."""
+    name = summary["name"]
+    lines = [
+        f"{name} {split}: {counts['studies']} studies, {counts['images']} images, "
+        f"{counts['mean_tokens']} tokens a report"
+        for split, counts in summary["splits"].items()
+    ]
     for kind, problem in summary["problems"].items():
-        print(
-            f"{summary['name']} {kind}: {problem['count']}, first {', '.join(problem['ids'][:3])}"
-        )
+        first = f", first {', '.join(problem['ids'][:3])}" if with_ids else ""
+        lines.append(f"{name} {kind}: {problem['count']}{first}")
+    return "\n".join(lines)

@@ -59,8 +59,12 @@ class Zygote:
 
     @contextmanager
     def running(self, stage: str, folder: Path, **how: object) -> Iterator[tuple]:
-        """Start a stage: its process number, and a function that waits for its end."""
-        printed, touched = (folder.parent / f"{folder.name}.{kind}" for kind in ("out", "touched"))
+        """Start a stage: its process number, and a function that waits for its end.
+
+        `keep`: file for what it prints; by default one beside `folder` that the next replaces.
+        """
+        touched = folder.parent / f"{folder.name}.touched"
+        printed = Path(str(how.pop("keep", folder.parent / f"{folder.name}.out")))
         job = {"stage": stage, "folder": str(folder), "printed": str(printed), **how}
         job["touched"] = str(touched)
         self._process.stdin.write(json.dumps(job) + "\n")
