@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro test lint coverage mutants bench lock
+.PHONY: repro test lint torture coverage mutants audit licences bench lock
 
 repro: .venv/ready
 	dvc repro
@@ -14,6 +14,12 @@ test: .venv/ready
 lint: .venv/ready
 	ruff format --check . && ruff check . && mypy && vulture && vulture rcan pipeline
 
+# The long versions of tests/reliability, about half an hour; then the table in README.md.
+torture: .venv/ready
+	rm -rf .rcan/figures
+	python -m pytest tests/reliability --torture --dist loadfile --figures .rcan/figures
+	python tests/reliability/table.py .rcan/figures
+
 # What no test runs, in tests/reliability/coverage.txt; child processes are counted too.
 coverage: .venv/ready
 	python -m pytest --cov --cov-report=
@@ -22,6 +28,13 @@ coverage: .venv/ready
 # Small faults that no test sees, counted in tests/reliability/mutants.md; goes on where it stopped.
 mutants: .venv/ready
 	python tests/reliability/mutants.py $(MUTANTS)
+
+# Known vulnerabilities of what is pinned; it asks PyPI.
+audit: .venv/ready
+	pip-audit --strict --disable-pip --no-deps -r requirements.lock
+
+licences: .venv/ready
+	python tests/reliability/licences.py
 
 # Against peers that you have: make bench BENCH="--r2gencmn path/of/R2GenCMN --r2gen path/of/R2Gen"
 bench: .venv/ready
