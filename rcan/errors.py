@@ -1,5 +1,33 @@
 """The one error a user is meant to read."""
 
+MOST_SHOWN = 80  # characters of a value that was not expected
+
 
 class UserError(ValueError):
     """Bad input, told in one line: what was expected, what came, what to do next."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("".join(map(_printable, message)))
+
+
+def _printable(character: str) -> str:
+    """What a terminal may be given: a line break of a file's name is told as `\\n`."""
+    if character.isprintable():
+        return character
+    return character.encode("unicode_escape").decode()
+
+
+def shown(value: object) -> str:
+    """A value as a message quotes it: short, however large it is."""
+    try:
+        text = repr(value)
+    except ValueError:  # a whole number of more digits than Python prints
+        text = f"a {type(value).__name__} too large to print"
+    return text if len(text) <= MOST_SHOWN else f"{text[: MOST_SHOWN - 20]} ... {text[-15:]}"
+
+
+def name_shown(name: object) -> str:
+    """A key or an id as a message quotes it: without quotes while it is a short text."""
+    if isinstance(name, str) and len(name) <= MOST_SHOWN:
+        return "".join(map(_printable, name))
+    return shown(name)

@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from tiny import prepare, tiny
 
 from rcan import files
@@ -76,7 +76,8 @@ def trained_a_step(changes=None, seed=1):
 
 def test_optimiser_moments_come_back_equal_and_in_their_parameters_layout(tmp_path):
     model, optimizer = trained_a_step({"train.amsgrad": True})
-    progress = Progress(epoch=1, history=[{"epoch": 1, "loss": 0.1}], best={"epoch": 1})
+    numbers = {"epoch": 1, "loss": 0.1}
+    progress = Progress(epoch=1, history=[numbers], best=numbers)
     with TrainingState(tmp_path / "key") as state:
         state.save(model, optimizer, progress, is_best=True)
         other, other_optimizer = trained_a_step({"train.amsgrad": True}, seed=2)
@@ -150,17 +151,18 @@ def test_a_damaged_state_is_named_with_what_to_do(size, tmp_path):
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
-        (lambda w: w | {"a": torch.ones(3)}, r"a must be \(2,\), it is \(3,\)"),
-        (lambda w: {"b": w["b"]}, r"a must be \(2,\), it is None"),
+        (lambda w: w | {"a": torch.ones(3)}, r"a must be \(2,\) torch.float32, it is \(3,\)"),
+        (lambda w: {"b": w["b"]}, r"a must be \(2,\) torch.float32, it is None"),
         (lambda w: w | {"c": torch.ones(1)}, r"c must be None, it is \(1,\)"),
+        (lambda w: w | {"a": torch.ones(2).half()}, r"a must be .*float32, it is .*float16"),
     ],
-    ids=["another-shape", "missing", "unknown"],
+    ids=["another-shape", "missing", "unknown", "another-kind"],
 )
 def test_weights_of_another_model_are_told_by_the_first_that_does_not_fit(damage, said, tmp_path):
     model = torch.nn.Module()
     model.a, model.b = (torch.nn.Parameter(torch.zeros(n)) for n in (2, 4))
     path = tmp_path / "best.safetensors"
-    save_file(damage({"a": torch.ones(2), "b": torch.ones(4)}), path)
+    write_tensors(path, damage({"a": torch.ones(2), "b": torch.ones(4)}))
     with pytest.raises(UserError, match=said) as caught:
         load_weights(model, read_tensors(path)[0], path)
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)

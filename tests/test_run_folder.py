@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from tiny import TOP, prepare, run_files, tiny, train_tiny
 
 from rcan.errors import UserError
-from rcan.files import write_json
+from rcan.files import digest_of, write_json
 from rcan.training import determinism, key
 from rcan.training.key import CODE, training_key, training_parts
 from rcan.training.run_folder import load_run
@@ -109,7 +109,8 @@ def test_a_setting_of_a_module_that_is_off_keeps_the_key(change, place):
 
 def test_other_data_or_another_tokenizer_give_another_key(place, tmp_path):
     summary = json.loads((place["processed"] / "summary.json").read_text())
-    write_json(tmp_path / "summary.json", summary | {"digest": "0" * 32})
+    files = summary["files"] | {"val.npy": "0" * 64}
+    write_json(tmp_path / "summary.json", summary | {"files": files, "digest": digest_of(files)})
     assert key_of(place | {"processed": tmp_path}) != key_of(place)
     words = tmp_path / "tokenizer.json"
     words.write_bytes(place["tokenizer"].read_bytes() + b"\n")

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from fabricated import write_summary
 
 from rcan.data.store import open_split, read_summary
 from rcan.errors import UserError
@@ -16,8 +17,9 @@ def record(study_id, *rows):
 
 @pytest.fixture
 def folder(tmp_path):
-    write(tmp_path, [record("a", 0, 1), record("b", 2), record("c", 3, 4, 5)])
     np.save(tmp_path / "val.npy", np.zeros((6, 8, 8), dtype=np.uint8))
+    write(tmp_path, [record("a", 0, 1), record("b", 2), record("c", 3, 4, 5)])
+    write_summary(tmp_path, image_size=8)
     return tmp_path
 
 
@@ -58,6 +60,7 @@ def test_view_rows_repeat_the_last_view_and_drop_the_surplus(folder):
 def test_unicode_line_separators_in_a_report_are_text(folder):
     odd = record("a", 0) | {"report": "Clear\u2028lungs\u0085."}
     write(folder, [odd])
+    write_summary(folder, image_size=8)
     assert open_split(folder, "val").studies[0].report == odd["report"]
 
 
@@ -78,6 +81,9 @@ def test_unicode_line_separators_in_a_report_are_text(folder):
         lambda folder: write(folder, [{"id": "a"}]),
         lambda folder: write(folder, [record("a")]),
         lambda folder: write(folder, [record("a", -1)]),
+        lambda folder: write(folder, [record("a", 0, 1), record("b", 2)]),
+        lambda folder: write(folder, [record("a", 0, 1), record("b", 2), record("c", 3, 4)]),
+        lambda folder: write(folder, [record("a", 0, 1), record("b", 2), record("d", 3, 4, 5)]),
     ],
 )
 def test_missing_or_damaged_files_say_how_to_remake_them(folder, damage):

@@ -74,7 +74,7 @@ def test_ids_with_a_gap_are_an_error(tokenizer, tmp_path):
     saved = json.loads((tmp_path / "t.json").read_text())
     saved["model"]["vocab"]["thorax"] = 999
     (tmp_path / "t.json").write_text(json.dumps(saved))
-    with pytest.raises(UserError, match=r"t\.json: expected .* found others, up to 999"):
+    with pytest.raises(UserError, match=r"t\.json: expected .* found thorax with 999"):
         Tokenizer.load(tmp_path / "t.json")
 
 

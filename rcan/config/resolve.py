@@ -14,9 +14,11 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from rcan.config.sections import Data, PipelineSettings, Settings
 from rcan.config.together import check_together
 from rcan.config.wording import allowed
-from rcan.errors import UserError
+from rcan.errors import UserError, name_shown, shown
+from rcan.reading import parse_yaml, read_text
 
 PROFILES = ("demo", "paper", "iu_xray", "mimic_cxr", "small")
+_RESTORE = "mend it, or have it back by `git checkout params.yaml`"
 
 
 def load_settings(path: Path = Path("params.yaml")) -> PipelineSettings:
@@ -24,16 +26,13 @@ def load_settings(path: Path = Path("params.yaml")) -> PipelineSettings:
 
     Raises `UserError`, one line: the key, what came, what is allowed, the nearest known name.
     """
-    from ruamel.yaml import YAML  # as DVC does: `-S train.lr=1e-5` writes YAML 1.2
-    from ruamel.yaml.error import YAMLError
-
+    if not path.exists():
+        raise UserError(f"{path} not found: run from the top folder of the project")
+    text = read_text(path, "settings", _RESTORE)
     try:
-        raw = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path} not found: run from the top folder of the project") from None
-    except (YAMLError, UnicodeDecodeError) as error:
-        line = " ".join(str(error).split())
-        raise UserError(f"{path} is not valid YAML: {line}") from None
+        raw = parse_yaml(text)
+    except ValueError as error:
+        raise UserError(f"{path} is not valid YAML: {error}; {_RESTORE}") from None
     try:
         return resolve(raw)
     except UserError as error:
@@ -44,7 +43,7 @@ def resolve(raw: object) -> PipelineSettings:
     """Choose each key's value for the data set and scale that `raw` names, and check everything."""
     if not isinstance(raw, dict):
         raise UserError(
-            f"expected sections ({', '.join(PipelineSettings.model_fields)}); got {raw!r}"
+            f"expected sections ({', '.join(PipelineSettings.model_fields)}); got {shown(raw)}"
         )
     _check_names(raw, PipelineSettings, "")
     sections = {
@@ -54,7 +53,7 @@ def resolve(raw: object) -> PipelineSettings:
     }
     for key, section in sections.items():
         if not isinstance(raw[key], dict):
-            raise UserError(f"{key} must be a section of keys; it is {raw[key]!r}")
+            raise UserError(f"{key} must be a section of keys; it is {shown(raw[key])}")
         _check_names(raw[key], section, f"{key}.")
 
     scale = _checked(Settings, "scale", "scale", raw["scale"])
@@ -92,9 +91,10 @@ def _check_names(raw: dict[str, Any], section: type[BaseModel], prefix: str) -> 
     known = list(section.model_fields)
     for key in raw:
         if key not in known:
-            near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.5)
+            name = name_shown(key)
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
             hint = f"did you mean {prefix}{near[0]}?" if near else f"known: {', '.join(known)}"
-            raise UserError(f"unknown key {prefix}{key}; {hint}")
+            raise UserError(f"unknown key {prefix}{name}; {hint}")
     for key in known:
         if key not in raw:
             raise UserError(f"{prefix}{key} is missing; {allowed(section, key)}")
@@ -108,10 +108,11 @@ def _choose(
         return _checked(section, field, key, value)
     for profile, one in value.items():
         if profile not in PROFILES:
-            near = difflib.get_close_matches(str(profile), PROFILES, n=1)
+            near = difflib.get_close_matches(name_shown(profile), PROFILES, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
             raise UserError(
-                f"{key} has the unknown profile {profile!r}; known: {', '.join(PROFILES)}{hint}"
+                f"{key} has the unknown profile {shown(profile)}; "
+                f"known: {', '.join(PROFILES)}{hint}"
             )
         _checked(section, field, f"{key}.{profile}", one)
     for profile in profiles:
@@ -126,4 +127,4 @@ def _checked(section: type[BaseModel], field: str, key: str, value: Any) -> Any:
     try:
         return TypeAdapter(kind).validate_python(value, strict=True)
     except ValidationError:
-        raise UserError(f"{key} is {value!r}; {allowed(section, field)}") from None
+        raise UserError(f"{key} is {shown(value)}; {allowed(section, field)}") from None

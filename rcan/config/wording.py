@@ -31,5 +31,9 @@ def _words(schema: dict[str, Any]) -> str:
         return f"a list of {schema['minItems']} or more, each {_words(schema['items'])}"
     if schema["type"] == "string" and "minLength" in schema:
         return "a text that is not empty"
-    limits = [f"{word} {schema[name]:g}" for name, word in BOUNDS.items() if name in schema]
+    limits = [f"{word} {_plain(schema[name])}" for name, word in BOUNDS.items() if name in schema]
     return " ".join([NOUNS[schema["type"]], " and ".join(limits)]).strip()
+
+
+def _plain(limit: float) -> str:
+    return f"{limit:g}" if isinstance(limit, float) else str(limit)

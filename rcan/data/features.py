@@ -13,6 +13,7 @@ from tqdm import tqdm
 from rcan.data.store import Split
 from rcan.errors import UserError
 from rcan.files import replacing
+from rcan.reading import require_file
 
 
 def kept_features(
@@ -27,8 +28,9 @@ def kept_features(
     """
     path = folder / f"{split.name}.npy"
     shape = (len(split.images), *map_shape)
-    with contextlib.suppress(OSError, ValueError, EOFError):  # none yet, or damaged: compute them
-        kept: np.memmap = np.load(path, mmap_mode="r", allow_pickle=False)
+    with contextlib.suppress(Exception):  # none yet, or damaged in any way: compute them
+        require_file(path)
+        kept: np.memmap = np.lib.format.open_memmap(path, mode="r")
         if kept.shape == shape and kept.dtype == np.float16:
             return kept
     folder.mkdir(parents=True, exist_ok=True)
@@ -51,5 +53,5 @@ def kept_features(
             maps = extract(torch.from_numpy(images))
             file.write(maps.half().cpu().contiguous().numpy().tobytes())
             bar.update(len(images))
-    written: np.memmap = np.load(path, mmap_mode="r", allow_pickle=False)
+    written: np.memmap = np.lib.format.open_memmap(path, mode="r")
     return written

@@ -6,6 +6,7 @@ ignored. Pixels are not turned by an EXIF orientation.
 """
 
 import struct
+import warnings
 import zlib
 from pathlib import Path
 
@@ -13,9 +14,15 @@ import numpy as np
 from PIL import Image
 
 from rcan.errors import UserError
+from rcan.reading import require_file
 
 FITS = ("squash", "crop", "pad")
+MOST_OBLONG = 20  # times as long as wide: an X-ray never is, and `crop` would blow it up
 _DEEP_MODES = ("I", "F")  # and I;16, I;16B, ...: one channel of more than 8 bits
+
+# Pillow reads an image of up to twice its limit after a mere warning.
+warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
+warnings.filterwarnings("ignore", category=UserWarning, module="PIL")  # of EXIF, which is not read
 
 
 def read_grey(path: Path) -> np.ndarray:
@@ -25,7 +32,11 @@ def read_grey(path: Path) -> np.ndarray:
     or larger than Pillow deems safe to unpack.
     """
     try:
+        require_file(path)
         with Image.open(path, formats=("PNG", "JPEG")) as image:
+            height, width = image.height, image.width
+            if not 0 < max(height, width) <= MOST_OBLONG * min(height, width):
+                raise ValueError(f"it has {width} x {height} pixels")
             return _to_grey(image)
     except FileNotFoundError as error:
         raise UserError(f"{path}: expected an image, found no file; fetch it again") from error
@@ -73,7 +84,7 @@ def _resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
 
 def _to_grey(image: Image.Image) -> np.ndarray:
     if image.mode.startswith(_DEEP_MODES):
-        return _scale_by_range(np.asarray(image, dtype=np.float64))
+        return _scale_by_range(np.asarray(image))
     if image.mode == "P":  # its transparency may be a byte a colour, which only RGBA can hold
         image = image.convert("RGBA")
     if image.mode not in ("1", "L", "LA", "RGB"):
@@ -82,5 +93,7 @@ def _to_grey(image: Image.Image) -> np.ndarray:
 
 
 def _scale_by_range(values: np.ndarray) -> np.ndarray:
-    darkest, brightest = float(values.min()), float(values.max())
-    return np.rint((values - darkest) * (255 / max(brightest - darkest, 1))).astype(np.uint8)
+    darkest, brightest = int(values.min()), int(values.max())
+    steps = np.arange(brightest - darkest + 1) * (255 / max(brightest - darkest, 1))
+    grey_of = np.rint(steps).astype(np.uint8)
+    return np.stack([grey_of[row] for row in values - darkest])  # by row: indices take 8 bytes each

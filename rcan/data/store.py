@@ -1,6 +1,7 @@
 """Reading processed data: one split's studies and its images, both mapped from disk."""
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, overload
@@ -9,8 +10,20 @@ import numpy as np
 
 from rcan.data.study import SPLITS, Study, View
 from rcan.errors import UserError
+from rcan.files import digest_of, sha256_of
+from rcan.reading import Shape, parse_json, read_json, require_file
 
 _REMEDY = "run `dvc repro preprocess`"
+_SHA256 = re.compile("[0-9a-f]{64}")
+_SUMMARY: Shape = {
+    "image_size": int,
+    "splits": {split: {"studies": int, "images": int} for split in SPLITS},
+    "files": {f"{split}{ending}": _SHA256 for split in SPLITS for ending in (".jsonl", ".npy")},
+    "digest": str,
+}
+_VIEW: Shape = {"row": int, "projection": str | None}
+_STUDY: Shape = {"id": str, "report": str, "text": str, "views": [_VIEW], "labels": list | None}
+_PROJECTIONS = (None, "frontal", "lateral")
 
 
 class Split:
@@ -38,6 +51,7 @@ class Studies(Sequence[Study]):
     """The studies of a file with one a line, each read when it is asked for: memory holds none."""
 
     def __init__(self, path: Path, split: str):
+        require_file(path)
         self._split = split
         self._file = np.asarray(np.memmap(path, dtype=np.uint8, mode="r"))
         self._ends = np.flatnonzero(self._file == ord("\n")) + 1
@@ -56,10 +70,13 @@ class Studies(Sequence[Study]):
     def __getitem__(self, index: int | slice) -> Study | list[Study]:
         if isinstance(index, slice):
             return [self[number] for number in range(len(self))[index]]
+        return _study_from(json.loads(self.line(index)), self._split)
+
+    def line(self, index: int) -> bytes:
+        """The line of one study as it stands in the file."""
         number = range(len(self))[index]
         first = self._ends[number - 1] if number else 0
-        line = self._file[first : self._ends[number]].tobytes()
-        return _study_from(json.loads(line), self._split)
+        return self._file[first : self._ends[number]].tobytes()
 
 
 def open_split(folder: Path, name: str) -> Split:
@@ -68,9 +85,20 @@ def open_split(folder: Path, name: str) -> Split:
     Raises UserError when its files are missing, damaged or do not belong together.
     """
     if name not in SPLITS:
-        raise UserError(f"expected a split of {', '.join(SPLITS)}, got {name!r}")
-    images = _map_images(folder / f"{name}.npy")
-    studies = _map_studies(folder / f"{name}.jsonl", name, num_images=len(images))
+        raise UserError(f"expected a split of {', '.join(SPLITS)}, got {name!r}; name one of them")
+    summary = read_summary(folder)
+    images = _map_images(folder / f"{name}.npy", summary["image_size"])
+    path = folder / f"{name}.jsonl"
+    studies = _map_studies(path, name)
+    num_views = _require_views(studies, path, num_images=len(images))
+    found = {"studies": len(studies), "images": num_views}
+    told = {kind: summary["splits"][name][kind] for kind in found}
+    if found != told or sha256_of(path) != summary["files"][path.name]:
+        raise UserError(
+            f"{path}: expected the {told['studies']} studies with {told['images']} images that "
+            f"summary.json tells of, found {found['studies']} with {found['images']}, or others; "
+            f"{_REMEDY}"
+        )
     return Split(name, studies, images)
 
 
@@ -80,49 +108,52 @@ def read_summary(folder: Path) -> dict[str, Any]:
     Raises UserError when it is missing or damaged.
     """
     path = folder / "summary.json"
-    try:
-        summary = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: expected the summary of data ({error}); {_REMEDY}") from error
-    if not isinstance(summary, dict) or "digest" not in summary:
-        raise UserError(f"{path}: expected a summary with a digest, found none; {_REMEDY}")
+    summary: dict[str, Any] = read_json(path, _SUMMARY, "the summary of data", _REMEDY)
+    if summary["digest"] != digest_of(summary["files"]):
+        raise UserError(f"{path}: expected the digest of its files, found another; {_REMEDY}")
     return summary
 
 
-def _map_images(path: Path) -> np.memmap:
+def _map_images(path: Path, size: int) -> np.memmap:
     try:
-        images: np.memmap = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        require_file(path)
+        images: np.memmap = np.lib.format.open_memmap(path, mode="r")
+    except Exception as error:  # numpy reads the header as Python: errors of many kinds
         raise UserError(f"{path}: expected packed images ({error}); {_REMEDY}") from error
-    if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1] != images.shape[2]:
+    if images.dtype != np.uint8 or images.shape[1:] != (size, size):
         raise UserError(
-            f"{path}: expected uint8 images (N, size, size), "
+            f"{path}: expected uint8 images (N, {size}, {size}), "
             f"found {images.dtype} {images.shape}; {_REMEDY}"
         )
     return images
 
 
-def _map_studies(path: Path, split: str, *, num_images: int) -> Studies:
+def _map_studies(path: Path, split: str) -> Studies:
     try:
         studies = Studies(path, split)
     except (OSError, ValueError) as error:  # ValueError: also an empty file
         raise UserError(f"{path}: expected studies ({error}); {_REMEDY}") from error
     if not studies:
         raise UserError(f"{path}: expected at least one study, found none; {_REMEDY}")
+    return studies
+
+
+def _require_views(studies: Studies, path: Path, *, num_images: int) -> int:
+    """Check each line; the number of views of all studies."""
+    num_views = 0
     for number in range(len(studies)):
         place = f"{path}, line {number + 1}"
-        try:
-            views = studies[number].views
-        except (KeyError, TypeError, ValueError) as error:
+        views = parse_json(studies.line(number), _STUDY, place, "one study", _REMEDY)["views"]
+        rows = [view["row"] for view in views]
+        if not rows or not all(0 <= row < num_images for row in rows):
             raise UserError(
-                f"{place}: expected one study ({type(error).__name__}: {error}); {_REMEDY}"
-            ) from error
-        if not views or not all(0 <= view.row < num_images for view in views):
-            raise UserError(
-                f"{place}: expected views among the {num_images} images of {split}.npy, "
+                f"{place}: expected views among the {num_images} images of {path.stem}.npy, "
                 f"found others; {_REMEDY}"
             )
-    return studies
+        if not all(view["projection"] in _PROJECTIONS for view in views):
+            raise UserError(f"{place}: expected frontal, lateral or null as projection; {_REMEDY}")
+        num_views += len(views)
+    return num_views
 
 
 def _study_from(record: dict[str, Any], split: str) -> Study:

@@ -4,6 +4,7 @@ Words are split at white space alone (`WhitespaceSplit`), so that hyphenated wor
 are the tokens the metrics see. R2Gen gives padding, begin and end one id; here they are distinct.
 """
 
+import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -12,8 +13,9 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
 from tokenizers.trainers import WordLevelTrainer
 
-from rcan.errors import UserError
+from rcan.errors import UserError, name_shown, shown
 from rcan.files import write_text
+from rcan.reading import read_json
 
 SPECIAL_TOKENS = ("<pad>", "<bos>", "<eos>", "<unk>")  # ids 0, 1, 2, 3
 
@@ -38,8 +40,7 @@ class Tokenizer:
 
         Raises UserError when no word is that frequent.
         """
-        backend = tokenizers.Tokenizer(WordLevel(unk_token="<unk>"))
-        backend.pre_tokenizer = WhitespaceSplit()
+        backend = _backend({})
         trainer = WordLevelTrainer(
             vocab_size=10**9,  # min_freq alone decides
             min_frequency=min_freq,
@@ -78,28 +79,35 @@ class Tokenizer:
 
     @classmethod
     def load(cls, path: Path) -> "Tokenizer":
-        """Read a tokenizer written by `save`. Raises UserError for any other file."""
+        """Read a tokenizer written by `save`. Raises UserError for any other file.
+
+        It is made anew from its words: the library reads whatever a file asks for, and for hours.
+        """
         remedy = "run `dvc repro tokenizer`"
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"{path}: expected a tokenizer file ({error}); {remedy}") from error
-        try:
-            backend = tokenizers.Tokenizer.from_str(text)
-        except Exception as error:  # `tokenizers` raises bare Exception
-            raise UserError(f"{path}: expected a tokenizer in JSON ({error}); {remedy}") from error
-        special = tuple(backend.id_to_token(index) for index in range(4))
-        parts = (type(backend.model), type(backend.pre_tokenizer))
-        if parts != (WordLevel, WhitespaceSplit) or special != SPECIAL_TOKENS:
+        kept = read_json(path, {"model": {"vocab": dict}}, "a tokenizer", remedy)
+        words = kept["model"]["vocab"]
+        if tuple(words)[: len(SPECIAL_TOKENS)] != SPECIAL_TOKENS:
             raise UserError(
-                f"{path}: expected WordLevel after WhitespaceSplit whose ids 0-3 are "
-                f"{SPECIAL_TOKENS}, found {parts[0].__name__} after {parts[1].__name__} with "
-                f"{special}; {remedy}"
+                f"{path}: expected {', '.join(SPECIAL_TOKENS)} as the first words, "
+                f"found others; {remedy}"
             )
-        ids = sorted(backend.get_vocab().values())
-        if ids != list(range(len(ids))):
+        for number, (word, index) in enumerate(words.items()):
+            if type(index) is not int or index != number:
+                raise UserError(
+                    f"{path}: expected words with the ids 0 to {len(words) - 1} in order, "
+                    f"found {name_shown(word)} with {shown(index)}; {remedy}"
+                )
+        backend = _backend(words)
+        backend.add_special_tokens(list(SPECIAL_TOKENS))
+        if kept != json.loads(backend.to_str()):
             raise UserError(
-                f"{path}: expected {len(ids)} words with the ids 0 to {len(ids) - 1}, found "
-                f"others, up to {ids[-1]}; {remedy}"
+                f"{path}: expected words split at white space and nothing else, found settings of "
+                f"another tokenizer; {remedy}"
             )
         return cls(backend)
+
+
+def _backend(words: dict[str, int]) -> tokenizers.Tokenizer:
+    backend = tokenizers.Tokenizer(WordLevel(words, unk_token="<unk>"))
+    backend.pre_tokenizer = WhitespaceSplit()
+    return backend

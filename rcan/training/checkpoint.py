@@ -2,14 +2,17 @@
 
 `last.safetensors` holds model, optimiser moments and, as JSON in its header, the progress;
 so weights and progress can never be of two different epochs. `best.safetensors` is written before
-it: killed in between, the epoch is trained again and writes the same best weights.
+it: killed in between, the epoch is trained again and writes the same best weights. Each file's
+header holds a digest of the rest, so that no damaged file is gone on with.
 """
 
+import hashlib
 import json
 import shutil
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import safetensors
 import torch
@@ -18,6 +21,11 @@ from torch import Tensor, nn
 
 from rcan.errors import UserError
 from rcan.files import exclusive, replacing
+from rcan.reading import Shape, parse_json, require_file, require_shape
+
+HEADER = "rcan"  # the one entry of a file's metadata, whose order would be another each time
+_AFRESH = "delete it and run again"
+_PROGRESS: Shape = {"epoch": int, "history": [{"epoch": int}], "best": dict}
 
 
 @dataclass
@@ -71,12 +79,13 @@ class TrainingState:
         """Bring model and optimiser to where the last epoch left them; `epoch` 0 if none did."""
         if not self.last.exists():
             return Progress()
-        tensors, metadata = read_tensors(self.last)
-        if "progress" not in metadata:
-            raise UserError(f"{self.last} is no training state: delete it and run again")
+        tensors, facts = read_tensors(self.last)
+        progress = _progress_from(facts.get("progress"), self.last)
+        best, _ = read_tensors(self.best, remedy=f"delete {self.last} and run again")
+        require_fit(model, best, self.best)
         load_weights(model, _with_prefix(tensors, "model."), self.last)
-        _load_optimizer(optimizer, _with_prefix(tensors, "optimizer."))
-        return Progress(**json.loads(metadata["progress"]))
+        _load_optimizer(optimizer, _with_prefix(tensors, "optimizer."), self.last)
+        return progress
 
     def save(
         self, model: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress, is_best: bool
@@ -88,14 +97,16 @@ class TrainingState:
         tensors = {f"model.{name}": tensor for name, tensor in weights.items()}
         for index, state in optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{name}": value for name, value in state.items()}
-        write_tensors(self.last, tensors, {"progress": json.dumps(asdict(progress))})
+        write_tensors(self.last, tensors, {"progress": asdict(progress)})
 
 
 def write_tensors(
-    path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None
+    path: Path, tensors: dict[str, Tensor], facts: dict[str, Any] | None = None
 ) -> None:
-    """Write a .safetensors file whole or not at all."""
+    """Write a .safetensors file, with facts as JSON in its header, whole or not at all."""
     ready = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    facts = facts or {}
+    metadata = {HEADER: json.dumps({"digest": _digest(ready, facts), "facts": facts})}
     with replacing(path) as beside:
         try:
             save_file(ready, beside, metadata)
@@ -107,41 +118,95 @@ def write_tensors(
         beside.chmod(0o644)  # the library makes it private
 
 
-def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """All tensors of a .safetensors file and its metadata. Raises `UserError` if it is damaged."""
+def read_tensors(path: Path, remedy: str = _AFRESH) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and facts of a file by `write_tensors`. Raises `UserError` if it is damaged."""
     try:
+        require_file(path)
         with safetensors.safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            header = (file.metadata() or {}).get(HEADER)
     except (OSError, safetensors.SafetensorError) as error:
-        raise UserError(
-            f"{path} cannot be read as weights ({error}): delete it and run again"
-        ) from None
+        raise UserError(f"{path} cannot be read as weights ({error}): {remedy}") from None
+    if header is None:
+        raise UserError(f"{path}: expected weights with their digest, found no digest; {remedy}")
+    shape: Shape = {"digest": str, "facts": dict}
+    told = parse_json(header, shape, f"{path}, header", "a digest and facts", remedy)
+    if told["digest"] != _digest(tensors, told["facts"]):
+        raise UserError(f"{path}: expected what its digest says, found other bytes; {remedy}")
+    return tensors, told["facts"]
+
+
+def _digest(tensors: dict[str, Tensor], facts: dict[str, Any]) -> str:
+    sha = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+    for name, tensor in sorted(tensors.items()):
+        sha.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
+        sha.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return sha.hexdigest()
 
 
 def load_weights(model: nn.Module, weights: dict[str, Tensor], path: Path) -> None:
     """Copy weights into a model of the same settings; `path` is named if they do not fit."""
+    require_fit(model, weights, path)
+    model.load_state_dict(weights)
+
+
+def require_fit(model: nn.Module, weights: dict[str, Tensor], path: Path) -> None:
+    """Raise `UserError` unless `weights` are a model's of the same settings."""
     wanted = model.state_dict()
     for name in sorted(wanted.keys() | weights.keys()):
         ours, theirs = wanted.get(name), weights.get(name)
-        if ours is None or theirs is None or ours.shape != theirs.shape:
-            shapes = [None if t is None else tuple(t.shape) for t in (ours, theirs)]
+        if (
+            ours is None
+            or theirs is None
+            or (ours.shape, ours.dtype) != (theirs.shape, theirs.dtype)
+        ):
+            must, found = (
+                t if t is None else f"{tuple(t.shape)} {t.dtype}" for t in (ours, theirs)
+            )
             raise UserError(
-                f"{path} is of another model: {name} must be {shapes[0]}, it is {shapes[1]}; "
+                f"{path} is of another model: {name} must be {must}, it is {found}; "
                 "use the settings it was trained with, or train again"
             )
-    model.load_state_dict(weights)
+
+
+def _progress_from(told: Any, path: Path) -> Progress:
+    """The progress that a state tells of, an epoch at least, if it is one."""
+    place = f"{path}, progress"
+    require_shape(told, _PROGRESS, place, _AFRESH)
+    rows = told["history"]
+    for row in rows:
+        require_shape(row, dict.fromkeys(rows[0], float), f"{place}, history", _AFRESH)
+    epochs = [row["epoch"] for row in rows]
+    if not rows or epochs != list(range(1, len(rows) + 1)) or told["epoch"] != len(rows):
+        raise UserError(f"{place}: expected a row for every epoch, found others; {_AFRESH}")
+    if told["best"] not in rows:
+        raise UserError(f"{place}: expected the best epoch among all, found another; {_AFRESH}")
+    return Progress(told["epoch"], rows, told["best"])
 
 
 def _with_prefix(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
 
-def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+def _load_optimizer(
+    optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor], path: Path
+) -> None:
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    moments = ["exp_avg", "exp_avg_sq"] + ["max_exp_avg_sq"] * optimizer.defaults["amsgrad"]
     state: dict[int, dict[str, Tensor]] = {}
-    for key, tensor in tensors.items():
-        index, name = key.split(".")
-        if tensor.dim():  # in the layout of its parameter, so that the same kernels run
-            tensor = torch.empty_like(parameters[int(index)], device="cpu").copy_(tensor)
-        state.setdefault(int(index), {})[name] = tensor
+    for index, parameter in enumerate(parameters):
+        if f"{index}.step" in tensors:  # one that has had a gradient
+            state[index] = {"step": tensors.pop(f"{index}.step")}
+            for name in moments:
+                moment = tensors.pop(f"{index}.{name}", None)
+                if moment is None or moment.shape != parameter.shape:
+                    raise _of_another_optimizer(path, f"{index}.{name}")
+                # In the layout of its parameter, so that the same kernels run.
+                state[index][name] = torch.empty_like(parameter, device="cpu").copy_(moment)
+    if tensors:
+        raise _of_another_optimizer(path, next(iter(tensors)))
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+
+
+def _of_another_optimizer(path: Path, name: str) -> UserError:
+    return UserError(f"{path} is of another optimiser: {name} does not fit; {_AFRESH}")

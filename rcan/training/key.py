@@ -1,6 +1,7 @@
 """What a training depends on, the name that follows from it, and why a training starts afresh."""
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,13 @@ from rcan.config import Settings
 from rcan.data.store import read_summary
 from rcan.errors import UserError
 from rcan.files import digest_of, exclusive, sha256_of, write_json
+from rcan.training.checkpoint import HEADER
 from rcan.training.determinism import code_digest
 
 CODE = (  # as the deps of stage train
     "config", "data/batches.py", "data/features.py", "data/store.py", "data/study.py",
     "evaluation/bleu.py", "evaluation/diagnostics.py", "evaluation/floors.py", "files.py",
-    "generation", "model", "text/tokenizer.py", "training",
+    "generation", "model", "reading.py", "text/tokenizer.py", "training",
 )  # fmt: skip
 PARTS = "parts.json"
 
@@ -29,7 +31,7 @@ def training_parts(settings: Settings, processed: Path, tokenizer: Path) -> dict
     weights = Path(settings.visual.weights)
     return {
         "settings": used,
-        "weights": sha256_of(weights) if weights.is_file() else None,
+        "weights": sha256_of(weights) if os.path.isfile(weights) else None,
         "data": read_summary(processed)["digest"],
         "tokenizer": sha256_of(tokenizer),
         "code": code_digest(*CODE),
@@ -67,8 +69,8 @@ def _differences(path: Path, parts: Mapping[str, Any]) -> list[str]:
     try:
         others = json.loads(path.read_text(encoding="utf-8"))
         ours, theirs = _flat(parts), _flat(others)
-    except (OSError, ValueError, KeyError, AttributeError):  # of an older version, or damaged
-        return []
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return []  # of an older version, or damaged
     return sorted(name for name in ours.keys() | theirs if ours.get(name) != theirs.get(name))
 
 
@@ -93,6 +95,6 @@ def _is_idle(folder: Path) -> bool:
 def _epoch(last: Path) -> int | str:
     try:
         with safetensors.safe_open(last, framework="pt") as file:
-            return int(json.loads(file.metadata()["progress"])["epoch"])
-    except (OSError, safetensors.SafetensorError, TypeError, KeyError, ValueError):
+            return int(json.loads(file.metadata()[HEADER])["facts"]["progress"]["epoch"])
+    except (OSError, safetensors.SafetensorError, TypeError, KeyError, ValueError, RecursionError):
         return "?"

@@ -5,7 +5,6 @@ settings, resolved. history.csv: a row an epoch. best.json: the best epoch's num
 penalty that validation chose, and the digests of what was trained on.
 """
 
-import json
 import os
 import shutil
 from collections.abc import Mapping
@@ -20,8 +19,12 @@ from rcan.errors import UserError
 from rcan.files import sha256_of, write_csv, write_json
 from rcan.model.build import build_model
 from rcan.model.rcan import RCAN
+from rcan.reading import Shape, read_json
 from rcan.training.checkpoint import Progress, load_weights, read_tensors, write_tensors
 from rcan.training.determinism import require_determinism
+
+_BEST: Shape = {"epoch": int, "length_penalty": float}
+_REMEDY = "run `dvc repro train`, or `dvc checkout` to have it back"
 
 
 def write_run(
@@ -49,17 +52,16 @@ def load_run(folder: Path, vocabulary_size: int) -> tuple[RCAN, Settings, dict[s
 
     Raises `UserError` if the folder is not a whole run, or of another vocabulary.
     """
+    best = read_json(folder / "best.json", _BEST, "the best epoch of a whole run", _REMEDY)
+    path = folder / "config.json"
+    config = read_json(path, dict, "the settings of a whole run", _REMEDY)
     try:
-        config, best = (
-            json.loads((folder / name).read_text(encoding="utf-8"))
-            for name in ("config.json", "best.json")
-        )
-    except (OSError, ValueError) as error:
-        raise UserError(f"{folder} is not a whole run ({error}): run dvc repro train") from None
-    settings = from_dict(config)
+        settings = from_dict(config)
+    except UserError as error:
+        raise UserError(f"{path}: {error}; {_REMEDY}") from None
     model = build_model(settings, vocabulary_size, pretrained=False)
     weights = folder / "best.safetensors"
-    load_weights(model, read_tensors(weights)[0], weights)
+    load_weights(model, read_tensors(weights, _REMEDY)[0], weights)
     require_determinism(settings.train.deterministic)
     on_gpu = settings.train.accelerator != "cpu" and torch.cuda.is_available()
     return model.eval().to("cuda" if on_gpu else "cpu"), settings, best

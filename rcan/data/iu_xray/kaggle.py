@@ -3,11 +3,11 @@
 The projections of `indiana_projections.csv` are already in the list of studies.
 """
 
-import csv
 from pathlib import Path
 
 from rcan.data.iu_xray.listing import FoundStudy, ListedStudy, first_file
-from rcan.errors import UserError
+from rcan.errors import name_shown
+from rcan.reading import read_csv
 
 NAME = "Kaggle"
 LOOKS_LIKE = "indiana_reports.csv with images/images_normalized/*.dcm.png"
@@ -41,20 +41,9 @@ def _findings(path: Path) -> tuple[dict[str, str], list[str]]:
     """Findings by patient number, of several rows the first; and the numbers that stand twice."""
     findings: dict[str, str] = {}
     twice = []
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = csv.DictReader(file)
-            missing = {"uid", "findings"} - set(rows.fieldnames or ())
-            if missing:
-                raise UserError(
-                    f"{path}: expected the columns uid and findings, "
-                    f"found no {' and no '.join(sorted(missing))}; fetch it again"
-                )
-            for row in rows:
-                if row["uid"] in findings:
-                    twice.append(row["uid"])
-                else:
-                    findings[row["uid"]] = row["findings"] or ""
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: expected a table ({error}); fetch it again") from error
+    for row in read_csv(path, {"uid": str, "findings": str}, "reports", "fetch it again"):
+        if row["uid"] in findings:
+            twice.append(name_shown(row["uid"]))
+        else:
+            findings[row["uid"]] = row["findings"]
     return findings, twice

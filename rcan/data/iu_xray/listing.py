@@ -1,6 +1,7 @@
 """R2Gen's list of IU X-ray studies, and where a layout puts the parts of one."""
 
 import csv
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,4 +49,4 @@ def listed_studies() -> list[ListedStudy]:
 def first_file(candidates: Iterable[Path]) -> Path:
     """The first candidate that is a file; if none is, the first one, for messages to name."""
     candidates = list(candidates)
-    return next((path for path in candidates if path.is_file()), candidates[0])
+    return next((path for path in candidates if os.path.isfile(path)), candidates[0])

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from rcan.data.iu_xray.listing import FoundStudy, ListedStudy, first_file
 from rcan.errors import UserError
+from rcan.reading import read_bytes
 
 NAME = "Open-i"
 LOOKS_LIKE = "ecgen-radiology/*.xml with NLMCXR_png/*.png"
@@ -47,12 +48,13 @@ class _NoDoctype(ET.TreeBuilder):
 
 def _findings(path: Path) -> str:
     """Text of the FINDINGS section, "" if it has none."""
+    content = read_bytes(path, "an Open-i report", "fetch it again")
     try:
-        tree = ET.parse(path, ET.XMLParser(target=_NoDoctype()))
-    except (ET.ParseError, ValueError) as error:
+        tree = ET.fromstring(content, ET.XMLParser(target=_NoDoctype()))
+    except (ET.ParseError, ValueError, LookupError) as error:  # LookupError: an unknown encoding
         raise UserError(f"{path}: expected an Open-i report ({error}); fetch it again") from error
     name = tree.find("uId")
     if name is None or name.get("id") != f"CXR{path.stem}":
         raise UserError(f"{path}: expected the report of CXR{path.stem}, found another; fetch it")
     section = tree.find(".//AbstractText[@Label='FINDINGS']")
-    return "" if section is None else section.text or ""
+    return "" if section is None else "".join(section.itertext())

@@ -1,6 +1,5 @@
 """R2Gen's folder: `annotation.json` and `images/CXR2384_IM-0942/0.png`, `1.png`."""
 
-import json
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -8,10 +7,12 @@ from typing import Any
 
 from rcan.data.iu_xray.listing import FoundStudy, ListedStudy, first_file
 from rcan.data.study import SPLITS
-from rcan.errors import UserError
+from rcan.errors import UserError, name_shown, shown
+from rcan.reading import read_json
 
 NAME = "R2Gen"
 LOOKS_LIKE = "annotation.json with images/CXR.../0.png"
+NUM_VIEWS = 2  # of a listed study
 
 
 def has_reports(root: Path) -> bool:
@@ -34,24 +35,29 @@ def read(
         where = f"{path}, {split} record {number}"
         study_id, report = (_string(record, key, where) for key in ("id", "report"))
         if study_id not in splits:
-            problems["study_not_listed"].append(study_id)
+            problems["study_not_listed"].append(name_shown(study_id))
         elif study_id in found:
             problems["duplicate_id"].append(study_id)
         else:
             if not split == record.get("split", split) == splits[study_id]:
                 problems["split_differs"].append(study_id)
-            found[study_id] = FoundStudy(report, _image_paths(record, root / "images", where))
-    return found, problems
+            paths = _image_paths(record, root / "images", where)
+            found[study_id] = FoundStudy(report, paths)
+            problems["image_surplus"] += [f"{study_id}: {p.name}" for p in paths[NUM_VIEWS:]]
+    return found, {kind: ids for kind, ids in problems.items() if ids}
 
 
 def _records(path: Path) -> Iterator[tuple[str, int, dict[str, Any]]]:
     """Yield (split, position, record) in file order."""
-    try:
-        annotation = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{path}: expected JSON ({error}); fetch it again") from error
+    annotation = read_json(path, dict, "studies", "fetch it again")
+    for name in annotation:
+        if name not in SPLITS:
+            raise UserError(
+                f"{path}: expected the splits {', '.join(SPLITS)}, found {shown(name)} too; "
+                "use R2Gen's own annotation.json"
+            )
     for split in SPLITS:
-        records = annotation.get(split) if isinstance(annotation, dict) else None
+        records = annotation.get(split)
         if not isinstance(records, list):
             raise UserError(
                 f"{path}: expected a list of studies under {split!r}, found none; "
@@ -79,9 +85,10 @@ def _image_paths(record: dict[str, Any], images: Path, where: str) -> tuple[Path
         raise UserError(f"{where}: expected file names under 'image_path'; mend the record")
     for name in names:
         # Checked as written, so that a user's own links inside the folder still work.
-        if PurePosixPath(name).is_absolute() or ".." in name.replace("\\", "/").split("/"):
+        parts = PurePosixPath(name.replace("\\", "/"))
+        if parts.is_absolute() or ".." in parts.parts or not parts.name:
             raise UserError(
-                f"{where}: expected image paths inside {images}, got {name!r}; mend the record"
+                f"{where}: expected image paths inside {images}, got {shown(name)}; mend the record"
             )
     paths = [images / name for name in names]
     return tuple(first_file([path, path.with_suffix(".jpg")]) for path in paths)

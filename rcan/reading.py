@@ -1,0 +1,203 @@
+"""Reading files that may hold anything: what was asked for, or one `UserError`.
+
+Its message names the file and the place in it, and ends with the remedy that the caller knows.
+Nothing here runs code, waits for a pipe, or passes over what a file says twice; a value is told by
+its kind, so that no word of a report gets into a message.
+"""
+
+import csv
+import io
+import json
+import math
+import re
+import stat
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import UnionType
+from typing import Any
+
+from rcan.errors import UserError
+
+# A kind (float takes whole numbers too), a pattern, or what an object or each item of a list holds.
+Shape = type | UnionType | re.Pattern[str] | Mapping[str, "Shape"] | list["Shape"]
+
+NAMES: dict[object, str] = {
+    str: "a text", int: "a whole number", float: "a number", bool: "true or false",
+    dict: "an object", list: "a list", type(None): "nothing",
+    str | None: "a text or nothing", list | None: "a list or nothing",
+}  # fmt: skip
+
+csv.field_size_limit(sys.maxsize)  # a report may be long; the file's size is the limit
+
+
+def require_file(path: Path) -> None:
+    """Raise `OSError` unless `path` is a file: to open a pipe would be to wait for its writer."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError("it is no regular file")
+
+
+def read_bytes(path: Path, what: str, remedy: str) -> bytes:
+    """The contents of a file."""
+    try:
+        require_file(path)
+        return path.read_bytes()
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        raise UserError(f"{path}: expected {what} ({error}); {remedy}") from error
+
+
+def read_text(path: Path, what: str, remedy: str) -> str:
+    """The contents of a UTF-8 file, line breaks as they are, without a byte order mark."""
+    content = read_bytes(path, what, remedy)
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: expected {what} in UTF-8 ({error}); {remedy}") from error
+
+
+def read_json(path: Path, shape: Shape, what: str, remedy: str) -> Any:
+    """A JSON file that holds at least what `shape` asks for."""
+    return parse_json(read_text(path, what, remedy), shape, str(path), what, remedy)
+
+
+def parse_json(text: str | bytes, shape: Shape, place: str, what: str, remedy: str) -> Any:
+    """The value of a JSON text found at `place`.
+
+    Stricter than Python: no key twice, no NaN or infinity, no half of a surrogate pair, which
+    could not be written again.
+    """
+    try:
+        if isinstance(text, bytes):
+            text = text.decode()
+        value = _STRICT.decode(text)
+        if _SURROGATE.search(text):
+            json.dumps(value, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{place}: expected {what} in JSON ({error}); {remedy}") from error
+    require_shape(value, shape, place, remedy)
+    return value
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key {next(k for k in keys if keys.count(k) > 1)!r} stands twice")
+    return found
+
+
+def _no_number(name: str) -> float:
+    raise ValueError(f"{name} is no number")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    return number if math.isfinite(number) else _no_number(digits)
+
+
+_STRICT = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_no_number, parse_float=_finite)
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+def require_shape(value: Any, shape: Shape, place: str, remedy: str) -> None:
+    """Raise `UserError` unless `value`, found at `place`, holds at least what `shape` asks for."""
+    if isinstance(shape, Mapping):
+        require_shape(value, dict, place, remedy)
+        for key, inner in shape.items():
+            if key not in value:
+                raise UserError(f"{place}: expected {key!r}, found none; {remedy}")
+            require_shape(value[key], inner, f"{place}, {key}", remedy)
+    elif isinstance(shape, list):
+        require_shape(value, list, place, remedy)
+        for number, item in enumerate(value):
+            require_shape(item, shape[0], f"{place}, item {number + 1}", remedy)
+    elif isinstance(shape, re.Pattern):
+        if not isinstance(value, str) or not shape.fullmatch(value):
+            raise UserError(f"{place}: expected a text like {shape.pattern}; {remedy}")
+    elif not _is_a(value, shape):
+        came = NAMES.get(type(value), type(value).__name__)
+        raise UserError(f"{place}: expected {NAMES[shape]}, found {came}; {remedy}")
+
+
+def _is_a(value: Any, kind: type | UnionType) -> bool:
+    if isinstance(value, bool):  # Python's is a whole number, JSON's is not
+        return kind is bool
+    if kind is float:
+        return isinstance(value, int | float)
+    return isinstance(value, kind)
+
+
+def read_csv(
+    path: Path, columns: Mapping[str, type], what: str, remedy: str, rest: type = str
+) -> list[dict[str, str]]:
+    """The rows of a table, at least one, each with a cell for every column of its header.
+
+    `columns` must be there and hold values of their kind; of other columns a cell may be empty.
+    """
+    text = read_text(path, what, remedy)
+    rows = csv.reader(io.StringIO(text, newline=""), strict=True)
+    found = []
+    try:
+        header = next(rows, [])
+        _check_header(header, columns, f"{path}", remedy)
+        for cells in rows:
+            place = f"{path}, line {rows.line_num}"
+            if len(cells) != len(header):
+                raise UserError(
+                    f"{place}: expected {len(header)} cells, found {len(cells)}; {remedy}"
+                )
+            row = dict(zip(header, cells, strict=True))
+            for name, cell in row.items():
+                if name in columns or cell:
+                    _check_cell(cell, columns.get(name, rest), f"{place}, {name}", remedy)
+            found.append(row)
+    except csv.Error as error:
+        raise UserError(
+            f"{path}, line {rows.line_num}: expected {what} as a table ({error}); {remedy}"
+        ) from error
+    if not found:
+        raise UserError(f"{path}: expected {what}, found no row; {remedy}")
+    return found
+
+
+def _check_header(header: list[str], columns: Mapping[str, type], place: str, remedy: str) -> None:
+    missing = [name for name in columns if name not in header]
+    if missing:
+        raise UserError(
+            f"{place}: expected the columns {' and '.join(columns)}, "
+            f"found no {' and no '.join(missing)}; {remedy}"
+        )
+    if len(set(header)) < len(header):
+        raise UserError(f"{place}: expected every column once, found one twice; {remedy}")
+
+
+def _check_cell(cell: str, kind: type, place: str, remedy: str) -> None:
+    try:
+        if kind is not str and not math.isfinite(kind(cell)):
+            raise ValueError
+    except (ValueError, OverflowError):
+        raise UserError(f"{place}: expected {NAMES[kind]}, found another; {remedy}") from None
+
+
+MOST_DEPTH = 20  # levels of YAML; params.yaml has three
+
+
+def parse_yaml(text: str) -> Any:
+    """The plain value of a YAML 1.2 text, as DVC reads it. Raises `ValueError` for what is none.
+
+    No aliases: a few lines of them can stand for more than any memory holds.
+    """
+    from ruamel.yaml import YAML
+    from ruamel.yaml.composer import Composer
+    from ruamel.yaml.nodes import Node
+
+    class WithoutAliases(Composer):
+        def return_alias(self, anchored: Node) -> Node:
+            raise ValueError(f"an alias (*{anchored.anchor}): write out what it stands for")
+
+    reader = YAML(typ="safe", pure=True)
+    reader.Composer, reader.max_depth = WithoutAliases, MOST_DEPTH
+    try:
+        return reader.load(text)
+    except Exception as error:  # besides its own kinds also Python's: for a date that is none, say
+        raise ValueError(" ".join(f"{type(error).__name__}: {error}".split())) from error
