@@ -3,7 +3,7 @@ import re
 import pytest
 
 from rcan.errors import UserError
-from rcan.evaluation.diagnostics import diagnostics, verdict
+from rcan.evaluation.diagnostics import diagnostics, is_collapsed, verdict
 
 
 def test_diagnostics_counted_by_hand():
@@ -29,12 +29,16 @@ def test_diagnostics_counted_by_hand():
         (["a"] * 5, "collapsed: 100 % of 5 studies got the same report"),
         ([str(i % 4) for i in range(100)], "collapsed: 100 studies share 4 reports"),
         ([str(i % 5) for i in range(100)], "varied: 100 studies got 5 different reports, .* 20 %"),
+        (["a", "a", "b", "c"], "collapsed: 50 % of 4 studies got the same report"),
+        (["a", "a", "b", "c", "d"], "varied: 5 studies got 4 different reports, .* 40 %"),
         (["a"], "varied: every one of 1 studies"),
         (["a", "b"], "varied: every one of 2 studies"),
     ],
 )
 def test_the_verdict_says_whether_it_collapsed(predictions, expected):
-    assert re.match(expected, verdict(diagnostics(predictions, predictions, [])))
+    found = diagnostics(predictions, predictions, [])
+    assert re.match(expected, verdict(found))
+    assert is_collapsed(found) == expected.startswith("collapsed")
 
 
 @pytest.mark.parametrize(("predictions", "references"), [([], []), (["a"], [])])

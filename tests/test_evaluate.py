@@ -112,6 +112,38 @@ def test_the_table_shows_the_floors_and_no_report(evaluated):
     assert max(map(len, table.splitlines())) <= 100
 
 
+def test_the_table_is_this_to_the_letter():
+    def about(score, name="score"):
+        return {name: score, "low": score - 0.05, "high": score + 0.05}
+
+    scores = {
+        "protocols": {
+            "strict": {
+                "model": {"BLEU-4": about(0.5)},
+                "floors": {
+                    "most_frequent": {"BLEU-4": about(0.25)},
+                    "best_constant": {"BLEU-4": about(0.3)},
+                },
+            }
+        },
+        "beats_floor": {"strict": {"BLEU-4": about(0.2, "difference")}},
+        "diagnostics": {
+            "num_studies": 40, "distinct_reports": 4, "top_share": 0.55, "copied_from_train": 0.25,
+            "mean_length": 30.25, "reference_mean_length": 32.5,
+        },
+    }  # fmt: skip
+    head = "strict    model            95 %  most frequent  best constant  model - best floor"
+    line = "BLEU-4    0.500  0.450 to 0.550          0.250          0.300              +0.200"
+    told = """
+collapsed: 4 different reports for 40 studies, the commonest for 55 %
+25 % word for word from train; 30.2 words on average, 32.5 in the references"""
+    assert score_table(scores) == (f"{head}              95 %\n{line}  +0.150 to +0.250\n{told}")
+    scores["diagnostics"] |= {"top_share": 0.25}
+    assert "\nvaried: 4 different reports for 40 studies, the commonest for 25 %" in score_table(
+        scores
+    )
+
+
 @pytest.mark.parametrize("missing", ["most_frequent", "best_constant"])
 def test_no_table_without_a_floor(evaluated, missing):
     scores = json.loads(json.dumps(evaluated[0]))

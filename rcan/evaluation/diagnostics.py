@@ -42,9 +42,9 @@ def diagnostics(
 
 def is_collapsed(diagnostics: Mapping[str, float]) -> bool:
     """Whether half the studies got one report, or so few reports serve so many."""
-    return (
-        diagnostics["top_share"] >= TOP_SHARE
-        or diagnostics["distinct_reports"] < DISTINCT_SHARE * diagnostics["num_studies"]
+    num_studies, distinct = diagnostics["num_studies"], diagnostics["distinct_reports"]
+    return distinct < num_studies and (
+        diagnostics["top_share"] >= TOP_SHARE or distinct < DISTINCT_SHARE * num_studies
     )
 
 
