@@ -8,7 +8,6 @@ its kind, so that no word of a report gets into a message.
 import csv
 import io
 import json
-import math
 import re
 import stat
 import sys
@@ -19,8 +18,11 @@ from typing import Any
 
 from rcan.errors import UserError
 
-# A kind (float takes whole numbers too), a pattern, or what an object or each item of a list holds.
-Shape = type | UnionType | re.Pattern[str] | Mapping[str, "Shape"] | list["Shape"]
+# A kind (float takes whole numbers too), a pattern, the least and the most that a number may be, or
+# what an object or each item of a list holds.
+Shape = (
+    type | UnionType | re.Pattern[str] | tuple[float, float] | Mapping[str, "Shape"] | list["Shape"]
+)
 
 NAMES: dict[object, str] = {
     str: "a text", int: "a whole number", float: "a number", bool: "true or false",
@@ -28,6 +30,7 @@ NAMES: dict[object, str] = {
     str | None: "a text or nothing", list | None: "a list or nothing",
 }  # fmt: skip
 
+MOST = 1e300  # a loss may be very large, but sums and differences of numbers must be finite
 csv.field_size_limit(sys.maxsize)  # a report may be long; the file's size is the limit
 
 
@@ -92,10 +95,16 @@ def _no_number(name: str) -> float:
 
 def _finite(digits: str) -> float:
     number = float(digits)
-    return number if math.isfinite(number) else _no_number(digits)
+    return number if abs(number) < MOST else _no_number("one out of range")
 
 
-_STRICT = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_no_number, parse_float=_finite)
+def _whole(digits: str) -> int:
+    return int(digits) if len(digits) < 20 else int(_no_number("one of many digits"))
+
+
+_STRICT = json.JSONDecoder(
+    object_pairs_hook=_once, parse_constant=_no_number, parse_float=_finite, parse_int=_whole
+)
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -114,6 +123,10 @@ def require_shape(value: Any, shape: Shape, place: str, remedy: str) -> None:
     elif isinstance(shape, re.Pattern):
         if not isinstance(value, str) or not shape.fullmatch(value):
             raise UserError(f"{place}: expected a text like {shape.pattern}; {remedy}")
+    elif isinstance(shape, tuple):
+        require_shape(value, float, place, remedy)
+        if not shape[0] <= value <= shape[1]:
+            raise UserError(f"{place}: expected {shape[0]} to {shape[1]}, found {value}; {remedy}")
     elif not _is_a(value, shape):
         came = NAMES.get(type(value), type(value).__name__)
         raise UserError(f"{place}: expected {NAMES[shape]}, found {came}; {remedy}")
@@ -173,9 +186,9 @@ def _check_header(header: list[str], columns: Mapping[str, type], place: str, re
 
 def _check_cell(cell: str, kind: type, place: str, remedy: str) -> None:
     try:
-        if kind is not str and not math.isfinite(kind(cell)):
+        if kind is not str and not abs(kind(cell)) < MOST:
             raise ValueError
-    except (ValueError, OverflowError):
+    except ValueError:
         raise UserError(f"{place}: expected {NAMES[kind]}, found another; {remedy}") from None
 
 

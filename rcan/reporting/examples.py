@@ -3,7 +3,6 @@
 They show images and report text, so they are kept in a folder of their own that git ignores.
 """
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,21 +33,20 @@ class Example:
     projections: tuple[str, ...]
 
 
-def choose_examples(predictions: Path, split: Split) -> list[Example]:
-    """NUM_EXAMPLES studies of predictions.csv by rank of their own BLEU-4, in even steps.
+def choose_examples(predictions: Sequence[Mapping[str, str]], split: Split) -> list[Example]:
+    """NUM_EXAMPLES rows of predictions.csv by rank of their own BLEU-4, in even steps.
 
     Raises:
         UserError: the predictions are of other studies than `split`'s.
     """
-    with predictions.open(newline="", encoding="utf-8") as file:
-        rows = sorted(csv.DictReader(file), key=lambda row: (-float(row["BLEU-4"]), row["id"]))
+    rows = sorted(predictions, key=lambda row: (-float(row["BLEU-4"]), row["id"]))
     studies = {study.id: study for study in split.studies}
     strange = {row["id"] for row in rows} ^ studies.keys()
     if strange or len(rows) != len(studies):
         which = f"{min(strange)} is not in both" if strange else "one has two"
         raise UserError(
-            f"{predictions}: expected one prediction for each study of the processed {split.name}"
-            f" split; study {which}; run the evaluate stage again"
+            f"predictions.csv: expected one prediction for each study of the processed {split.name}"
+            f" split; study {which}; run `dvc repro evaluate`"
         )
     ranks = np.linspace(0, len(rows) - 1, min(NUM_EXAMPLES, len(rows))).round().astype(int)
     examples = []

@@ -43,6 +43,7 @@ STYLE: dict[RcKeyType, Any] = {
     "grid.color": "#E4E4E4",
     "legend.frameon": False,
     "legend.fontsize": 9,
+    "text.parse_math": False,  # a dollar is a dollar
     "text.hinting": "none",  # words keep the width they are measured by
     "svg.hashsalt": "rcan",
     "svg.fonttype": "path",
@@ -178,8 +179,9 @@ def _draw_scores(axes: Axes, scores: Mapping[str, Any], protocol: str) -> None:
         heights = [i + (place - middle) * rows_apart for i, _ in shown]
         at = [value["score"] for _, value in shown]
         around = [
-            [value["score"] - value.get("low", value["score"]) for _, value in shown],
-            [value.get("high", value["score"]) - value["score"] for _, value in shown],
+            # A bootstrap's interval need not hold the score itself.
+            [max(0.0, value["score"] - value.get("low", value["score"])) for _, value in shown],
+            [max(0.0, value.get("high", value["score"]) - value["score"]) for _, value in shown],
         ]
         axes.errorbar(
             at, heights, xerr=around, fmt=mark, color=colour, ms=6, elinewidth=2, label=label

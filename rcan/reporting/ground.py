@@ -4,7 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from rcan.errors import UserError, shown
+from rcan.reading import Shape, require_shape
 
+_SCORES: Shape = {
+    "data": str, "split": str, "num_studies": int, "data_digest": str, "run": str,
+    "diagnostics": {"num_studies": int},
+}  # fmt: skip
+_BEST: Shape = {"data_digest": str, "key": str}
 OVERLAPS = {
     "image_in_two_splits": "images of validation or test equal an image of an earlier split",
     "patient_in_two_splits": "patients have studies in more than one split",
@@ -35,6 +41,9 @@ def require_one_run(
 
     `predictions` is the number of rows in predictions.csv.
     """
+    remedy = "run `dvc repro` to make it anew"
+    require_shape(scores, _SCORES, "scores.json", remedy)
+    require_shape(best, _BEST, "best.json", remedy)
     require_same_ground(
         {
             "scores.json": {

@@ -1,18 +1,16 @@
 """The page of one evaluation: results.md with its tables and figures, and the example studies."""
 
-import csv
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from rcan.data.store import open_split, read_summary
-from rcan.errors import UserError
 from rcan.evaluation.bleu import bleu
 from rcan.files import write_csv, write_text
 from rcan.reporting.examples import choose_examples, withhold_examples, write_examples
 from rcan.reporting.figures import scores_figure, training_curves
 from rcan.reporting.ground import overlap_cautions, require_one_run
+from rcan.reporting.results import read_results
 from rcan.reporting.tables import (
     LEAD,
     PROTOCOLS,
@@ -53,18 +51,15 @@ def write_report(*, evaluation: Path, run: Path, processed: Path, out: Path, com
         UserError: a file is missing or damaged, they do not belong together, or a score would
             stand without its floor.
     """
-    scores = _read_json(evaluation / "scores.json")
-    best, config = _read_json(run / "best.json"), _read_json(run / "config.json")
-    history = _read_csv(run / "history.csv")
+    found = read_results(evaluation, run)
+    scores, best, config = found.scores, found.best, found.config
     summary = read_summary(processed)
-    examples = choose_examples(
-        evaluation / "predictions.csv", open_split(processed, scores["split"])
-    )
-    require_one_run(scores, examples[0].of, best, config, summary)
+    examples = choose_examples(found.predictions, open_split(processed, scores["split"]))
+    require_one_run(scores, len(found.predictions), best, config, summary)
     page, rows = _page(scores, summary, config, command), results_rows(scores)
 
     training_curves(
-        history,
+        found.history,
         title=f"{scores['model']} on {scores['data']}",
         chosen_epoch=best["epoch"],
         floor=_validation_floor(scores, processed),
@@ -167,19 +162,3 @@ def _facts(scores: Mapping[str, Any], summary: Mapping[str, Any], config: Mappin
         ("scoring", scores["signature"]),
     ]
     return "\n".join(f"- {what}: {value}" for what, value in facts)
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return value
-    except (OSError, ValueError) as error:
-        raise UserError(f"cannot read {path} ({error}); run `dvc repro` to make it") from error
-
-
-def _read_csv(path: Path) -> list[dict[str, str]]:
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            return list(csv.DictReader(file))
-    except OSError as error:
-        raise UserError(f"cannot read {path} ({error}); run `dvc repro` to make it") from error

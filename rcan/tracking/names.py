@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from rcan.reading import Shape
 from rcan.reporting.published import METRICS, rcan_row
 
 # history.csv's column -> metric; a column that is absent here is not logged.
@@ -15,6 +16,20 @@ EPOCH_METRICS = {
     "val_distinct_reports": "val/distinct_reports",
     "val_top_share": "val/top_share",
     **{f"val_{metric}": f"val/{metric}" for metric in METRICS},
+}
+
+_SYSTEM: Shape = {metric: {"score": float} for metric in METRICS}
+_PREDICTIONS = ("distinct_reports", "top_share", "mean_length")
+SCORES: Shape = {  # what `score_metrics` takes of scores.json
+    "restricted": bool,
+    "protocols": {
+        "strict": {
+            "model": _SYSTEM,
+            "floors": {"best_constant": _SYSTEM, "most_frequent": _SYSTEM},
+        },
+        "paper": {"model": _SYSTEM, "floors": {"best_constant": _SYSTEM}},
+    },
+    "diagnostics": dict.fromkeys(_PREDICTIONS, float),
 }
 
 
@@ -56,10 +71,7 @@ def score_metrics(scores: Mapping[str, Any]) -> dict[str, float]:
         f"{prefix}{metric}": row[metric]["score"]
         for prefix, row in groups.items()
         for metric in METRICS
-    } | {
-        f"predictions/{name}": scores["diagnostics"][name]
-        for name in ("distinct_reports", "top_share", "mean_length")
-    }
+    } | {f"predictions/{name}": scores["diagnostics"][name] for name in _PREDICTIONS}
 
 
 def paper_tags(data_name: str) -> dict[str, str]:

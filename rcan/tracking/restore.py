@@ -4,8 +4,7 @@ A stage that DVC restores from its cache logs nothing, a fresh clone has no data
 may have been down. All that is logged stands in files, so it can be logged again.
 """
 
-import csv
-import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +12,14 @@ from typing import Any
 
 from rcan.config import from_dict
 from rcan.errors import UserError
-from rcan.tracking.names import epoch_metrics, flatten, paper_tags, score_metrics
+from rcan.reading import Shape, read_csv, read_json
+from rcan.tracking.names import SCORES, epoch_metrics, flatten, paper_tags, score_metrics
 from rcan.tracking.tracker import Tracker, open_tracker
 
 SECONDS = 300.0  # for one run: to catch up is the work here, also with a slow server
+_REMEDY = "run `dvc repro` or `dvc checkout` to have it back"
+_DIGEST = re.compile("[0-9a-f]{32}")
+_BEST: Shape = {"key": _DIGEST, "name": str, "data_digest": _DIGEST}
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ def sync(*, root: Path, folders: Iterable[RunFolders]) -> int:
     for place in folders:
         if not (place.run / "best.json").is_file():
             continue
-        config = flatten(from_dict(_read_json(place.run / "config.json")).used())
+        config = _config(place.run / "config.json")
         data_name = str(config["data.name"])
         if data_name not in trackers:
             trackers[data_name] = open_tracker(root=root, data_name=data_name)
@@ -54,33 +57,42 @@ def sync(*, root: Path, folders: Iterable[RunFolders]) -> int:
 
 def _restore(tracker: Tracker, place: RunFolders, config: dict[str, Any], data_name: str) -> None:
     """Have one run brought up to its files."""
-    best, history = _read_json(place.run / "best.json"), place.run / "history.csv"
-    with history.open(newline="", encoding="utf-8") as file:
-        epochs = [(int(row["epoch"]), epoch_metrics(row)) for row in csv.DictReader(file)]
+    best = read_json(place.run / "best.json", _BEST, "the best epoch", _REMEDY)
+    history = place.run / "history.csv"
+    rows = read_csv(history, {"epoch": int}, "a row an epoch", _REMEDY, rest=float)
+    scores, files = _evaluated(place.evaluation) if place.evaluation else ({}, [])
     run = tracker.attach(
         key=best["key"],
         name=best["name"],
         params=config,
         tags={"seed": config["train.seed"], **paper_tags(data_name)},
     )
-    run.log_epochs(epochs)
+    run.log_epochs([(int(row["epoch"]), epoch_metrics(row)) for row in rows])
     run.log_files([place.run / "config.json", place.run / "best.json", history])
     run.log_dataset(data_name, best["data_digest"], "data/processed")
-    if place.evaluation and (place.evaluation / "scores.json").is_file():
-        scores = _read_json(place.evaluation / "scores.json")
+    if scores:
         run.log_scores(score_metrics(scores))
-        if tracker.local and not scores.get("restricted", True):  # both hold report text
-            run.log_files([place.evaluation / n for n in ("scores.json", "predictions.csv")])
+        if tracker.local and not scores["restricted"]:  # both hold report text
+            run.log_files(files)
     if place.reports:
-        run.log_files(sorted(place.reports.glob("*.*")), "reports")
+        pages = [path for path in sorted(place.reports.glob("*.*")) if path.is_file()]
+        run.log_files(pages, "reports")
     run.end("FINISHED")
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _config(path: Path) -> dict[str, Any]:
+    """The settings of a run, one level of dotted keys."""
     try:
-        value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return value
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"cannot read {path} ({error}); run `dvc repro` or `dvc checkout` to have it back"
-        ) from error
+        return flatten(from_dict(read_json(path, dict, "settings", _REMEDY)).used())
+    except UserError as error:
+        raise UserError(f"{path}: {error}; {_REMEDY}") from None
+
+
+def _evaluated(folder: Path) -> tuple[dict[str, Any], list[Path]]:
+    """The scores and the files of an evaluation; nothing if there was none yet."""
+    files = [folder / name for name in ("scores.json", "predictions.csv")]
+    if not files[0].exists():
+        return {}, []
+    if not files[1].is_file():
+        raise UserError(f"{files[1]}: expected predictions, found no file; {_REMEDY}")
+    return read_json(files[0], SCORES, "scores", _REMEDY), files
