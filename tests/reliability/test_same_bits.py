@@ -1,0 +1,75 @@
+"""Two runs of one commit, seed and machine are the same bytes, whatever ran beside them."""
+
+import pytest
+from stages import copy, results, snapshots
+from zygote import STAGES, Zygote
+
+
+@pytest.fixture(scope="module")
+def zygote():
+    with Zygote() as loaded:
+        yield loaded
+
+
+@pytest.fixture(scope="module")
+def first(zygote, tmp_path_factory):
+    return snapshots(zygote, tmp_path_factory.mktemp("first"))
+
+
+def again(zygote: Zygote, first, folder, stages, prelude: str = "") -> dict[str, bytes]:
+    copy(first[stages[0]][0], folder)
+    for stage in stages:
+        ended = zygote.run(stage, folder, prelude=prelude)
+        assert ended.code == 0, ended.printed
+    return results(folder)
+
+
+def test_a_second_run_of_all_stages_is_the_same_bytes(zygote, first, tmp_path, amount, figure):
+    stages = STAGES[: amount(3, 5)]
+    times = amount(1, 3)
+    for _ in range(times):
+        assert again(zygote, first, tmp_path / "work", stages) == first[stages[-1]][1]
+    figure("same bits", "runs again, all files equal", times)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 7])
+def test_images_are_packed_by_any_number_of_threads_to_the_same_bytes(
+    workers, zygote, first, tmp_path, figure
+):
+    prelude = f"import os; os.cpu_count = lambda: {workers}"
+    packed = again(zygote, first, tmp_path / "work", STAGES[:1], prelude)
+    assert packed == first["preprocess"][1]
+    figure("same bits", "numbers of loader threads", 1)
+
+
+THREADS = "import torch; torch.set_num_threads({})"
+
+
+def test_a_training_is_the_same_bytes_with_one_thread_and_with_two(zygote, first, tmp_path, figure):
+    for threads in (1, 2):
+        prelude = THREADS.format(threads)
+        found = again(zygote, first, tmp_path / "work", ["train"], prelude)
+        assert found == first["train"][1]
+    figure("same bits", "numbers of threads of a training", 2)
+
+
+STRICT = """
+import torch
+from rcan.training import train
+launch = train.launch
+
+def strict(settings):
+    sections_train = settings.train.model_copy(update={"deterministic": True})
+    fabric = launch(settings.model_copy(update={"train": sections_train}))
+    assert torch.are_deterministic_algorithms_enabled()
+    return fabric
+
+train.launch = strict
+"""
+
+
+def test_the_strict_switch_is_on_when_asked_for_and_changes_nothing_on_a_cpu(
+    zygote, first, tmp_path, figure
+):
+    assert again(zygote, first, tmp_path / "work", ["train"], STRICT) == first["train"][1]
+    figure("same bits", "trainings under train.deterministic", 1)
