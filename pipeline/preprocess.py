@@ -1,7 +1,6 @@
 """Stage preprocess: read the raw data set, clean the reports, pack the images."""
 
 import os
-from pathlib import Path
 
 from pipeline.stage import PROCESSED, run
 from rcan.config import PipelineSettings
@@ -14,7 +13,7 @@ def main(settings: PipelineSettings) -> None:
     raw = data.root or os.environ.get("RCAN_DATA") or f"data/raw/{data.name}"
     summary = preprocess(
         name=data.name,
-        root=None if data.name == "demo" else root / Path(raw).expanduser(),
+        root=None if data.name == "demo" else root / os.path.expanduser(raw),
         image_size=data.image_size,
         fit=data.fit,
         **settings.demo.model_dump(),

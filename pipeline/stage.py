@@ -67,6 +67,16 @@ def _what_to_do(error: Exception) -> str | None:
             f"too little memory ({reason}): free some, or lower train.batch_size, "
             "generate.batch_size or data.image_size; training goes on from its last epoch"
         )
+    if isinstance(error, UnicodeError):
+        return (
+            f"text that is not UTF-8, or cannot be written in it ({error}): look for it in "
+            "params.yaml and the raw data, mend it and run the same command again"
+        )
+    if isinstance(error, RecursionError):
+        return (
+            f"a file is nested too deeply ({error}): look for it in params.yaml and the raw "
+            "data, mend it and run the same command again"
+        )
     if isinstance(error, OSError):  # a full disk, a read-only folder, a vanished mount
         place = f" ({error.filename})" if error.filename else ""
         return f"{error.strerror or error}{place}; mend it and run the same command again"

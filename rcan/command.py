@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from rcan.project import git_output
+from rcan.reading import parse_yaml
 
 
 def command() -> str:
@@ -23,13 +24,11 @@ def command() -> str:
 def _read(name: str) -> str:
     try:
         return Path(name).read_text(encoding="utf-8")
-    except OSError:
+    except (OSError, ValueError):
         return ""
 
 
 def _flat(text: str) -> dict[str, object]:
-    from ruamel.yaml import YAML
-
     flat: dict[str, object] = {}
 
     def walk(value: object, key: str) -> None:
@@ -39,7 +38,10 @@ def _flat(text: str) -> dict[str, object]:
         else:
             flat[key] = value
 
-    walk(YAML(typ="safe", pure=True).load(text) or {}, "")
+    try:
+        walk(parse_yaml(text) or {}, "")
+    except ValueError:  # the commit's file may be any
+        return {}
     return flat
 
 

@@ -1,5 +1,6 @@
 """The sections of `params.yaml`: each key's type and range. The values stand in the file alone."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -195,7 +196,7 @@ class Settings(Section):
         weights = self.visual.weights
         if weights in ("imagenet", "none"):
             return self
-        visual = self.visual.model_copy(update={"weights": str(root / Path(weights).expanduser())})
+        visual = self.visual.model_copy(update={"weights": str(root / os.path.expanduser(weights))})
         return self.model_copy(update={"visual": visual})
 
     def used(self) -> dict[str, Any]:

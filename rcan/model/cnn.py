@@ -9,12 +9,13 @@ Shapes: N images, H x W pixels, C channels, h x w map.
 
 import copy
 import itertools
+import os
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from rcan.errors import UserError
+from rcan.errors import UserError, name_shown, shown
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 RESNET_LAYERS = ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4")
@@ -115,10 +116,10 @@ def _imagenet(backbone: str) -> dict[str, Tensor]:
 
 
 def _local(weights: str) -> dict[str, Tensor]:
-    path = Path(weights).expanduser()
-    if not path.is_file():
+    path = Path(os.path.expanduser(weights))  # which leaves an unknown ~name as it is
+    if not os.path.isfile(path):
         raise UserError(
-            f"visual.weights is {weights!r}, but there is no such file; "
+            f"visual.weights is {shown(weights)}, but there is no such file; "
             "expected imagenet, none, or the path of a state dict (.pth or .safetensors)"
         )
     try:
@@ -133,12 +134,21 @@ def _local(weights: str) -> dict[str, Tensor]:
             f"visual.weights: {path} cannot be read as a state dict ({_reason(error)}); save one "
             "with torch.save(resnet.state_dict(), path) or as .safetensors"
         ) from None
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+    if not isinstance(state, dict) or not all(map(_is_weight, state, state.values())):
         raise UserError(
             f"visual.weights: {path} must hold a state dict of tensors; it holds a "
             f"{type(state).__name__} with other things: save the state dict alone"
         )
     return state
+
+
+def _is_weight(name: object, value: object) -> bool:
+    """Whether it is a plain tensor with its values there: not sparse, quantised or without data."""
+    return (
+        isinstance(name, str)
+        and isinstance(value, Tensor)
+        and (value.layout, value.is_meta, value.is_quantized) == (torch.strided, False, False)
+    )
 
 
 def _reason(error: Exception) -> str:
@@ -151,13 +161,23 @@ def _load(body: nn.Sequential, state: dict[str, Tensor], weights: str) -> None:
     """Copy `state` into `body`; every value the body has must be there in its shape."""
     wanted = body.state_dict()
     missing = [k for k in wanted if k not in state and not k.endswith("num_batches_tracked")]
-    wrong = [k for k in wanted if k in state and state[k].shape != wanted[k].shape]
+    there = [k for k in wanted if k in state]
+    wrong = [k for k in there if state[k].shape != wanted[k].shape]
+    kind = [k for k in there if state[k].is_floating_point() != wanted[k].is_floating_point()]
+    broken = [k for k in there if k not in kind and not state[k].isfinite().all()]
     later = {*RESNET_LAYERS, "fc"} - set(body._modules)  # cut off, or the classifier
     strange = [k for k in state if k not in wanted and k.split(".")[0] not in later]
-    for problem, keys in (("lacks", missing), ("has another shape for", wrong), ("has", strange)):
+    for problem, keys in (
+        ("lacks", missing),
+        ("has another shape for", wrong),
+        ("has another kind of number for", kind),
+        ("has no number at a place of", broken),
+        ("has", strange),
+    ):
         if keys:
             raise UserError(
-                f"visual.weights ({weights}) does not fit the backbone: it {problem} {keys[0]} "
+                f"visual.weights ({weights}) does not fit the backbone: it {problem} "
+                f"{name_shown(keys[0])} "
                 f"({len(keys)} such); use the state dict of the same torchvision ResNet"
             )
     body.load_state_dict({k: v for k, v in state.items() if k in wanted}, strict=False)
