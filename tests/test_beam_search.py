@@ -207,6 +207,9 @@ def test_the_search_stops_when_nobody_can_win_any_more():
     confident = unlikely({EOS: -0.125, 3: -4.0, 4: -5.0})
     _, _, num_steps = search([lambda words: confident], beam_size=3, max_length=20)
     assert num_steps == 1
+    tied = unlikely({EOS: -1.0, 3: -1.0})  # the other beam can no more than reach what is there
+    _, _, num_steps = search([lambda words: tied], beam_size=2, max_length=20)
+    assert num_steps == 1
     # Under the mean the beam at -4 could still reach -4 / 20 > -0.25, but not after a second word.
     hopeful = unlikely({EOS: -0.25, 3: -4.0, 4: -5.0})
     words, _, num_steps = search(

@@ -34,6 +34,7 @@ def dropout(x: Tensor, p: float, *, training: bool) -> Tensor:
     if x.device.type != "cpu":
         return F.dropout(x, p)
     dropped = min(round(p * 2**16), 2**16 - 1)  # of the 2^16 values of an int16
-    numbers = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
+    numbers = torch.empty(-(-x.numel() // 4), dtype=torch.int64, device=x.device)
+    numbers.random_(-(2**63), None)
     kept = numbers.view(torch.int16)[: x.numel()].view(x.shape) >= dropped - 2**15
     return (x * kept).mul_(2**16 / (2**16 - dropped))

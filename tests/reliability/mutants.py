@@ -15,6 +15,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -24,22 +25,28 @@ TESTS = {  # package -> its test files
     "evaluation": (
         "diagnostics", "evaluate", "floors", "meteor", "protocols", "scores", "statistics",
     ),
-    "generation": ("beam_search", "generate"),
+    "generation": ("beam_search", "devices", "generate"),
     "model": (
-        "build", "cnn", "contrastive", "dropout", "memory", "rcan", "transformer", "visual",
+        "build", "cnn", "contrastive", "devices", "dropout", "memory", "rcan", "transformer", "visual",
         "word_table",
     ),
 }  # fmt: skip
 LEFT_OUT = (  # parts of tests' names: they start Java, read real reports, or are slow
     "golden_scores", "public_run", "odd_texts", "on_iu_xray", "thousand", "papers_sizes",
-    "learned_five",
+    "learned_five", "models_reports_are",
 )  # fmt: skip
 DECORATOR = re.compile(r" *@(torch\.no_grad\(\)|lru_cache\(.*?\))")
+SCOPE = re.compile(r'scope="(module|session)"')  # a mutant is tried on the tests that run its line
 TYPES = (  # what mypy finds is no survivor; all but what mutmut's own lines are at fault for
     "mypy", "--output", "json", "--no-warn-unused-ignores", "--disable-error-code", "no-redef",
     "--disable-error-code", "has-type", "--disable-error-code", "var-annotated",
     "--disable-error-code", "no-untyped-def", "--disable-error-code", "misc",
 )  # fmt: skip
+RUN = """
+import hashlib, mutmut.__main__ as mutmut
+mutmut.estimated_worst_case_time = lambda name: hashlib.sha256(name.encode()).digest()
+mutmut.cli(["run", "--max-children", "1"])
+"""  # in an order by chance, the same each time: a run that is stopped was a fair sample
 KINDS = {  # of mutmut's exit codes; the rest are kills
     0: "survived", 37: "types", 5: "no test", 33: "no test", None: "not tried", 2: "not tried",
     **dict.fromkeys((24, -24, 36, 152, 255), "timeout"),
@@ -58,6 +65,8 @@ def copy(package: str) -> Path:
         before = path.stat()
         path.write_text(undecorated(path.read_text(encoding="utf-8")), encoding="utf-8")
         os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))  # mutmut goes by it
+    for path in (folder / "tests").glob("test_*.py"):
+        path.write_text(SCOPE.sub("", path.read_text(encoding="utf-8")), encoding="utf-8")
     settings = (TOP / "pyproject.toml").read_text(encoding="utf-8")
     tests = [f"tests/test_{name}.py" for name in TESTS[package]]
     names = " and ".join(f"not {name}" for name in LEFT_OUT)
@@ -83,7 +92,7 @@ def copy(package: str) -> Path:
 
 
 def undecorated(source: str) -> str:
-    """The source with its functions decorated at the end: mutmut passes over decorated ones."""
+    """The source with no_grad put on at the end: mutmut passes over decorated functions."""
     lines, ends = [], []
     owner = decorator = ""
     for line in source.splitlines():
@@ -94,7 +103,8 @@ def undecorated(source: str) -> str:
             owner = f"{found[1]}."
         elif found := re.match(r"( *)def (\w+)", line):
             name = (owner if found[1] else "") + found[2]
-            ends += [f"{name} = {decorator}({name})  # type: ignore"] if decorator else []
+            if "no_grad" in decorator:  # a cache would hide who runs a line
+                ends.append(f"{name} = {decorator}({name})  # type: ignore")
             decorator = ""
         lines.append(line)
     return "\n".join([*lines, *ends]) + "\n"
@@ -103,7 +113,7 @@ def undecorated(source: str) -> str:
 def run(folder: Path, minutes: float) -> None:
     """Try mutants until all are through or the time is."""
     mutmut = subprocess.Popen(
-        ["nice", "-n", "10", "mutmut", "run", "--max-children", "1"], cwd=folder,
+        ["nice", "-n", "10", sys.executable, "-c", RUN], cwd=folder,
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"},
     )  # fmt: skip
     try:
