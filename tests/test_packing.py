@@ -31,3 +31,14 @@ def test_marks_without_their_array_are_not_trusted(tmp_path):
     (tmp_path / "train.npy").unlink()
     assert packing_of().run() == []
     assert np.load(tmp_path / "train.npy").tolist() == [[[7] * 4] * 4]
+
+
+@pytest.mark.parametrize("damage", [b"", b"\x93NUMPY", b"PK\3\4", b"\0" * 144])
+def test_marks_beside_a_damaged_array_are_not_trusted(tmp_path, damage):
+    def packing_of():
+        return Packing([image(7)], size=4, fit="squash", array=tmp_path / "train.npy")
+
+    packing_of().run()
+    (tmp_path / "train.npy").write_bytes(damage)
+    assert packing_of().run() == []
+    assert np.load(tmp_path / "train.npy").tolist() == [[[7] * 4] * 4]

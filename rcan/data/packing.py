@@ -5,6 +5,7 @@ file of marks: the digest of what is being packed, then one byte an image, 1 onc
 on disk. The next run keeps marked rows, or starts over when the digest is another.
 """
 
+import contextlib
 import itertools
 import os
 from collections.abc import Iterator, Sequence
@@ -19,6 +20,7 @@ from rcan.data.images import fit_to_square
 from rcan.data.study import RawImage
 from rcan.errors import UserError
 from rcan.files import digest_of
+from rcan.reading import require_file
 
 BLOCK = 256  # images between two times that rows and marks are forced to disk
 
@@ -31,6 +33,7 @@ class Packing:
         self.size = size
         self.fit = fit
         self.array = array
+        self._shape = (len(images), size, size)
         self._marks = array.with_suffix(".done")
         self._key = digest_of([size, fit, [[image.name, image.version] for image in images]])
         self.done = self._read_marks()
@@ -86,18 +89,25 @@ class Packing:
 
     def _read_marks(self) -> bytearray:
         """The marks of an earlier run that packed the very same, else none set."""
-        if self.array.is_file() and self._marks.is_file():
+        if self._is_laid_out() and self._marks.is_file():
             content = self._marks.read_bytes()
             key, marks = content[: len(self._key)], content[len(self._key) :]
             if key == self._key.encode() and len(marks) == len(self.images):
-                return bytearray(marks)
+                return bytearray(mark == 1 for mark in marks)
         return bytearray(len(self.images))
+
+    def _is_laid_out(self) -> bool:
+        """Whether the array is there and whole."""
+        with contextlib.suppress(Exception):  # none yet, or damaged in any way
+            require_file(self.array)
+            array = np.lib.format.open_memmap(self.array, mode="r")
+            return bool(array.shape == self._shape and array.dtype == np.uint8)
+        return False
 
     def _lay_out(self) -> None:
         """Write an all-black array, then its marks: marks without their array are never trusted."""
         self.clear()
-        shape = (len(self.images), self.size, self.size)
-        np.lib.format.open_memmap(self.array, mode="w+", dtype=np.uint8, shape=shape)
+        np.lib.format.open_memmap(self.array, mode="w+", dtype=np.uint8, shape=self._shape)
         self._marks.write_bytes(self._key.encode() + self.done)
 
 
