@@ -277,12 +277,12 @@ def ending_after(length: int) -> NextWord:
 
 
 def test_studies_that_are_done_leave_when_they_are_half_of_those_searched():
-    lengths = [7, 1, 3, 1, 5, 3, 1, 1]
+    lengths = [7, 1, 3, 1, 5, 3, 2, 2]
     script = Script([ending_after(length) for length in lengths], beam_size=2)
     words, _ = beam_search(script.step, script, num_studies=8, beam_size=2, max_length=10, **IDS)
     assert words[0].tolist() == [padded((*[3] * length, EOS), 10) for length in lengths]
-    # Step 2 ends four of eight, step 4 two of four, step 6 one of two, step 8 the last.
-    assert script.sizes == [8, 8, 4, 4, 2, 2, 1, 1]
+    # Step 2 ends two of eight, step 3 two more, step 4 two of four, step 6 one of two, step 8 all.
+    assert script.sizes == [8, 8, 8, 4, 2, 2, 1, 1]
 
 
 def test_a_beam_wider_than_the_vocabulary_starts_from_what_there_is():
