@@ -194,6 +194,7 @@ def test_a_server_that_is_down_costs_one_line(tmp_path, monkeypatch, capfd):
 
 
 def test_a_server_that_never_answers_costs_one_line(tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr("rcan.tracking.tracker.AT_THE_END", 2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         printed = work_without(f"http://127.0.0.1:{port}", tmp_path, monkeypatch, capfd)

@@ -1,0 +1,123 @@
+"""A tiny training with its tracker, as stage train runs it, and what the tracker then holds."""
+
+import csv
+import json
+import sqlite3
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import torch
+from stages import make
+from tiny import prepare, tiny
+
+from pipeline import train as stage
+from rcan.config import load_settings
+from rcan.tracking import RunFolders, epoch_metrics, guard, open_tracker, sync
+from rcan.training import loop
+
+ALLOWED = 3.0  # seconds that the tracker may take besides its one wait, on a busy machine
+
+
+class Training:
+    """Trainings in a folder of their own, in this process."""
+
+    def __init__(self, folder: Path, data: Path, monkeypatch):
+        self.folder = make(folder)
+        self.out = folder / "runs/main"
+        (folder / "data").symlink_to(data)
+        self._patch = monkeypatch
+        self.lost = 0.0  # seconds that training stood still for its tracker
+
+    def run(self, stop_after: int | None = None) -> None:
+        """Train to the end, or be interrupted after an epoch."""
+        torch.set_num_threads(1)
+        epoch_line = loop._epoch_line
+
+        def interrupted(epoch: int, *rest: object) -> str:
+            if epoch == stop_after:
+                raise KeyboardInterrupt
+            return epoch_line(epoch, *rest)
+
+        with self._patch.context() as patch:
+            patch.chdir(self.folder)
+            patch.setattr(loop, "_epoch_line", interrupted)
+            for name in ("send", "finish"):
+                patch.setattr(guard.Guard, name, self._timed(getattr(guard.Guard, name)))
+            try:
+                stage.main(load_settings())
+            except KeyboardInterrupt:
+                assert stop_after
+
+    def _timed(self, function):
+        def timed(*arguments, **settings):
+            start = time.monotonic()
+            try:
+                return function(*arguments, **settings)
+            finally:
+                self.lost += time.monotonic() - start
+
+        return timed
+
+    def sync(self) -> int:
+        """What `rcan sync` does; the number of runs in the tracker."""
+        return sync(root=self.folder, folders=[RunFolders(run=self.out)])
+
+    def files(self) -> dict[str, bytes]:
+        """What the training left."""
+        return {path.name: path.read_bytes() for path in self.out.iterdir()}
+
+    def require_every_epoch_once(self, database: Path) -> int:
+        """Check that the tracker holds the run, finished, with all of its curves; the epochs."""
+        with (self.out / "history.csv").open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        wanted = Counter(
+            (name, int(row["epoch"]), value)
+            for row in rows
+            for name, value in epoch_metrics(row).items()
+        )
+        key = json.loads((self.out / "best.json").read_text(encoding="utf-8"))["key"]
+        [(run, status)] = _rows(
+            database,
+            "SELECT runs.run_uuid, status FROM runs JOIN tags ON tags.run_uuid = runs.run_uuid "
+            f"WHERE tags.key = 'rcan.key' AND tags.value = '{key}' AND lifecycle_stage = 'active'",
+        )
+        assert status == "FINISHED"
+        points = _rows(database, f"SELECT key, step, value FROM metrics WHERE run_uuid = '{run}'")
+        found = Counter(point for point in points if point[0] != "train/images_per_second")
+        assert found == wanted
+        speeds = Counter(step for name, step, _ in points if name == "train/images_per_second")
+        assert set(speeds.values()) <= {1}  # of the moment: what was missed is not made up
+        return len(rows)
+
+
+def _rows(database: Path, query: str) -> list[tuple]:
+    connection = sqlite3.connect(database)
+    try:
+        return connection.execute(query).fetchall()
+    finally:
+        connection.close()
+
+
+def new_database(folder: Path) -> Path:
+    """A database of the tracker: making one takes seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        assert open_tracker(root=folder, data_name="aside").guard.finish(60)
+    return folder / "mlflow.db"
+
+
+def untracked_files(folder: Path, data: Path) -> dict[str, bytes]:
+    """What a training leaves that has no tracker at all."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", "nowhere://")
+        training = Training(folder, data, patch)
+        training.run()
+    return training.files()
+
+
+def prepared(folder: Path) -> Path:
+    """The data that all of these trainings share."""
+    prepare(folder, tiny())
+    return folder
