@@ -35,3 +35,8 @@ def test_without_git_it_is_repro(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "params.yaml").write_text(SETTINGS)
     assert command() == "dvc repro"
+
+
+def test_without_settings_it_is_repro(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert command() == "dvc repro"

@@ -3,9 +3,20 @@
 Without a GPU: the default is `meta`, whose tensors hold nothing and mix with no others.
 """
 
+from contextlib import nullcontext
+
 import pytest
 import torch
-from model_parts import MAX_LENGTH, PAD, READINGS, name_of, tiny_images, tiny_model, tiny_reports
+from model_parts import (
+    MAX_LENGTH,
+    PAD,
+    READINGS,
+    VOCABULARY,
+    name_of,
+    tiny_images,
+    tiny_model,
+    tiny_reports,
+)
 from naive_search import IDS, PENALTIES
 
 from rcan.generation.beam_search import beam_search
@@ -28,6 +39,20 @@ def test_a_training_step_makes_nothing_elsewhere(changes):
             losses["loss"].backward()
         assert losses["loss"].isfinite()
         assert {x.grad.device.type for x in model.parameters() if x.grad is not None} == {"cpu"}
+
+
+@every_reading
+def test_a_model_elsewhere_trains_there_alone(changes, monkeypatch):
+    monkeypatch.setattr("torch.is_autocast_enabled", lambda device: False)  # `meta` has none
+    monkeypatch.setattr("torch.autocast", lambda *_, **__: nullcontext())
+    model = tiny_model({**changes, "model.dropout": 0.2}).train().to("meta")
+    (images, projections), tokens = tiny_images(4), tiny_reports([3, 1, 5, 2]).to("meta")
+    logits, p = model(images.to("meta"), projections.to("meta"), tokens[:, :-1])
+    losses = joint_loss(
+        logits, tokens[:, 1:], p, pad_id=PAD, lambda_ce=0.5, tau=0.1, denominator="negatives"
+    )
+    losses["loss"].backward()
+    assert logits.shape == (4, 6, VOCABULARY) and losses["loss"].device.type == "meta"
 
 
 @every_reading

@@ -62,3 +62,7 @@ def test_nothing_is_dropped_outside_training_or_with_p_0():
 def test_the_kind_of_number_stays():
     x = torch.ones(64, dtype=torch.bfloat16)
     assert dropout(x, 0.5, training=True).dtype == torch.bfloat16
+
+
+def test_a_printed_model_tells_the_probability():
+    assert str(Dropout(0.1)) == "Dropout(p=0.1)"

@@ -1,11 +1,14 @@
 """The training loop by itself: it knows no tokenizer, and `validate` may be anything."""
 
+import io
 import math
+import re
 
 import pytest
 import torch
 from lightning_fabric import Fabric
 from tiny import TRANSFORMER, batches_of, prepare, tiny
+from tqdm import tqdm
 
 from rcan.errors import UserError
 from rcan.model.build import build_model
@@ -142,3 +145,16 @@ def test_a_collapsed_epoch_is_chosen_only_where_it_may_be(
 ):
     changes = TRANSFORMER | {"train.epochs": 3, "train.choose_collapsed": choose_collapsed}
     assert Fitted(place, tmp_path, changes)(scores).best["epoch"] == best
+
+
+def test_a_terminal_sees_images_and_losses(place, tmp_path, monkeypatch):
+    drawn = io.StringIO()
+
+    def bar(total, name, fabric):
+        return tqdm(total=total, desc=name, unit="image", file=drawn, mininterval=0)
+
+    monkeypatch.setattr(loop, "_progress_bar", bar)
+    Fitted(place, tmp_path, {"train.epochs": 1})([0.1])
+    last = drawn.getvalue().split("\r")[-1]
+    assert "epoch 1/1: 100%" in last and "24/24" in last
+    assert re.search(r"loss=\d\.\d{3}.*loss_ce=\d\.\d{3}.*lr=\d\.\de-\d\d", last)
