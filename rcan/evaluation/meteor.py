@@ -140,7 +140,7 @@ def _run(java: str, request: str, timeout: float) -> str:
         java,
         "-Xmx1G",  # 384 MB is just enough
         "-XX:+UseParallelGC",  # for speed; the default is for short pauses
-        "-Duser.language=en",  # the jar reads its own numbers with the decimal sign of the locale
+        "-Duser.language=en",  # the jar lower-cases by the locale: in Turkish, I is no i
         "-Duser.country=US",
         *("-jar", str(folder / JAR), "-", "-", "-stdio", "-l", "en", "-norm"),
         # Named outright: the jar looks in vain for it where a folder has a space in its name.
