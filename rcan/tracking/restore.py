@@ -68,16 +68,17 @@ def _restore(tracker: Tracker, place: RunFolders, config: dict[str, Any], data_n
         tags={"seed": config["train.seed"], **paper_tags(data_name)},
     )
     run.log_epochs([(int(row["epoch"]), epoch_metrics(row)) for row in rows])
-    run.log_files([place.run / "config.json", place.run / "best.json", history])
     run.log_dataset(data_name, best["data_digest"], "data/processed")
     if scores:
         run.log_scores(score_metrics(scores))
-        if tracker.local and not scores["restricted"]:  # both hold report text
-            run.log_files(files)
+    run.end("FINISHED")
+    # Files come last: where MLflow has no place for them, it has all the rest.
+    run.log_files([place.run / "config.json", place.run / "best.json", history])
+    if scores and tracker.local and not scores["restricted"]:  # both hold report text
+        run.log_files(files)
     if place.reports:
         pages = [path for path in sorted(place.reports.glob("*.*")) if path.is_file()]
         run.log_files(pages, "reports")
-    run.end("FINISHED")
 
 
 def _config(path: Path) -> dict[str, Any]:

@@ -26,6 +26,7 @@ class Run:
         self._tracker = tracker
         self._send = tracker.guard.send
         self._steps: dict[str, set[int]] = {}  # metric -> the epochs it is logged for
+        self._diff = ""
         tags = {"rcan.key": key, **{k: str(v) for k, v in tags.items()}}
         self._send(self._attach, name, params, tags)
 
@@ -79,8 +80,7 @@ class Run:
             "mlflow.source.git.commit": git["commit"],
         }
         self._tracker.log_batch(self.id, tags={k: v for k, v in origin.items() if v})
-        if git["dirty"]:
-            client.log_text(self.id, git["diff"], "git.diff")
+        self._diff = git["diff"]  # a file, so it waits for the end: the curves come first
 
     def end(self, status: str) -> None:
         """Close it as FINISHED, FAILED or KILLED; one that is so already keeps its duration."""
@@ -90,6 +90,8 @@ class Run:
         if self._status != status:
             self._tracker.client.set_terminated(self.id, status)
             self._status = status
+        if self._diff:
+            self._tracker.client.log_text(self.id, self._diff, "git.diff")
 
     def log_epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
         """One epoch's curves; what is recorded for that epoch already stays."""

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import logging
 import os
+import sqlite3
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -169,11 +170,23 @@ def _import_mlflow() -> None:
 def _create_database(uri: str) -> None:
     """Create a database whole or not at all: MLflow can neither use nor finish half of one."""
     from mlflow import MlflowClient
+    from sqlalchemy import Engine, event
 
     path = Path(uri.removeprefix("sqlite:///").partition("?")[0])
-    if not path.exists() or not path.stat().st_size:
+    if path.exists() and path.stat().st_size:
+        return
+    event.listen(Engine, "connect", _without_journal)
+    try:
         with replacing(path) as beside:
             MlflowClient(tracking_uri=f"sqlite:///{beside}").search_experiments(max_results=1)
+    finally:
+        event.remove(Engine, "connect", _without_journal)
+
+
+def _without_journal(connection: sqlite3.Connection, _: object) -> None:
+    """Three times as fast, and no file of its own; what a killed process leaves is thrown away."""
+    connection.execute("PRAGMA journal_mode = MEMORY")
+    connection.execute("PRAGMA synchronous = OFF")
 
 
 @contextlib.contextmanager

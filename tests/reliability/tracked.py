@@ -24,7 +24,7 @@ class Training:
     """Trainings in a folder of their own, in this process."""
 
     def __init__(self, folder: Path, data: Path, monkeypatch):
-        self.folder = make(folder)
+        self.folder = self.root = make(folder)
         self.out = folder / "runs/main"
         (folder / "data").symlink_to(data)
         self._patch = monkeypatch
@@ -62,7 +62,7 @@ class Training:
 
     def sync(self) -> int:
         """What `rcan sync` does; the number of runs in the tracker."""
-        return sync(root=self.folder, folders=[RunFolders(run=self.out)])
+        return sync(root=self.root, folders=[RunFolders(run=self.out)])
 
     def files(self) -> dict[str, bytes]:
         """What the training left."""

@@ -1,0 +1,221 @@
+"""The tracker's own database in trouble: locked, damaged, of another version, made by several."""
+
+import os
+import random
+import shutil
+import signal
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+
+import pytest
+from stages import EPOCHS, make
+from tracked import ALLOWED, Training, new_database, prepared, untracked_files
+from zygote import Zygote
+
+from rcan.tracking import tracker
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    return prepared(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory) -> Path:
+    return new_database(tmp_path_factory.mktemp("database"))
+
+
+@pytest.fixture(scope="module")
+def untracked(data, tmp_path_factory) -> dict[str, bytes]:
+    return untracked_files(tmp_path_factory.mktemp("untracked") / "work", data)
+
+
+@pytest.fixture(scope="module")
+def zygote():
+    with Zygote() as loaded:
+        yield loaded
+
+
+@contextmanager
+def locked(database: Path) -> Iterator[None]:
+    """Another program has it to itself."""
+    with closing(sqlite3.connect(database)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        yield
+
+
+@contextmanager
+def garbage(database: Path) -> Iterator[None]:
+    """Something else lies in its place."""
+    kept = database.read_bytes()
+    database.write_bytes(random.Random(1).randbytes(20_000))
+    yield
+    database.write_bytes(kept)
+
+
+@contextmanager
+def cut_short(database: Path) -> Iterator[None]:
+    """The disk lost its end."""
+    kept = database.read_bytes()
+    database.write_bytes(kept[: len(kept) // 2])
+    yield
+    database.write_bytes(kept)
+
+
+@contextmanager
+def newer(database: Path) -> Iterator[None]:
+    """A later version of MLflow changed it."""
+    kept = database.read_bytes()
+    with closing(sqlite3.connect(database)) as other, other:
+        other.execute("UPDATE alembic_version SET version_num = 'ffffffffffff'")
+    yield
+    database.write_bytes(kept)
+
+
+@contextmanager
+def folder_instead(database: Path) -> Iterator[None]:
+    """A folder bears its name."""
+    kept = database.read_bytes()
+    database.unlink()
+    database.mkdir()
+    yield
+    database.rmdir()
+    database.write_bytes(kept)
+
+
+@contextmanager
+def no_place_for_files(database: Path) -> Iterator[None]:
+    """Files cannot be kept; curves can."""
+    place = database.parent / "mlartifacts"
+    place.write_text("in the way")
+    yield
+    place.unlink()
+
+
+TROUBLES = [locked, no_place_for_files, garbage, cut_short, newer, folder_instead]
+
+
+def test_a_database_in_trouble_costs_seconds_and_one_line(
+    data, fresh, untracked, tmp_path, monkeypatch, capfd, amount, figure
+):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setattr(tracker, "AT_THE_END", amount(2.0, 10.0))
+    troubles = TROUBLES[: amount(2, len(TROUBLES))]
+    for trouble in troubles:
+        training = Training(tmp_path / trouble.__name__, data, monkeypatch)
+        database = Path(shutil.copy(fresh, training.folder))
+        with trouble(database):
+            capfd.readouterr()
+            training.run()
+            printed = capfd.readouterr().err
+            assert training.lost < tracker.AT_THE_END + ALLOWED, trouble
+            assert training.files() == untracked, trouble
+            if trouble is no_place_for_files:
+                assert printed == ""  # no file was to be kept
+                assert training.sync() == 0  # now there are some
+                printed = capfd.readouterr().err
+                assert training.require_every_epoch_once(database) == EPOCHS
+            assert printed.count("\n") == 1, printed
+            assert f"MLflow (sqlite:///{database}) is not available" in printed
+        assert training.sync() == 1, trouble
+        assert training.sync() == 1, trouble
+        assert capfd.readouterr().err == "", trouble
+        assert training.require_every_epoch_once(database) == EPOCHS, trouble
+    figure("tracker", "scenarios", len(troubles))
+    figure("tracker", "epochs checked, each exactly once", len(troubles) * EPOCHS)
+
+
+def test_a_database_locked_amid_a_training_is_caught_up_with(
+    data, fresh, untracked, tmp_path, monkeypatch, capfd, figure
+):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setattr(tracker, "AT_THE_END", 1.0)
+    training = Training(tmp_path / "work", data, monkeypatch)
+    database = Path(shutil.copy(fresh, training.folder))
+    training.run(stop_after=2)
+    with locked(database):
+        training.lost = 0.0
+        training.run()
+    assert training.lost < tracker.AT_THE_END + ALLOWED
+    assert training.files() == untracked
+    assert capfd.readouterr().err.count("\n") == 1
+    assert training.sync() == 1
+    assert training.require_every_epoch_once(database) == EPOCHS
+    figure("tracker", "scenarios", 1)
+    figure("tracker", "epochs checked, each exactly once", EPOCHS)
+
+
+# The process becomes several, each of which runs the stage in a folder of its own.
+SEVERAL = """
+import os
+running = []
+for number in range({number}):
+    pid = os.fork()
+    if pid == 0:
+        os.chdir(f"../{{number}}")
+        break
+    running.append(pid)
+else:
+    codes = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in running]
+    os._exit(max(map(abs, codes)))
+"""
+
+
+def test_four_trainings_start_at_once_on_a_fresh_database(
+    data, zygote, tmp_path, monkeypatch, amount, figure
+):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    times = amount(1, 5)
+    for turn in range(times):
+        root = make(tmp_path / str(turn) / "root")
+        folders = [root.parent / str(number) for number in range(4)]
+        trainings = [Training(folder, data, monkeypatch) for folder in folders]
+        for seed, folder in enumerate(folders):
+            make(folder, {"train.seed": seed})
+        ended = zygote.run(
+            "train", root, prelude=SEVERAL.format(number=4), environment={"DVC_ROOT": str(root)}
+        )
+        assert ended.code == 0, ended.printed
+        for training in trainings:
+            training.root = root
+            assert training.sync() == 1
+            assert training.require_every_epoch_once(root / "mlflow.db") == EPOCHS
+        assert not list(root.glob(".mlflow*"))
+    figure("tracker", "scenarios", times)
+    figure("tracker", "epochs checked, each exactly once", times * 4 * EPOCHS)
+
+
+def test_a_training_killed_while_it_makes_the_database_leaves_none_or_a_whole_one(
+    data, zygote, tmp_path, monkeypatch, amount, figure
+):
+    draw, times, amid = random.Random(5), amount(0, 8), 0
+    if not times:
+        pytest.skip("makes two databases a time; in short in tests/test_tracking.py")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    for turn in range(times):
+        training = Training(tmp_path / str(turn), data, monkeypatch)
+        database = training.folder / "mlflow.db"
+        with zygote.running("train", training.folder) as (pid, ended):
+            wait_for_any(training.folder, "*mlflow.db*")
+            time.sleep(draw.uniform(0, 1))
+            amid += not database.exists()
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+            ended()
+        assert zygote.run("train", training.folder).code == 0
+        assert training.sync() == 1
+        assert training.require_every_epoch_once(database) == EPOCHS
+        assert [path.name for path in training.folder.glob("*mlflow.db*")] == ["mlflow.db"]
+    assert amid
+    figure("tracker", "killed while the database is made", amid)
+    figure("tracker", "epochs checked, each exactly once", times * EPOCHS)
+
+
+def wait_for_any(folder: Path, pattern: str) -> None:
+    start = time.monotonic()
+    while not list(folder.glob(pattern)):
+        assert time.monotonic() - start < 60
+        time.sleep(0.01)
