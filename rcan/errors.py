@@ -1,5 +1,6 @@
 """The one error a user is meant to read."""
 
+MOST_SAID = 1_200  # characters of a message
 MOST_SHOWN = 80  # characters of a value that was not expected
 
 
@@ -7,6 +8,8 @@ class UserError(ValueError):
     """Bad input, told in one line: what was expected, what came, what to do next."""
 
     def __init__(self, message: str) -> None:
+        if len(message) > MOST_SAID:  # a path may be long; what came first and the remedy are kept
+            message = f"{message[: MOST_SAID // 2]} ... {message[-MOST_SAID // 2 :]}"
         super().__init__("".join(map(_printable, message)))
 
 

@@ -5,18 +5,15 @@ Nothing here runs code, waits for a pipe, or passes over what a file says twice;
 its kind, so that no word of a report gets into a message.
 """
 
-import csv
-import io
 import json
 import re
 import stat
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import UnionType
 from typing import Any
 
-from rcan.errors import UserError
+from rcan.errors import UserError, name_shown
 
 # A kind (float takes whole numbers too), a pattern, the least and the most that a number may be, or
 # what an object or each item of a list holds.
@@ -31,7 +28,6 @@ NAMES: dict[object, str] = {
 }  # fmt: skip
 
 MOST = 1e300  # a loss may be very large, but sums and differences of numbers must be finite
-csv.field_size_limit(sys.maxsize)  # a report may be long; the file's size is the limit
 
 
 def require_file(path: Path) -> None:
@@ -147,30 +143,48 @@ def read_csv(
 
     `columns` must be there and hold values of their kind; of other columns a cell may be empty.
     """
-    text = read_text(path, what, remedy)
-    rows = csv.reader(io.StringIO(text, newline=""), strict=True)
-    found = []
     try:
-        header = next(rows, [])
-        _check_header(header, columns, f"{path}", remedy)
-        for cells in rows:
-            place = f"{path}, line {rows.line_num}"
-            if len(cells) != len(header):
-                raise UserError(
-                    f"{place}: expected {len(header)} cells, found {len(cells)}; {remedy}"
-                )
-            row = dict(zip(header, cells, strict=True))
-            for name, cell in row.items():
-                if name in columns or cell:
-                    _check_cell(cell, columns.get(name, rest), f"{place}, {name}", remedy)
-            found.append(row)
-    except csv.Error as error:
-        raise UserError(
-            f"{path}, line {rows.line_num}: expected {what} as a table ({error}); {remedy}"
-        ) from error
-    if not found:
+        header, *rows = _cells(read_text(path, what, remedy)) or [[]]
+    except ValueError as error:
+        raise UserError(f"{path}, {error}; {remedy}") from error
+    _check_header(header, columns, f"{path}", remedy)
+    if not rows:
         raise UserError(f"{path}: expected {what}, found no row; {remedy}")
+    found = []
+    for number, cells in enumerate(rows, start=1):
+        place = f"{path}, row {number}"
+        if len(cells) != len(header):
+            raise UserError(f"{place}: expected {len(header)} cells, found {len(cells)}; {remedy}")
+        row = dict(zip(header, cells, strict=True))
+        for name, cell in row.items():
+            if name in columns or cell:
+                _check_cell(cell, columns.get(name, rest), f"{place}, {name_shown(name)}", remedy)
+        found.append(row)
     return found
+
+
+# A cell and what ends it (RFC 4180). Python's own reader takes a lost quote for a letter, and the
+# rest of the file for one cell.
+_CELL = re.compile(r'(?:"([^"]*(?:""[^"]*)*)"|([^",\r\n]*))(,|\r\n|\r|\n|\Z)')
+
+
+def _cells(text: str) -> list[list[str]]:
+    """The rows of a table. Raises `ValueError` at the first quote that is out of place."""
+    rows: list[list[str]] = []
+    row: list[str] = []
+    place = 0
+    while place < len(text) or row:
+        cell = _CELL.match(text, place)
+        if cell is None:
+            line = len(re.findall(r"\r\n|\r|\n", text[:place])) + 1
+            raise ValueError(f"line {line}: expected cells between commas, found a stray quote")
+        quoted, plain, end = cell.groups()
+        row.append(plain if quoted is None else quoted.replace('""', '"'))
+        place = cell.end()
+        if end != ",":
+            rows.append(row)
+            row = []
+    return rows
 
 
 def _check_header(header: list[str], columns: Mapping[str, type], place: str, remedy: str) -> None:

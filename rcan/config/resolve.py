@@ -43,7 +43,8 @@ def resolve(raw: object) -> PipelineSettings:
     """Choose each key's value for the data set and scale that `raw` names, and check everything."""
     if not isinstance(raw, dict):
         raise UserError(
-            f"expected sections ({', '.join(PipelineSettings.model_fields)}); got {shown(raw)}"
+            f"expected sections ({', '.join(PipelineSettings.model_fields)}); got {shown(raw)}; "
+            f"{_RESTORE}"
         )
     _check_names(raw, PipelineSettings, "")
     sections = {

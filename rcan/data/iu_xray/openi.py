@@ -1,10 +1,12 @@
 """Open-i's own files: `ecgen-radiology/2384.xml` and `NLMCXR_png/CXR2384_IM-0942-1001.png`."""
 
+import codecs
+import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
 from rcan.data.iu_xray.listing import FoundStudy, ListedStudy, first_file
-from rcan.errors import UserError
+from rcan.errors import UserError, shown
 from rcan.reading import read_bytes
 
 NAME = "Open-i"
@@ -37,24 +39,40 @@ def read(
 
 
 _ENDINGS = (".png", ".jpg")
-
-
-class _NoDoctype(ET.TreeBuilder):
-    """Stops at a document type, the one place where entities can be defined."""
-
-    def doctype(self, name: str, pubid: str | None, system: str | None) -> None:
-        raise ValueError("a document type is declared, which these reports never do")
+_ENCODINGS = ("utf-8", "us-ascii", "iso-8859-1", "windows-1252")
+_DECLARED = re.compile(rb"""(?:\xef\xbb\xbf)?<\?xml[^>]*\bencoding\s*=\s*["']([\w.-]+)""")
 
 
 def _findings(path: Path) -> str:
     """Text of the FINDINGS section, "" if it has none."""
     content = read_bytes(path, "an Open-i report", "fetch it again")
     try:
-        tree = ET.fromstring(content, ET.XMLParser(target=_NoDoctype()))
-    except (ET.ParseError, ValueError, LookupError) as error:  # LookupError: an unknown encoding
+        tree = ET.fromstring(_decoded(content))
+    except (ET.ParseError, ValueError) as error:
         raise UserError(f"{path}: expected an Open-i report ({error}); fetch it again") from error
     name = tree.find("uId")
     if name is None or name.get("id") != f"CXR{path.stem}":
-        raise UserError(f"{path}: expected the report of CXR{path.stem}, found another; fetch it")
+        raise UserError(
+            f"{path}: expected the report of CXR{path.stem}, found another; fetch it again"
+        )
     section = tree.find(".//AbstractText[@Label='FINDINGS']")
     return "" if section is None else "".join(section.itertext())
+
+
+def _decoded(content: bytes) -> str:
+    """The text of an XML file, decoded here so that no document type is missed in it.
+
+    There alone entities can be defined, and once a parser meets one it may go on expanding them.
+    """
+    declared = _DECLARED.match(content)
+    encoding = declared[1].decode("ascii").lower() if declared else "utf-8"
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        encoding = "utf-16"
+    elif encoding not in _ENCODINGS:
+        raise ValueError(f"its encoding is {shown(encoding)}")
+    text = content.decode("utf-8-sig" if encoding == "utf-8" else encoding)
+    if "\0" in text:  # by which the parser would take it for another encoding
+        raise ValueError("it holds a zero byte")
+    if "<!DOCTYPE" in text:
+        raise ValueError("a document type is declared, which these reports never do")
+    return text
