@@ -14,13 +14,14 @@ from rcan.text.cleaning import CLEANERS
 from rcan.text.tokenizer import Tokenizer
 from rcan.training.inputs import study_batches
 from rcan.training.run_folder import load_run, require_same_inputs
-from rcan.training.train import write_reports
+from rcan.training.train import forget_training, write_reports
 
 
 def main(settings: PipelineSettings) -> None:
     words = Tokenizer.load(TOKENIZER)
     model, trained, best = load_run(RUN, len(words))
     require_same_inputs(best, processed=PROCESSED, tokenizer=TOKENIZER)
+    forget_training(project_root(), best["key"])  # that this stage runs says that DVC has the run
     test = open_split(PROCESSED, "test")
     batches = study_batches(
         test, words, trained, cnn=model.cnn, device=model.device, processed=PROCESSED,

@@ -72,7 +72,7 @@ class TrainingState:
             )
 
     def discard(self) -> None:
-        """Remove the state: its training is done, and trained again it starts afresh."""
+        """Remove the state; trained again, it starts afresh."""
         shutil.rmtree(self.folder)
 
     def load(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:

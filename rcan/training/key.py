@@ -50,28 +50,32 @@ def why_afresh(folder: Path, parts: Mapping[str, Any]) -> str | None:
     Leaves `parts` in `folder`, to be compared with later ones.
     """
     told = None
-    stopped = [path for path in folder.parent.glob("*/last.safetensors") if path.parent != folder]
-    for last in sorted(stopped, key=lambda path: path.stat().st_mtime, reverse=True):
-        differs = _differences(last.with_name(PARTS), parts)
-        if differs and _is_idle(last.parent):
+    others = [path for path in folder.parent.glob("*/last.safetensors") if path.parent != folder]
+    for last in sorted(others, key=lambda path: path.stat().st_mtime, reverse=True):
+        stopped = _stopped_at(last)
+        if stopped and _is_idle(last.parent):
+            epoch, theirs = stopped
+            differs = [n for n, part in _flat(parts).items() if theirs.get(n) != part]
             told = (
-                f"starting afresh: a training stopped after epoch {_epoch(last)} had other "
-                f"{', '.join(differs)}; its state is kept in {last.parent}, delete it if you do "
-                "not go back to it"
+                f"starting afresh: a training stopped after epoch {epoch} had other "
+                f"{', '.join(sorted(differs))}; its state is kept in {last.parent}, delete it if "
+                "you do not go back to it"
             )
             break
     write_json(folder / PARTS, parts)
     return told
 
 
-def _differences(path: Path, parts: Mapping[str, Any]) -> list[str]:
-    """Names of the parts that differ from those of a stopped training; settings by their keys."""
+def _stopped_at(last: Path) -> tuple[int, dict[str, Any]] | None:
+    """The last epoch of a training and its parts, flat; None if it is finished or not readable."""
     try:
-        others = json.loads(path.read_text(encoding="utf-8"))
-        ours, theirs = _flat(parts), _flat(others)
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        return []  # of an older version, or damaged
-    return sorted(name for name in ours.keys() | theirs if ours.get(name) != theirs.get(name))
+        parts = json.loads(last.with_name(PARTS).read_text(encoding="utf-8"))
+        with safetensors.safe_open(last, framework="pt") as file:
+            epoch = int(json.loads(file.metadata()[HEADER])["facts"]["progress"]["epoch"])
+        return (epoch, _flat(parts)) if epoch < parts["settings"]["train"]["epochs"] else None
+    except (OSError, safetensors.SafetensorError, ValueError, LookupError, TypeError,
+            AttributeError, RecursionError):  # fmt: skip
+        return None  # of an older version, or damaged
 
 
 def _flat(parts: Mapping[str, Any]) -> dict[str, Any]:
@@ -90,11 +94,3 @@ def _is_idle(folder: Path) -> bool:
             return True
     except UserError:
         return False
-
-
-def _epoch(last: Path) -> int | str:
-    try:
-        with safetensors.safe_open(last, framework="pt") as file:
-            return int(json.loads(file.metadata()[HEADER])["facts"]["progress"]["epoch"])
-    except (OSError, safetensors.SafetensorError, TypeError, KeyError, ValueError, RecursionError):
-        return "?"

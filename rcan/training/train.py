@@ -1,5 +1,6 @@
 """One training from processed data to a folder of weights and numbers."""
 
+import contextlib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -33,15 +34,16 @@ def train(
     """Train, or go on training, and write `out` whole: weights of the best and the last epoch
     (.safetensors), config.json, history.csv, best.json.
 
-    The state of a training under way is kept in `root`/.rcan/checkpoints/<key> and removed once
-    `out` is written. `log_to(key)` gives what every epoch's numbers are handed to.
+    The state is kept in `root`/.rcan/checkpoints/<key> until `forget_training`: killed before DVC
+    has taken `out`, the same training only writes it again. `log_to(key)` gives what every epoch's
+    numbers are handed to.
     Raises `UserError` for whatever the user can mend.
     """
     fabric = launch(settings)
     words = Tokenizer.load(tokenizer)
     parts = training_parts(settings, processed, tokenizer)
     key = training_key(parts)
-    folder = root / ".rcan" / "checkpoints" / key
+    folder = _state_folder(root, key)
     with TrainingState(folder, owner=fabric.is_global_zero) as state:
         if fabric.is_global_zero and (told := why_afresh(folder, parts)):
             print(told)
@@ -77,7 +79,17 @@ def train(
                     "tokenizer_digest": parts["tokenizer"],
                 },
             )  # fmt: skip
-            state.discard()
+
+
+def forget_training(root: Path, key: str) -> None:
+    """Remove the state of a finished training, whose run folder is safe; trained again it starts
+    afresh. One that is under way again is left alone."""
+    with contextlib.suppress(UserError), TrainingState(_state_folder(root, key)) as state:
+        state.discard()
+
+
+def _state_folder(root: Path, key: str) -> Path:
+    return root / ".rcan" / "checkpoints" / key
 
 
 def _no_log(epoch: int, numbers: dict[str, float]) -> None:
