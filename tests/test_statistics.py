@@ -105,3 +105,13 @@ def test_a_thousand_resamples_of_a_test_split_take_no_time():
     start = time.process_time()
     intervals(scores, resamples=1000, seed=1)
     assert time.process_time() - start < 1.5  # measured: 0.1 s
+
+
+def test_p_is_the_share_of_random_exchanges_that_differ_as_much():
+    a, b = made_up(40, 1, share=0.1), made_up(40, 2)
+    each = a.studies["ROUGE-L"] - b.studies["ROUGE-L"]
+    signs = 1 - 2 * np.random.default_rng(3).integers(0, 2, (300, 40))
+    as_much = np.abs((signs * each).mean(axis=1)) >= abs(each.mean()) - 1e-12
+    found = difference(a, b, resamples=300, seed=3)["ROUGE-L"]
+    assert found["p"] == pytest.approx((1 + as_much.sum()) / 301)
+    assert 0.01 < found["p"] < 0.99
