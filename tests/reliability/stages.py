@@ -2,6 +2,7 @@
 
 import shutil
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
@@ -43,7 +44,9 @@ def results(folder: Path) -> dict[str, bytes]:
 def leftovers(folder: Path) -> list[str]:
     """Half files and states of work that is done."""
     kept = [*folder.rglob("*.tmp")]
-    kept += [*folder.glob(".rcan/checkpoints/*"), *folder.glob("data/work/preprocess/*")]
+    kept += folder.glob("data/work/preprocess/*")
+    if (folder / "data" / "evaluation").exists():  # until then a finished training's state is kept
+        kept += folder.glob(".rcan/checkpoints/*")
     return [path.relative_to(folder).as_posix() for path in kept]
 
 
@@ -56,13 +59,15 @@ def logged(folder: Path) -> dict[tuple[str, int], int]:
     return counts
 
 
-def snapshots(zygote: Zygote, folder: Path) -> dict[str, tuple[Path, dict[str, bytes], int]]:
-    """Run all stages undisturbed: stage -> the folder before it, what was there after it, and its
+def snapshots(
+    zygote: Zygote, folder: Path, stages: Sequence[str] = STAGES
+) -> dict[str, tuple[Path, dict[str, bytes], int]]:
+    """Run stages undisturbed: stage -> the folder before it, what was there after it, and its
     number of file operations."""
     whole, taken = make(folder / "whole"), {}
     assert zygote.run("preprocess", copy(whole, folder / "aside"), prelude=OPEN_TRACKER).code == 0
     shutil.copy(folder / "aside" / "mlflow.db", whole)
-    for stage in STAGES:
+    for stage in stages:
         before = copy(whole, folder / f"before-{stage}")
         ended = zygote.run(stage, whole)
         assert ended.code == 0, ended.printed

@@ -33,14 +33,18 @@ class Ended:
 
 
 class Zygote:
-    """A loaded process that runs one stage at a time; use as a context manager."""
+    """A loaded process that runs one stage at a time; use as a context manager.
 
-    def __init__(self) -> None:
+    `within` is a command that runs it, e.g. `unshare`.
+    """
+
+    def __init__(self, *within: str) -> None:
         top = Path(__file__).resolve().parents[2]
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("DVC", "MLFLOW", "RCAN"))}
         self._process = subprocess.Popen(
-            [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            cwd=top, env=kept | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(top)},
+            [*within, sys.executable, __file__], cwd=top, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            env=kept | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(top)},
         )  # fmt: skip
 
     def __enter__(self) -> "Zygote":
