@@ -12,8 +12,8 @@ def zygote():
 
 
 @pytest.fixture(scope="module")
-def first(zygote, tmp_path_factory):
-    return snapshots(zygote, tmp_path_factory.mktemp("first"))
+def first(zygote, tmp_path_factory, amount):
+    return snapshots(zygote, tmp_path_factory.mktemp("first"), STAGES[: amount(3, 5)])
 
 
 def again(zygote: Zygote, first, folder, stages, prelude: str = "") -> dict[str, bytes]:
