@@ -121,3 +121,11 @@ def test_climbs_begin_at_the_empty_report_and_the_best_ones_with_frequent_senten
     best_constant(train, [f"{LUNGS} {HEART}", HEART], num_starts=3)
     assert [start for start, _ in begun] == ["", f"{LUNGS} {HEART}", HEART]
     assert begun[0][1] == [HEART, EFFUSION]  # four times and three; the others less often
+
+
+def test_a_report_is_split_after_full_stops_and_those_alone_are_dropped():
+    assert floors._split("clear . . the heart . no") == (
+        ("clear", "."),
+        ("the", "heart", "."),
+        ("no",),
+    )

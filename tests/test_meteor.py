@@ -41,6 +41,8 @@ def test_a_whole_match_has_no_chunk_and_scores_one():
 
 def test_a_partial_match_keeps_its_chunk():
     assert without_perfect_chunks(counts_of()[None])[0, 20] == 1
+    # Longer than its reference, of which it holds every word.
+    assert without_perfect_chunks(counts_of(_0=4, _1=2)[None])[0, 20] == 1
 
 
 def test_nothing_at_all_scores_zero():
@@ -128,3 +130,9 @@ def test_java_is_started_with_these_options(monkeypatch, tmp_path):
     assert arguments[6:13] == ["-", "-", "-stdio", "-l", "en", "-norm", "-a"]
     assert Path(arguments[13]).name == "paraphrase-en.gz"
     assert environment["LC_ALL"] == "C.UTF-8" and "_JAVA_OPTIONS" not in environment
+
+
+def test_another_jar_is_an_error(monkeypatch, tmp_path):
+    monkeypatch.setitem(meteor.SHA256, "meteor-1.5.jar", "0" * 64)
+    with pytest.raises(UserError, match=r"meteor-1\.5\.jar: expected .* found another"):
+        meteor_counts(["clear"], ["clear"], java=python_java(tmp_path))

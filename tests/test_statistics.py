@@ -98,6 +98,8 @@ def test_bad_input_is_told():
         intervals(scores, resamples=0, seed=1)
     with pytest.raises(UserError, match="got 1 and 2 studies"):
         difference(scores, score(["a", "b"], ["a", "b"], meteor=False), resamples=9, seed=1)
+    with pytest.raises(UserError, match="against the same references; got different ones"):
+        difference(scores, score(["clear ."], ["lungs ."], meteor=False), resamples=9, seed=1)
 
 
 def test_a_thousand_resamples_of_a_test_split_take_no_time():
