@@ -5,8 +5,8 @@ from java_programs import python_java
 
 from rcan.data.study import Study, View
 from rcan.errors import UserError
-from rcan.evaluation.evaluate import evaluate
-from rcan.evaluation.scores import METRICS
+from rcan.evaluation.evaluate import _beats_floor, evaluate
+from rcan.evaluation.scores import METRICS, score
 from rcan.evaluation.table import score_table
 from rcan.text.cleaning import clean_iu_xray
 
@@ -82,6 +82,15 @@ def test_the_model_is_compared_with_the_stronger_floor(evaluated):
             expected = systems["model"][metric]["score"] - floor
             assert found["difference"] == pytest.approx(expected)
             assert systems["floors"][found["floor"]][metric]["score"] == floor
+
+
+@pytest.mark.parametrize("stronger", ["most_frequent", "best_constant"])
+def test_whichever_floor_is_stronger_is_the_rival(stronger):
+    texts = {"model": PREDICTIONS, "most_frequent": [LARGE] * 8, "best_constant": [LARGE] * 8}
+    texts[stronger] = [NORMAL] * 8
+    systems = {name: score(written, TEST, meteor=False) for name, written in texts.items()}
+    found = _beats_floor(systems, resamples=100, seed=1)
+    assert {value["floor"] for value in found.values()} == {stronger}
 
 
 def test_unknown_words_cost_under_paper_alone(evaluated):

