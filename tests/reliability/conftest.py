@@ -6,9 +6,10 @@ A test takes its size from `amount(short, long)` and leaves what it counted by
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
+from zygote import Zygote
 
 
 @pytest.fixture(scope="session")
@@ -16,6 +17,13 @@ def amount(request) -> Callable[[int, int], int]:
     """The first number in `make test`, the second in `make torture`."""
     torture = request.config.getoption("--torture")
     return lambda short, long: long if torture else short
+
+
+@pytest.fixture(scope="session")
+def zygote() -> Iterator[Zygote]:
+    """A loaded process to run stages in: loading takes longer than most of them."""
+    with Zygote() as loaded:
+        yield loaded
 
 
 @pytest.fixture

@@ -21,12 +21,6 @@ MOST = {"evaluate": 2, "report": 2}  # kills in a row; what each starts from is 
 
 
 @pytest.fixture(scope="module")
-def zygote():
-    with Zygote() as loaded:
-        yield loaded
-
-
-@pytest.fixture(scope="module")
 def undisturbed(zygote, tmp_path_factory, amount):
     return snapshots(zygote, tmp_path_factory.mktemp("undisturbed"), STAGES[: amount(3, 5)])
 

@@ -31,12 +31,6 @@ NO_TRACKER = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}
 
 
 @pytest.fixture(scope="module")
-def zygote():
-    with Zygote() as loaded:
-        yield loaded
-
-
-@pytest.fixture(scope="module")
 def stopped(zygote, tmp_path_factory):
     """A folder whose training was killed in its third epoch."""
     folder = make(tmp_path_factory.mktemp("stopped") / "work")

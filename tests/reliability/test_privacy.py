@@ -116,12 +116,6 @@ def found_outside(folder: Path, sought: list[bytes]) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module")
-def zygote():
-    with Zygote() as loaded:
-        yield loaded
-
-
-@pytest.fixture(scope="module")
 def restricted(zygote, tmp_path_factory) -> Path:
     """The folder of a whole run on restricted data, beside which `raw` lies."""
     place = tmp_path_factory.mktemp("restricted")

@@ -6,12 +6,6 @@ from zygote import STAGES, Zygote
 
 
 @pytest.fixture(scope="module")
-def zygote():
-    with Zygote() as loaded:
-        yield loaded
-
-
-@pytest.fixture(scope="module")
 def first(zygote, tmp_path_factory, amount):
     return snapshots(zygote, tmp_path_factory.mktemp("first"), STAGES[: amount(3, 5)])
 

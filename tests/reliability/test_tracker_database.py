@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 from stages import EPOCHS, make
 from tracked import ALLOWED, Training, new_database, prepared, untracked_files
-from zygote import Zygote
 
 from rcan.tracking import tracker
 
@@ -31,12 +30,6 @@ def fresh(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def untracked(data, tmp_path_factory) -> dict[str, bytes]:
     return untracked_files(tmp_path_factory.mktemp("untracked") / "work", data)
-
-
-@pytest.fixture(scope="module")
-def zygote():
-    with Zygote() as loaded:
-        yield loaded
 
 
 @contextmanager
