@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 MOST = 10**9  # of anything that is counted: beyond it the libraries' own numbers overflow
 Count = Annotated[int, Field(ge=1, le=MOST)]
+Width = Annotated[int, Field(ge=1, le=100_000)]
+Layers = Annotated[int, Field(ge=1, le=100)]
 NonNegativeInt = Annotated[int, Field(ge=0, le=MOST)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -48,7 +50,7 @@ class Visual(Section):
 
     backbone: Literal["small", "resnet18", "resnet34", "resnet50", "resnet101"]
     last_layer: Literal["layer3", "layer4"]
-    channels: Annotated[list[Count], Field(min_length=1)]
+    channels: Annotated[list[Width], Field(min_length=1, max_length=10)]
     weights: Annotated[str, Field(min_length=1)]
     frozen: bool
     crop: Annotated[int, Field(ge=16, le=2048)]
@@ -64,11 +66,11 @@ class Model(Section):
     use_rve: bool
     use_cgm: bool
     use_wcl: bool
-    d_model: Count
-    num_heads: Count
-    num_encoder_layers: Count
-    num_decoder_layers: Count
-    d_ff: Count
+    d_model: Width
+    num_heads: Width
+    num_encoder_layers: Layers
+    num_decoder_layers: Layers
+    d_ff: Width
     dropout: Probability
     patch_positions: Literal["none", "learned", "sinusoidal"]
 
@@ -78,15 +80,15 @@ class RVE(Section):
 
     residual: Literal["outer", "inner"]
     spatial: Literal["depthwise", "single"]
-    reduction: Count
-    bottleneck: Count | None
+    reduction: Width
+    bottleneck: Width | None
 
 
 class CGM(Section):
     """Cross-modal gated memory (§3.3)."""
 
     num_slots: Count
-    num_heads: Count
+    num_heads: Width
     top_k: Count | None
     gate: Literal["gated", "response"]
     fusion: Literal["add", "replace"]
@@ -100,7 +102,7 @@ class WCL(Section):
     denominator: Literal["negatives", "all"]
     views: Literal["images", "augment"]
     features: Literal["V", "V_hat"]
-    projection_dim: Count
+    projection_dim: Width
     augment_dropout: Probability
     augment_noise: NonNegative
 

@@ -28,7 +28,8 @@ def _words(schema: dict[str, Any]) -> str:
     if "$ref" in schema:
         return "a section of keys"
     if schema["type"] == "array":
-        return f"a list of {schema['minItems']} or more, each {_words(schema['items'])}"
+        most = f"to {schema['maxItems']}" if "maxItems" in schema else "or more"
+        return f"a list of {schema['minItems']} {most}, each {_words(schema['items'])}"
     if schema["type"] == "string" and "minLength" in schema:
         return "a text that is not empty"
     limits = [f"{word} {_plain(schema[name])}" for name, word in BOUNDS.items() if name in schema]

@@ -176,8 +176,10 @@ def _progress_from(told: Any, path: Path) -> Progress:
     rows = told["history"]
     for row in rows:
         require_shape(row, dict.fromkeys(rows[0], float), f"{place}, history", _AFRESH)
+    alike = all(row.keys() == rows[0].keys() for row in rows)
     epochs = [row["epoch"] for row in rows]
-    if not rows or epochs != list(range(1, len(rows) + 1)) or told["epoch"] != len(rows):
+    whole = epochs == list(range(1, len(rows) + 1)) and told["epoch"] == len(rows)
+    if not rows or not alike or not whole:
         raise UserError(f"{place}: expected a row for every epoch, found others; {_AFRESH}")
     if told["best"] not in rows:
         raise UserError(f"{place}: expected the best epoch among all, found another; {_AFRESH}")
@@ -196,10 +198,13 @@ def _load_optimizer(
     state: dict[int, dict[str, Tensor]] = {}
     for index, parameter in enumerate(parameters):
         if f"{index}.step" in tensors:  # one that has had a gradient
-            state[index] = {"step": tensors.pop(f"{index}.step")}
+            step = tensors.pop(f"{index}.step")
+            if step.dim() or step.dtype != torch.float32:
+                raise _of_another_optimizer(path, f"{index}.step")
+            state[index] = {"step": step}
             for name in moments:
-                moment = tensors.pop(f"{index}.{name}", None)
-                if moment is None or moment.shape != parameter.shape:
+                moment = tensors.pop(f"{index}.{name}", torch.empty(0))
+                if (moment.shape, moment.dtype) != (parameter.shape, parameter.dtype):
                     raise _of_another_optimizer(path, f"{index}.{name}")
                 # In the layout of its parameter, so that the same kernels run.
                 state[index][name] = torch.empty_like(parameter, device="cpu").copy_(moment)

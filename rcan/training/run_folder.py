@@ -20,7 +20,7 @@ from rcan.files import sha256_of, write_csv, write_json
 from rcan.model.build import build_model
 from rcan.model.rcan import RCAN
 from rcan.reading import Shape, read_json
-from rcan.training.checkpoint import Progress, load_weights, read_tensors, write_tensors
+from rcan.training.checkpoint import Progress, read_tensors, require_fit, write_tensors
 from rcan.training.determinism import require_determinism
 
 _BEST: Shape = {"epoch": int, "length_penalty": float}
@@ -59,9 +59,12 @@ def load_run(folder: Path, vocabulary_size: int) -> tuple[RCAN, Settings, dict[s
         settings = from_dict(config)
     except UserError as error:
         raise UserError(f"{path}: {error}; {_REMEDY}") from None
+    path = folder / "best.safetensors"
+    weights, _ = read_tensors(path, _REMEDY)
+    with torch.device("meta"):  # sizes without memory, should the settings be another model's
+        require_fit(build_model(settings, vocabulary_size, pretrained=False), weights, path)
     model = build_model(settings, vocabulary_size, pretrained=False)
-    weights = folder / "best.safetensors"
-    load_weights(model, read_tensors(weights, _REMEDY)[0], weights)
+    model.load_state_dict(weights)
     require_determinism(settings.train.deterministic)
     on_gpu = settings.train.accelerator != "cpu" and torch.cuda.is_available()
     return model.eval().to("cuda" if on_gpu else "cpu"), settings, best

@@ -100,12 +100,12 @@ def head(encoding: str) -> str:
 
 
 @pytest.mark.parametrize("doctype", DOCTYPES)
-def test_a_document_type_is_refused_in_every_encoding(path, doctype, figure):
+def test_a_document_type_is_refused_in_every_encoding(path, doctype, amount, figure):
     tried = 0
     body = PLAIN.partition("?>")[2].replace("No effusion.", "&e20;")
     declared = f"<!DOCTYPE eCitation {DOCTYPES[doctype]}>"
     for used, named in itertools.product(ENCODINGS, NAMED):
-        for lead in ("", "<!-- x -->", "<?x y?>", "\n \t"):
+        for lead in ("\n \t", "", "<!-- x -->", "<?x y?>")[: amount(1, 4)]:
             path.write_bytes(f"{head(named)}{lead}{declared}{body}".encode(used))
             assert read(path) is None
             tried += 1
