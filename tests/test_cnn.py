@@ -69,6 +69,14 @@ def test_the_map_is_torchvisions_of_the_normalised_image(resnet18, tmp_path, las
 
 
 @torch.no_grad()
+def test_the_small_body_sees_greys_from_minus_two_to_two():
+    cnn = cnn_with(backbone="small").eval()
+    seen = []
+    cnn.body.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    cnn(torch.tensor([[[0, 255], [51, 204]]], dtype=torch.uint8))
+    assert torch.allclose(seen[0], torch.tensor([[[[-2, 2], [-1.2, 1.2]]]]))
+
+
 def test_the_body_sees_each_channel_normalised_as_imagenet_was():
     seen = []
     cnn = cnn_with(last_layer="layer3").eval()
