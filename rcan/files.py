@@ -32,6 +32,10 @@ def replacing(path: Path) -> Iterator[Path]:
         with beside.open("rb") as file:
             os.fsync(file.fileno())
         os.replace(beside, path)
+    except OSError as error:
+        if error.errno and not error.filename:  # a failed write does not say of what
+            error.filename = str(path)
+        raise
     finally:
         beside.unlink(missing_ok=True)
 

@@ -1,10 +1,15 @@
 """Packed rows are kept only while what is packed is the same."""
 
+import errno
+import os
+
 import numpy as np
 import pytest
 
+from rcan.data.images import read_grey
 from rcan.data.packing import Packing
 from rcan.data.study import RawImage
+from rcan.errors import UserError
 
 
 def image(level: int, version: str = "1") -> RawImage:
@@ -42,3 +47,33 @@ def test_marks_beside_a_damaged_array_are_not_trusted(tmp_path, damage):
     (tmp_path / "train.npy").write_bytes(damage)
     assert packing_of().run() == []
     assert np.load(tmp_path / "train.npy").tolist() == [[[7] * 4] * 4]
+
+
+def packing_of_file(path, folder):
+    return Packing(
+        [image(7), RawImage(path.name, lambda: read_grey(path), None, "1")],
+        size=4, fit="squash", array=folder / "train.npy",
+    )  # fmt: skip
+
+
+def test_a_damaged_image_is_left_out(tmp_path):
+    (tmp_path / "xray.png").write_bytes(b"\x89PNG and no more")
+    assert packing_of_file(tmp_path / "xray.png", tmp_path).run() == [1]
+
+
+def test_an_image_that_was_there_before_is_not_left_out_in_silence(tmp_path):
+    with pytest.raises(UserError, match=r"xray\.png: expected an image, got 'No such file"):
+        packing_of_file(tmp_path / "xray.png", tmp_path).run()
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENOMEM])
+def test_trouble_of_the_machine_is_no_damaged_image(tmp_path, monkeypatch, number):
+    path = tmp_path / "xray.png"
+    path.touch()
+
+    def fails(path):
+        raise OSError(number, os.strerror(number), str(path))
+
+    monkeypatch.setattr("rcan.data.images.require_file", fails)
+    with pytest.raises(UserError, match=f"xray.*{os.strerror(number)}.*run again"):
+        packing_of_file(path, tmp_path).run()

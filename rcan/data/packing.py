@@ -6,6 +6,7 @@ on disk. The next run keeps marked rows, or starts over when the digest is anoth
 """
 
 import contextlib
+import errno
 import itertools
 import os
 from collections.abc import Iterator, Sequence
@@ -22,6 +23,11 @@ from rcan.errors import UserError
 from rcan.files import digest_of
 from rcan.reading import require_file
 
+# What befalls a disk, a mount or a process, not an image.
+_OF_THE_MACHINE = {
+    errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT, errno.ENODEV, errno.ENXIO,
+    errno.EMFILE, errno.ENFILE, errno.ENOMEM,
+}  # fmt: skip
 BLOCK = 256  # images between two times that rows and marks are forced to disk
 
 
@@ -84,7 +90,8 @@ class Packing:
     def _read(self, row: int) -> np.ndarray | None:
         try:
             return fit_to_square(self.images[row].read(), self.size, self.fit)
-        except (UserError, OSError):
+        except (UserError, OSError) as error:
+            _require_working_disk(error.__cause__ or error)
             return None
 
     def _read_marks(self) -> bytearray:
@@ -109,6 +116,18 @@ class Packing:
         self.clear()
         np.lib.format.open_memmap(self.array, mode="w+", dtype=np.uint8, shape=self._shape)
         self._marks.write_bytes(self._key.encode() + self.done)
+
+
+def _require_working_disk(error: BaseException) -> None:
+    """Raise `UserError` where no image is damaged: to leave it out would be to make other data."""
+    if isinstance(error, OSError) and (
+        error.errno in _OF_THE_MACHINE
+        or (error.errno == errno.ENOENT and not os.path.lexists(str(error.filename)))
+    ):
+        raise UserError(
+            f"{error.filename}: expected an image, got {error.strerror!r}, and it was there "
+            "before: mend the disk or remove the file, and run again; what is packed is kept"
+        ) from error
 
 
 def _blocks(rows: list[int]) -> Iterator[list[int]]:

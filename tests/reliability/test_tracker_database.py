@@ -161,7 +161,7 @@ def test_four_trainings_start_at_once_on_a_fresh_database(
     data, zygote, tmp_path, monkeypatch, amount, figure
 ):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    times = amount(1, 5)
+    times = amount(1, 3)
     for turn in range(times):
         root = make(tmp_path / str(turn) / "root")
         folders = [root.parent / str(number) for number in range(4)]
@@ -184,7 +184,7 @@ def test_four_trainings_start_at_once_on_a_fresh_database(
 def test_a_training_killed_while_it_makes_the_database_leaves_none_or_a_whole_one(
     data, zygote, tmp_path, monkeypatch, amount, figure
 ):
-    draw, times, amid = random.Random(5), amount(0, 8), 0
+    draw, times, amid = random.Random(5), amount(0, 4), 0
     if not times:
         pytest.skip("makes two databases a time; in short in tests/test_tracking.py")
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)

@@ -112,7 +112,7 @@ def test_whatever_happens_to_each_request_every_epoch_is_there_once(
     """Interrupted and continued as well; some requests are recorded after the next has given up,
     some while the tracker is being brought up to date."""
     monkeypatch.setattr(tracker, "AT_THE_END", 2.0)
-    seeds = range(amount(1, 30))
+    seeds = range(amount(1, 20))
     for seed in seeds:
         draw = random.Random(seed)
         capfd.readouterr()
