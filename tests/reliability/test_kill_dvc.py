@@ -73,7 +73,7 @@ def wait_until_idle(folder: Path) -> None:
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_repro_stopped_with_all_its_processes(sent, undisturbed, tmp_path, amount, figure):
     project, draw = repository(tmp_path / "project"), random.Random(int(sent))
-    stops, wanted = 0, amount(0, 12 if sent == signal.SIGKILL else 4)
+    stops, wanted = 0, amount(0, 8 if sent == signal.SIGKILL else 3)
     while True:
         dvc = project.start("dvc", "repro")
         try:
@@ -97,7 +97,7 @@ def test_dvc_killed_alone_leaves_a_stage_that_no_second_one_disturbs(
     undisturbed, tmp_path, amount, figure
 ):
     project, draw, kills = repository(tmp_path / "project"), random.Random(3), 0
-    for _ in range(amount(0, 4)):
+    for _ in range(amount(0, 3)):
         dvc = project.start("dvc", "repro")
         try:
             dvc.wait(draw.uniform(8, SECONDS / 2))
@@ -155,7 +155,7 @@ def test_a_grid_in_the_queue_with_its_workers_killed(tmp_path, amount, figure):
         expected[tau] = lock["stages"]["train"]["outs"][0]["md5"]
 
     draw, kills = random.Random(5), 0
-    for _ in range(amount(0, 2)):
+    for _ in range(amount(0, 1)):
         queue_the_grid(project)
         time.sleep(draw.uniform(10, SECONDS))
         for process in processes_in(project.folder):  # the workers, and what they run

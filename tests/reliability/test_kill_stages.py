@@ -14,8 +14,8 @@ from zygote import STAGES, Ended, Zygote
 
 # Of each stage's file operations, how many are tried in the short and in the long version.
 TRIED = {
-    "preprocess": (4, 80), "tokenizer": (2, 10), "train": (2, 60), "evaluate": (0, 12),
-    "report": (0, 30),
+    "preprocess": (4, 60), "tokenizer": (2, 10), "train": (2, 40), "evaluate": (0, 8),
+    "report": (0, 16),
 }  # fmt: skip
 MOST = {"evaluate": 2, "report": 2}  # kills in a row; what each starts from is the same again
 
@@ -75,7 +75,7 @@ checkpoint.save_file = half
 
 def test_killed_while_a_checkpoint_is_half_written(zygote, undisturbed, tmp_path, amount, figure):
     start, after, _ = undisturbed["train"]
-    draw, times = random.Random(1), amount(2, 20)
+    draw, times = random.Random(1), amount(2, 12)
     for _ in range(times):
         folder = copy(start, tmp_path / "work")
         half = HALF_SAVED.format(call=draw.randint(1, EPOCHS + 1), share=draw.random())
@@ -100,7 +100,7 @@ def test_killed_at_random_instants_until_all_stages_are_through(
 ):
     start, *_ = undisturbed["preprocess"]
     stages = STAGES[: amount(3, 5)]
-    draw, wanted, kills, rounds = random.Random(7), amount(6, 150), Counter(), 0
+    draw, wanted, kills, rounds = random.Random(7), amount(6, 100), Counter(), 0
     while kills.total() < wanted:
         rounds += 1
         folder, trained = copy(start, tmp_path / "work"), Counter()
