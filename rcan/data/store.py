@@ -9,9 +9,9 @@ from typing import Any, overload
 import numpy as np
 
 from rcan.data.study import SPLITS, Study, View
-from rcan.errors import UserError
+from rcan.errors import UserError, name_shown
 from rcan.files import digest_of, sha256_of
-from rcan.reading import Shape, parse_json, read_json, require_file
+from rcan.reading import Shape, parse_json, read_json, require_file, require_shape
 
 _REMEDY = "run `dvc repro preprocess`"
 _SHA256 = re.compile("[0-9a-f]{64}")
@@ -19,8 +19,10 @@ _SUMMARY: Shape = {
     "image_size": int,
     "splits": {split: {"studies": int, "images": int} for split in SPLITS},
     "files": {f"{split}{ending}": _SHA256 for split in SPLITS for ending in (".jsonl", ".npy")},
+    "problems": dict,
     "digest": str,
 }
+_PROBLEM: Shape = {"count": int, "ids": [str]}
 _VIEW: Shape = {"row": int, "projection": str | None}
 _STUDY: Shape = {"id": str, "report": str, "text": str, "views": [_VIEW], "labels": list | None}
 _PROJECTIONS = (None, "frontal", "lateral")
@@ -109,6 +111,8 @@ def read_summary(folder: Path) -> dict[str, Any]:
     """
     path = folder / "summary.json"
     summary: dict[str, Any] = read_json(path, _SUMMARY, "the summary of data", _REMEDY)
+    for kind, problem in summary["problems"].items():
+        require_shape(problem, _PROBLEM, f"{path}, problems, {name_shown(kind)}", _REMEDY)
     if summary["digest"] != digest_of(summary["files"]):
         raise UserError(f"{path}: expected the digest of its files, found another; {_REMEDY}")
     return summary

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from rcan.errors import UserError, name_shown, shown
+from rcan.errors import UserError, name_shown
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 RESNET_LAYERS = ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4")
@@ -119,7 +119,7 @@ def _local(weights: str) -> dict[str, Tensor]:
     path = Path(os.path.expanduser(weights))  # which leaves an unknown ~name as it is
     if not os.path.isfile(path):
         raise UserError(
-            f"visual.weights is {shown(weights)}, but there is no such file; "
+            f"visual.weights is {weights!r}, but there is no such file; "
             "expected imagenet, none, or the path of a state dict (.pth or .safetensors)"
         )
     try:
@@ -143,12 +143,10 @@ def _local(weights: str) -> dict[str, Tensor]:
 
 
 def _is_weight(name: object, value: object) -> bool:
-    """Whether it is a plain tensor with its values there: not sparse, quantised or without data."""
-    return (
-        isinstance(name, str)
-        and isinstance(value, Tensor)
-        and (value.layout, value.is_meta, value.is_quantized) == (torch.strided, False, False)
-    )
+    """Whether it is a plain tensor with its values there: neither sparse nor without data."""
+    if not isinstance(name, str) or not isinstance(value, Tensor):
+        return False
+    return value.layout == torch.strided and not value.is_meta
 
 
 def _reason(error: Exception) -> str:
@@ -163,7 +161,11 @@ def _load(body: nn.Sequential, state: dict[str, Tensor], weights: str) -> None:
     missing = [k for k in wanted if k not in state and not k.endswith("num_batches_tracked")]
     there = [k for k in wanted if k in state]
     wrong = [k for k in there if state[k].shape != wanted[k].shape]
-    kind = [k for k in there if state[k].is_floating_point() != wanted[k].is_floating_point()]
+    kind = [
+        k
+        for k in there
+        if state[k].is_complex() or state[k].is_floating_point() != wanted[k].is_floating_point()
+    ]
     broken = [k for k in there if k not in kind and not state[k].isfinite().all()]
     later = {*RESNET_LAYERS, "fc"} - set(body._modules)  # cut off, or the classifier
     strange = [k for k in state if k not in wanted and k.split(".")[0] not in later]

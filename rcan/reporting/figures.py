@@ -6,8 +6,9 @@ Colours are Okabe and Ito's, which the colour-blind tell apart; marks differ in 
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,9 +51,14 @@ STYLE: dict[RcKeyType, Any] = {
 }
 
 
-def style() -> AbstractContextManager[None]:
+@contextmanager
+def style() -> Iterator[None]:
     """The one look of all figures, whatever the user's own matplotlib settings say."""
-    return mpl.rc_context({**mpl.rcParamsDefault, **STYLE, "backend": mpl.rcParams["backend"]})
+    look: Any = {**mpl.rcParamsDefault, **STYLE, "backend": mpl.rcParams["backend"]}
+    with mpl.rc_context(look), warnings.catch_warnings():
+        # A letter that the font lacks becomes a box; reports may be in any language.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        yield
 
 
 def new_figure(width: float, height: float) -> Figure:

@@ -83,8 +83,9 @@ def _restore(tracker: Tracker, place: RunFolders, config: dict[str, Any], data_n
 
 def _config(path: Path) -> dict[str, Any]:
     """The settings of a run, one level of dotted keys."""
+    kept = read_json(path, dict, "settings", _REMEDY)
     try:
-        return flatten(from_dict(read_json(path, dict, "settings", _REMEDY)).used())
+        return flatten(from_dict(kept).used())
     except UserError as error:
         raise UserError(f"{path}: {error}; {_REMEDY}") from None
 
