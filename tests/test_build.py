@@ -65,6 +65,13 @@ def test_dropout_works_in_training():
     assert not torch.isclose(model(*inputs)[0], model(*inputs)[0]).all()
 
 
+def test_a_checkpoint_holds_parameters_and_running_statistics_alone():
+    model = tiny_model({"model.patch_positions": "sinusoidal"})
+    others = set(model.state_dict()) - {name for name, _ in model.named_parameters()}
+    kinds = {name.rpartition(".")[2] for name in others}
+    assert kinds == {"running_mean", "running_var", "num_batches_tracked"}
+
+
 def test_the_same_seed_builds_the_same_model():
     settings = settings_with({})
     torch.manual_seed(4)

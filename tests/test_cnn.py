@@ -77,6 +77,15 @@ def test_the_small_body_sees_greys_from_minus_two_to_two():
     assert torch.allclose(seen[0], torch.tensor([[[[-2, 2], [-1.2, 1.2]]]]))
 
 
+def test_the_small_body_starts_by_the_width_of_what_each_layer_gives():
+    torch.manual_seed(0)
+    first = build_cnn(
+        backbone="small", last_layer="layer4", channels=[256], weights="none", frozen=False
+    ).body[0]
+    assert first.weight.std().item() == pytest.approx((2 / (256 * 9)) ** 0.5, rel=0.1)
+
+
+@torch.no_grad()
 def test_the_body_sees_each_channel_normalised_as_imagenet_was():
     seen = []
     cnn = cnn_with(last_layer="layer3").eval()
