@@ -24,6 +24,7 @@ COLUMNS = (MARGIN + 2 * (IMAGE + GAP) + 0.15, MARGIN + 2 * (IMAGE + GAP) + COLUM
 WIDTH = COLUMNS[1] + COLUMN + MARGIN
 TOP, HEADING, FOOT = 0.75, 0.42, 0.32  # above the first study; above and below a study's images
 MAX_LINES, MAX_LETTERS = 20, 30
+MAX_WORDS = 600  # more than so many lines hold
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,9 @@ def _draw_words(
 
 def _compared(panel: Panel) -> tuple[_Lines, _Lines]:
     """Reference and prediction as lines of placed words, each word marked as shared or not."""
-    reference, prediction = panel.reference.split(), panel.prediction.split()
+    reference, prediction = (
+        text.split()[:MAX_WORDS] for text in (panel.reference, panel.prediction)
+    )
     blocks = difflib.SequenceMatcher(None, reference, prediction, autojunk=False)
     in_reference, in_prediction = set(), set()
     for block in blocks.get_matching_blocks():
