@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from rcan.errors import UserError
 from rcan.model.build import build_model
-from rcan.model.cnn import CNN, RESNET_LAYERS, build_cnn, fold_batch_norm
+from rcan.model.cnn import CNN, RESNET_LAYERS, _reason, build_cnn, fold_batch_norm
 
 MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 
@@ -313,3 +313,8 @@ def test_kept_imagenet_weights_load_to_layer3(shared):
     assert V.shape == (1, 256, 14, 14) and V.isfinite().all() and V.std() > 0.1
     with pytest.raises(UserError, match=r"lacks layer4\.0\.conv1\.weight"):
         cnn_with(path)
+
+
+def test_the_reason_is_the_kind_of_error_and_the_first_sentence_it_says():
+    assert _reason(ValueError("one\n thing. Another")) == "ValueError: one thing"
+    assert _reason(TimeoutError()) == "TimeoutError"
