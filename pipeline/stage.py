@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import faulthandler
 import signal
 import sys
 import traceback
@@ -9,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rcan.config import PipelineSettings, load_settings
-from rcan.errors import UserError
+from rcan.errors import UserError, one_line
 from rcan.files import write_text
 from rcan.project import project_root
 
@@ -28,6 +29,7 @@ class Stopped(KeyboardInterrupt):
 def run(stage: Callable[[PipelineSettings], None]) -> None:
     """Run a stage with the validated settings of params.yaml; what ends it early is one line."""
     signal.signal(signal.SIGTERM, _stop)
+    faulthandler.enable(2)  # a file cut while it is mapped ends a process without a word else
     restricted = False
     try:
         settings = load_settings()
@@ -44,7 +46,7 @@ def run(stage: Callable[[PipelineSettings], None]) -> None:
             line = _withheld(error, line)
         if line is None:
             raise
-        sys.exit(f"error: {line}")
+        sys.exit(f"error: {one_line(line)}")
 
 
 def _stop(*_: object) -> None:
@@ -54,19 +56,18 @@ def _stop(*_: object) -> None:
 
 def _what_to_do(error: Exception) -> str | None:
     """What came and the remedy, or what happened to the machine; None for a fault of our own."""
-    if isinstance(error, UserError):
-        return str(error)
     if type(error).__name__ == "OutOfMemoryError":  # torch's, which is not imported here
         return (
             "the GPU has too little memory: lower train.batch_size or generate.batch_size, "
             "or use another GPU; training goes on from its last epoch"
         )
-    if _is_lack_of_memory(error):
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
+    if reason := _lack_of_memory(error):
         return (
             f"too little memory ({reason}): free some, or lower train.batch_size, "
             "generate.batch_size or data.image_size; training goes on from its last epoch"
         )
+    if isinstance(error, UserError):
+        return str(error)
     if isinstance(error, UnicodeError):
         return (
             f"text that is not UTF-8, or cannot be written in it ({error}): look for it in "
@@ -93,11 +94,19 @@ def _withheld(error: Exception, line: str | None) -> str:
     return f"{kind}{reason}; as the data are restricted, the message is in {ERROR} alone: read it"
 
 
-def _is_lack_of_memory(error: Exception) -> bool:
+def _lack_of_memory(error: BaseException | None) -> str | None:
+    """What says that memory is lacking, be it behind another error; None if nothing does."""
+    if error is None:
+        return None
     # Python and NumPy, the system, PyTorch and its parts: each says it in its own way.
-    said = ("an't allocate memory", "annot allocate memory", "bad_alloc", "start new thread")
-    return (
+    said = (
+        "an't allocate memory", "annot allocate memory", "bad_alloc", "start new thread",
+        "failed to map segment", "could not create a primitive",
+    )  # fmt: skip
+    lacking = (
         isinstance(error, MemoryError)
         or getattr(error, "errno", None) == errno.ENOMEM
         or any(words in str(error) for words in said)
     )
+    reason = " ".join(str(error).split())[:120] or type(error).__name__
+    return _lack_of_memory(error.__cause__ or error.__context__) or (reason if lacking else None)

@@ -33,9 +33,9 @@ def sync() -> None:
 
 def main() -> None:
     """Entry point: bad input ends with one line."""
-    from rcan.errors import UserError
+    from rcan.errors import UserError, one_line
 
     try:
         app()
     except (UserError, OSError) as error:
-        sys.exit(f"error: {error}")
+        sys.exit(f"error: {one_line(str(error))}")

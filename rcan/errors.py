@@ -8,13 +8,18 @@ class UserError(ValueError):
     """Bad input, told in one line: what was expected, what came, what to do next."""
 
     def __init__(self, message: str) -> None:
-        if len(message) > MOST_SAID:  # a path may be long; what came first and the remedy are kept
-            message = f"{message[: MOST_SAID // 2]} ... {message[-MOST_SAID // 2 :]}"
-        super().__init__("".join(map(_printable, message)))
+        super().__init__(one_line(message))
+
+
+def one_line(message: str) -> str:
+    """What a terminal may be given as one line: neither too long, nor with codes in it."""
+    if len(message) > MOST_SAID:  # a path may be long; what came first and the remedy are kept
+        message = f"{message[: MOST_SAID // 2]} ... {message[-MOST_SAID // 2 :]}"
+    return "".join(map(_printable, message))
 
 
 def _printable(character: str) -> str:
-    """What a terminal may be given: a line break of a file's name is told as `\\n`."""
+    """A line break of a file's name is told as `\\n`."""
     if character.isprintable():
         return character
     return character.encode("unicode_escape").decode()

@@ -1,5 +1,6 @@
 """Files for visual.weights: the values of a state dict of that ResNet, or one line; no code."""
 
+import ast
 import collections
 import io
 import json
@@ -14,6 +15,7 @@ import torchvision
 from cases import GARBAGE, INSTEAD, Code, attempt, damaged, put, seeded
 from hypothesis import given
 from hypothesis import strategies as st
+from imports import TOP, modules_named, sources
 from safetensors.torch import load_file, save_file
 
 from rcan.model.cnn import build_cnn
@@ -217,3 +219,17 @@ def test_a_name_that_no_file_has(name, figure):
     )  # fmt: skip
     assert found is None
     figure("bad input", KIND, 1)
+
+
+RUN_CODE = {"pickle", "dill", "marshal", "shelve", "joblib", "cloudpickle", "code", "runpy"}
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda path: path.relative_to(TOP).as_posix())
+def test_no_file_is_read_in_a_way_that_can_run_code(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    assert not RUN_CODE & {name.split(".")[0] for name in modules_named(path)}
+    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+        named = ast.unparse(call.func)
+        assert named not in ("eval", "exec", "compile", "__import__", "np.load", "yaml.load"), named
+        if named == "torch.load":
+            assert "weights_only=True" in ast.unparse(call)
