@@ -192,6 +192,19 @@ def _write_store(folder: Path, num_images: int, pixels: "np.ndarray") -> None:
             ]
             record = {"id": f"study-{study:06d}", "report": report, "text": text}
             file.write(json.dumps(record | {"views": views, "labels": None}) + "\n")
+    _write_summary(folder, num_images)
+
+
+def _write_summary(folder: Path, num_images: int) -> None:
+    """What opening the split checks it by; of the splits that are not there, only names."""
+    from rcan.data.study import SPLITS
+    from rcan.files import digest_of, sha256_of, write_json
+
+    files = {f"{split}{end}": "0" * 64 for split in SPLITS for end in (".jsonl", ".npy")}
+    files["train.jsonl"] = sha256_of(folder / "train.jsonl")
+    counts = {"studies": num_images // 2, "images": num_images // 2 * 2}
+    summary = {"image_size": SIDE, "splits": dict.fromkeys(SPLITS, counts), "files": files}
+    write_json(folder / "summary.json", summary | {"problems": {}, "digest": digest_of(files)})
 
 
 def _reports(num: int) -> list[tuple[str, str]]:
