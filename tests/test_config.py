@@ -41,7 +41,11 @@ WRONG_VALUES = [  # key, value, what is said of it
     ("visual.channels", [], "visual.channels is []; it must be a list of 1 to 10"),
     ("visual.channels", [1] * 11, "visual.channels is [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]; it must"),
     ("model.num_encoder_layers", 101, "model.num_encoder_layers is 101; it must be a whole number"),
-    ("model.d_ff", 10**6, "model.d_ff is 1000000; it must be a whole number at least 1 and at most"),
+    (
+        "model.d_ff",
+        10**6,
+        "model.d_ff is 1000000; it must be a whole number at least 1 and at most",
+    ),
     ("train.clip_norm", 0, "train.clip_norm is 0; it must be a number above 0 or empty"),
     ("train.patience", 0, "train.patience is 0; it must be a whole number at least 1 and at most"),
     ("train.devices", "all", "train.devices is 'all'; it must be a whole number at least 1 and"),
