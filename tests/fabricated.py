@@ -118,7 +118,7 @@ def write_run(
 
 
 def write_evaluation(folder: Path, scores: dict) -> None:
-    """data/evaluation/main: each study's prediction is its reference with one sentence exchanged."""
+    """data/evaluation/main: a prediction is its reference with one sentence exchanged."""
     write_json(folder / "scores.json", scores)
     rows = []
     for i in range(scores["num_studies"]):
