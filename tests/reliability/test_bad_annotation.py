@@ -68,13 +68,13 @@ def check_image(image, folder: Path, named: list[str]) -> None:
 def test_damaged_bytes_and_edited_values(path, amount, figure):
     counted = Counter()
 
-    @seeded(amount(50, 600))
+    @seeded(amount(25, 600))
     @given(damaged(json.dumps(annotation(), indent=1).encode()))
     def of_bytes(content):
         path.write_bytes(content)
         counted[read(path)] += 1
 
-    @seeded(amount(100, 1000))
+    @seeded(amount(50, 1000))
     @given(edited(annotation(), KEYS), st.booleans())
     def of_values(value, escaped):
         text = json.dumps(value, ensure_ascii=escaped)

@@ -122,7 +122,7 @@ def test_damaged_bytes_of_a_state(name, kept, amount, figure):
     path = getattr(kept.state, name)
     size = struct.unpack("<Q", kept.files[path][:8])[0]
 
-    @seeded(amount(20, 400))
+    @seeded(amount(8, 400))
     @given(damaged(kept.files[path]) | damaged(kept.files[path][: size + 8]))
     def of_bytes(content):
         path.write_bytes(content + kept.files[path][len(content) :])  # of its length, or longer
@@ -137,7 +137,7 @@ def test_edited_progress(kept, amount, figure):
     counted = Counter()
     tensors, facts = read_tensors(kept.state.last)
 
-    @seeded(amount(20, 400))
+    @seeded(amount(8, 400))
     @given(edited(facts))
     def of_values(value):
         try:
@@ -164,7 +164,7 @@ def test_edited_tensors(kept, amount, figure):
     }  # fmt: skip
     extras = ["", "model.x", "optimizer.999.step", "optimizer.x", "optimizer.0.y.z", "x"]
 
-    @seeded(amount(20, 300))
+    @seeded(amount(10, 300))
     @given(
         st.sampled_from(names), st.sampled_from(sorted(changes)), st.sampled_from(extras),
     )  # fmt: skip
@@ -250,7 +250,7 @@ def test_a_damaged_run_folder(name, kept, amount, figure):
     counted = Counter()
     path = kept.run / name
 
-    @seeded(amount(10, 250))
+    @seeded(amount(5, 250))
     @given(damaged(kept.files[path]))
     def of_bytes(content):
         path.write_bytes(content)
@@ -272,7 +272,7 @@ def test_edited_values_of_a_run_folder(name, kept, amount, figure):
     counted = Counter()
     path = kept.run / name
 
-    @seeded(amount(30, 200))
+    @seeded(amount(15, 200))
     @given(edited(json.loads(kept.files[path])))
     def of_values(value):
         path.write_text(json.dumps(value), encoding="utf-8")

@@ -62,7 +62,7 @@ def read(path: Path) -> bool:
 def test_damaged_bytes(path, amount, figure):
     counted = Counter()
 
-    @seeded(amount(80, 900))
+    @seeded(amount(40, 900))
     @given(damaged(table(kaggle_rows()).encode()))
     def of_bytes(content):
         path.write_bytes(content)
@@ -79,7 +79,7 @@ CELL = st.text(max_size=8) | st.sampled_from(['"', '""', ",", "\r", "\n", "\r\n"
 def test_every_table_that_is_written_is_read_cell_by_cell(path, amount, figure):
     counted = Counter()
 
-    @seeded(amount(60, 600))
+    @seeded(amount(25, 600))
     @given(st.lists(st.tuples(st.sampled_from([*NUMBERS, "1", "x"]), CELL, CELL), max_size=8))
     def of_cells(cells):
         rows = [["uid", "MeSH", "findings"], [NUMBERS[0], "", "Clear."], *map(list, cells)]

@@ -107,7 +107,7 @@ def with_sums(content: bytes) -> bytes:
 def test_damaged_bytes(path, amount, figure):
     counted = Counter()
 
-    @seeded(amount(150, 2500))
+    @seeded(amount(80, 2500))
     @given(st.sampled_from(FILES).flatmap(damaged), st.booleans())
     def of_bytes(content, mended):
         is_png = content.startswith(b"\x89PNG\r\n")
@@ -194,9 +194,10 @@ def test_something_else_in_its_place_is_missing_or_unreadable(path, tmp_path, in
     write_r2gen(tmp_path)
     put(tmp_path / "images" / LISTED[0].id / "0.png", instead)
     images = read_iu_xray(tmp_path, LISTED).studies[0].images
-    packing = Packing(images, size=8, fit="pad", array=tmp_path / "train.npy")
-    assert packing.run() == [0]  # told as unreadable, and the other one is packed
-    assert (images[0].version is None) == (instead != "pickled code")
+    there = [image for image in images if image.version is not None]
+    assert len(there) == 1 + (instead == "pickled code")
+    packing = Packing(there, size=8, fit="pad", array=tmp_path / "train.npy")
+    assert packing.run() == [0][: len(there) - 1]  # unreadable; the other one is packed
     figure("bad input", KIND, 2)
 
 

@@ -62,13 +62,13 @@ def is_said(value: Any, text: Any) -> bool:
 def test_damaged_and_edited_files(path, amount, figure):
     counted = Counter()
 
-    @seeded(amount(40, 500))
+    @seeded(amount(15, 500))
     @given(damaged(TEXT.encode()))
     def of_bytes(content):
         path.write_bytes(content)
         counted[read(path)] += 1
 
-    @seeded(amount(40, 400))
+    @seeded(amount(15, 400))
     @given(edited(PARAMS, st.sampled_from(NAMES)))
     def of_values(value):
         path.write_text(yaml.dump(value, allow_unicode=True), encoding="utf-8", errors="replace")
@@ -83,7 +83,7 @@ def test_damaged_and_edited_files(path, amount, figure):
 def test_strange_values_of_every_key(path, amount, figure):
     counted = Counter()
 
-    @seeded(amount(60, 600))
+    @seeded(amount(25, 600))
     @given(st.sampled_from(KEYS), st.sampled_from(NASTY) | st.integers() | st.floats())
     def of_keys(key, value):
         path.write_text(yaml.dump(changed({key: value})), encoding="utf-8", errors="replace")

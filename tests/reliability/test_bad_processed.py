@@ -82,7 +82,7 @@ def read(folder: Path) -> bool:
 def test_damaged_bytes(name, folder, made, amount, figure):
     counted = Counter()
 
-    @seeded(amount(60, 500))
+    @seeded(amount(20, 500))
     @given(damaged(made[name]))
     def of_bytes(content):
         (folder / name).write_bytes(content)
@@ -96,7 +96,7 @@ def test_damaged_bytes(name, folder, made, amount, figure):
 def test_edited_values_of_the_summary(folder, made, amount, figure):
     counted = Counter()
 
-    @seeded(amount(60, 500))
+    @seeded(amount(20, 500))
     @given(edited(json.loads(made["summary.json"])), st.booleans())
     def of_values(value, digest_mended):
         with contextlib.suppress(UnicodeEncodeError):  # half a surrogate pair has no digest
@@ -115,7 +115,7 @@ def test_edited_studies_also_with_a_summary_that_vouches_for_them(folder, amount
     path = folder / "val.jsonl"
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
 
-    @seeded(amount(80, 800))
+    @seeded(amount(25, 800))
     @given(edited(RECORDS))
     def of_values(records):
         path.write_text(lines(records), encoding="utf-8", newline="")

@@ -148,7 +148,7 @@ def test_an_odd_report_comes_out_as_it_went_in_or_is_counted(
     monkeypatch.setattr(os, "fsync", lambda file: None)
     counted = Counter()
 
-    @seeded(amount(20, 250))
+    @seeded(amount(16, 250))
     @given(st.lists(REPORT, min_size=3, max_size=3))
     def of_reports(reports):
         reports = [LONG.get(r, r).encode("utf-8", "replace").decode() for r in reports]

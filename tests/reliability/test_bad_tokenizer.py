@@ -40,13 +40,13 @@ def test_damaged_bytes_and_edited_values(path, amount, figure):
     counted = Counter()
     saved = path.read_bytes()
 
-    @seeded(amount(60, 500))
+    @seeded(amount(25, 500))
     @given(damaged(saved))
     def of_bytes(content):
         path.write_bytes(content)
         counted[read(path)] += 1
 
-    @seeded(amount(60, 700))
+    @seeded(amount(25, 700))
     @given(edited(json.loads(saved)))
     def of_values(value):
         path.write_text(json.dumps(value), encoding="utf-8")

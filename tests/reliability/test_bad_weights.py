@@ -71,7 +71,7 @@ def test_damaged_bytes(name, state, tmp_path, amount, figure):
     content = path.read_bytes()
     head, tail = 4_000, 20_000  # where the names, shapes and the pickle are
 
-    @seeded(amount(15, 300))
+    @seeded(amount(6, 300))
     @given(
         damaged(content[:head]).map(lambda part: part + content[head:])
         | damaged(content[-tail:]).map(lambda part: content[:-tail] + part)
@@ -106,7 +106,7 @@ def test_edited_state_dicts(state, tmp_path, amount, figure):
     }  # fmt: skip
     extras = [(), ("", 1.0), (5, None), ("layer4.0.x", None), ("head.weight", None), (("a",), None)]
 
-    @seeded(amount(30, 400))
+    @seeded(amount(25, 400))
     @given(st.sampled_from(names), st.sampled_from(sorted(changes)), st.sampled_from(extras))
     def of_values(name, change, extra):
         edited = dict(state)
@@ -148,8 +148,8 @@ def pickles(state: dict, folder) -> dict[str, bytes]:
         "a global": b"cposix\nsystem\n.", "a built-in": b"cbuiltins\neval\n(S'1'\ntR.",
         "a persistent id": b"Phello\n.", "a class": pickle.dumps(collections.Counter),
         "an instance": pickle.dumps(Counter({"a": 1})), "itself": b"]q\0h\0a.",
-        "a huge number": b"\x8b" + struct.pack("<I", 2**31 - 1), "deep": b"(" * 100_000 + b".",
-        "a huge text": b"\x8d" + b"\xff" * 8, "deep lists": b"]" * 100_000 + b"a" * 99_999 + b".",
+        "a huge number": b"\x8b" + struct.pack("<I", 2**31 - 1), "deep": b"(" * 20_000 + b".",
+        "a huge text": b"\x8d" + b"\xff" * 8, "deep lists": b"]" * 20_000 + b"a" * 19_999 + b".",
     }  # fmt: skip
     files = dict(raw)
     for name, payload in raw.items():  # the same inside torch's own archive
@@ -173,7 +173,7 @@ def pickles(state: dict, folder) -> dict[str, bytes]:
 
 def test_a_pickle_that_runs_code_is_one_line_and_does_not_run(state, tmp_path, amount, figure):
     files = pickles(state, tmp_path)
-    suffixes = (".pth", ".safetensors", "", ".pt", ".bin")[: amount(2, 5)]
+    suffixes = (".pth", ".safetensors", "", ".pt", ".bin")[: amount(1, 5)]
     for name, content in files.items():
         for suffix in suffixes:
             path = tmp_path / f"weights{suffix}"

@@ -65,7 +65,7 @@ def test_damaged_bytes(path, amount, figure):
     counted = Counter()
     content = PLAIN.encode()
 
-    @seeded(amount(80, 1000))
+    @seeded(amount(90, 1000))
     @given(st.sampled_from([content, content.replace(b"utf-8", b"iso-8859-1")]).flatmap(damaged))
     def of_bytes(content):
         path.write_bytes(content)
