@@ -5,6 +5,7 @@ import glob
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -86,12 +87,13 @@ def exclusive(lock: Path, doing: str, *, wait: bool = False) -> Iterator[None]:
     """
     while True:
         lock.parent.mkdir(parents=True, exist_ok=True)
-        with lock.open("a+") as file:
+        with lock.open("a+", errors="replace") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 file.seek(0)
-                pid = file.read().strip() or "unknown"
+                pid = file.read()
+                pid = pid if re.fullmatch("[1-9][0-9]{0,9}", pid) else "unknown"
                 if not wait:
                     raise UserError(
                         f"process {pid} is already {doing}: wait for it, or stop it (kill {pid}); "

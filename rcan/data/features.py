@@ -31,7 +31,7 @@ def kept_features(
     with contextlib.suppress(Exception):  # none yet, or damaged in any way: compute them
         require_file(path)
         kept: np.memmap = np.lib.format.open_memmap(path, mode="r")
-        if kept.shape == shape and kept.dtype == np.float16:
+        if (kept.shape, kept.dtype.str, kept.flags.c_contiguous) == (shape, "<f2", True):
             return kept
     folder.mkdir(parents=True, exist_ok=True)
     needed, free = int(np.prod(shape)) * 2, shutil.disk_usage(folder).free

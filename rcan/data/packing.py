@@ -108,12 +108,14 @@ class Packing:
         with contextlib.suppress(Exception):  # none yet, or damaged in any way
             require_file(self.array)
             array = np.lib.format.open_memmap(self.array, mode="r")
-            return bool(array.shape == self._shape and array.dtype == np.uint8)
+            found = array.shape, array.dtype.str, array.flags.c_contiguous
+            return found == (self._shape, "|u1", True)
         return False
 
     def _lay_out(self) -> None:
         """Write an all-black array, then its marks: marks without their array are never trusted."""
         self.clear()
+        self.array.unlink(missing_ok=True)  # it may be a link, or no file at all
         np.lib.format.open_memmap(self.array, mode="w+", dtype=np.uint8, shape=self._shape)
         self._marks.write_bytes(self._key.encode() + self.done)
 

@@ -124,7 +124,8 @@ def _map_images(path: Path, size: int) -> np.memmap:
         images: np.memmap = np.lib.format.open_memmap(path, mode="r")
     except Exception as error:  # numpy reads the header as Python: errors of many kinds
         raise UserError(f"{path}: expected packed images ({error}); {_REMEDY}") from error
-    if images.dtype != np.uint8 or images.shape[1:] != (size, size):
+    in_rows = images.flags.c_contiguous
+    if images.dtype != np.uint8 or images.shape[1:] != (size, size) or not in_rows:
         raise UserError(
             f"{path}: expected uint8 images (N, {size}, {size}), "
             f"found {images.dtype} {images.shape}; {_REMEDY}"

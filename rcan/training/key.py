@@ -13,6 +13,7 @@ from rcan.config import Settings
 from rcan.data.store import read_summary
 from rcan.errors import UserError
 from rcan.files import digest_of, exclusive, sha256_of, write_json
+from rcan.reading import read_json, require_file
 from rcan.training.checkpoint import HEADER
 from rcan.training.determinism import code_digest
 
@@ -69,7 +70,8 @@ def why_afresh(folder: Path, parts: Mapping[str, Any]) -> str | None:
 def _stopped_at(last: Path) -> tuple[int, dict[str, Any]] | None:
     """The last epoch of a training and its parts, flat; None if it is finished or not readable."""
     try:
-        parts = json.loads(last.with_name(PARTS).read_text(encoding="utf-8"))
+        parts = read_json(last.with_name(PARTS), dict, "parts", "leave it")
+        require_file(last)
         with safetensors.safe_open(last, framework="pt") as file:
             epoch = int(json.loads(file.metadata()[HEADER])["facts"]["progress"]["epoch"])
         return (epoch, _flat(parts)) if epoch < parts["settings"]["train"]["epochs"] else None
