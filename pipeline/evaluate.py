@@ -21,7 +21,6 @@ def main(settings: PipelineSettings) -> None:
     words = Tokenizer.load(TOKENIZER)
     model, trained, best = load_run(RUN, len(words))
     require_same_inputs(best, processed=PROCESSED, tokenizer=TOKENIZER)
-    forget_training(project_root(), best["key"])  # that this stage runs says that DVC has the run
     test = open_split(PROCESSED, "test")
     batches = study_batches(
         test, words, trained, cnn=model.cnn, device=model.device, processed=PROCESSED,
@@ -59,6 +58,7 @@ def main(settings: PipelineSettings) -> None:
     write_json(EVALUATION / "scores.json", scores)
     write_csv(EVALUATION / "predictions.csv", rows)
     write_json(REPORTS / "metrics.json", _short(scores))
+    forget_training(project_root(), best["key"])  # its run folder is saved: this stage read it
     print(score_table(scores))
 
 

@@ -1,6 +1,5 @@
 """What every stage does around its own work: settings before anything else, errors in one line."""
 
-import contextlib
 import errno
 import faulthandler
 import signal
@@ -29,6 +28,7 @@ class Stopped(KeyboardInterrupt):
 def run(stage: Callable[[PipelineSettings], None]) -> None:
     """Run a stage with the validated settings of params.yaml; what ends it early is one line."""
     signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     faulthandler.enable(2)  # a file cut while it is mapped ends a process without a word else
     restricted = False
     try:
@@ -86,11 +86,14 @@ def _what_to_do(error: Exception) -> str | None:
 
 def _withheld(error: Exception, line: str | None) -> str:
     """One line without what came, which may name a patient or quote a report: a file has it."""
-    details = project_root() / ERROR
-    with contextlib.suppress(OSError):
-        write_text(details, line or "".join(traceback.format_exception(error)))
     kind = "bad input" if isinstance(error, UserError) else type(error).__name__
     reason = f", {error.strerror}" if isinstance(error, OSError) and error.strerror else ""
+    try:
+        details = project_root() / ERROR
+        details.unlink(missing_ok=True)
+        write_text(details, line or "".join(traceback.format_exception(error)))
+    except (OSError, UserError):
+        return f"{kind}{reason}; as the data are restricted, no more is told: mend {ERROR.parent}"
     return f"{kind}{reason}; as the data are restricted, the message is in {ERROR} alone: read it"
 
 

@@ -3,14 +3,14 @@
 from contextlib import ExitStack
 
 from pipeline.stage import PROCESSED, RUN, TOKENIZER, run
-from rcan.config import Settings
+from rcan.config import PipelineSettings
 from rcan.project import project_root
 from rcan.tracking import epoch_metrics, flatten, open_tracker
 from rcan.training.loop import Log
 from rcan.training.train import train
 
 
-def main(settings: Settings) -> None:
+def main(settings: PipelineSettings) -> None:
     root = project_root()
     settings = settings.with_weights_under(root)
     with ExitStack() as open_run:
@@ -23,6 +23,7 @@ def main(settings: Settings) -> None:
                     name=settings.name,
                     params=flatten(settings.used()),
                     tags={"seed": settings.train.seed},
+                    with_diff=not settings.privacy.restricted,
                 )
             )
             return lambda epoch, row: tracked.log_epoch(epoch, epoch_metrics(row))

@@ -39,6 +39,15 @@ def replacing(path: Path) -> Iterator[Path]:
         beside.unlink(missing_ok=True)
 
 
+def holder_of(lock: Path) -> int | None:
+    """The process that holds a lock of `exclusive`, told without touching it; None if none does."""
+    try:
+        pid = lock.read_text(encoding="ascii")
+    except (OSError, ValueError):
+        return None
+    return int(pid) if re.fullmatch("[1-9][0-9]{0,9}", pid) and _is_running(pid) else None
+
+
 def _is_running(pid: str) -> bool:
     try:
         os.kill(int(pid), 0)

@@ -17,6 +17,7 @@ SCRIPTS = {name: TOP / "pipeline" / f"{name}.py" for name in STAGES}
 # Code that a stage runs and that yet shapes none of its outputs, with the reason.
 SHAPES_NOTHING = {
     "rcan/errors.py": "messages",
+    "pipeline/__init__.py": "what Ctrl-C does while a stage is loading",
     "rcan/project.py": "finds the repository and asks git",
     "rcan/tracking": "a view of the files in MLflow, and with it reporting's published numbers",
 }

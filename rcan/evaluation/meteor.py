@@ -139,6 +139,8 @@ def _run(java: str, request: str, timeout: float) -> str:
     command = [
         java,
         "-Xmx1G",  # 384 MB is just enough
+        "-XX:ErrorFile=/dev/null",  # a crash would write what it scored into the current folder
+        "-XX:-CreateCoredumpOnCrash",
         "-XX:+UseParallelGC",  # for speed; the default is for short pauses
         "-Duser.language=en",  # the jar lower-cases by the locale: in Turkish, I is no i
         "-Duser.country=US",

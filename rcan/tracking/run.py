@@ -60,11 +60,11 @@ class Run:
             found, key=lambda run: (not run.data.metrics, run.info.start_time, run.info.run_id)
         )
 
-    def start(self) -> None:
+    def start(self, *, with_diff: bool = True) -> None:
         """Mark it running, and note where it comes from: the first start's word stands."""
-        self._send(self._start)
+        self._send(self._start, with_diff)
 
-    def _start(self) -> None:
+    def _start(self, with_diff: bool) -> None:
         client = self._tracker.client
         client.update_run(self.id, status="RUNNING")
         self._status = "RUNNING"
@@ -80,7 +80,8 @@ class Run:
             "mlflow.source.git.commit": git["commit"],
         }
         self._tracker.log_batch(self.id, tags={k: v for k, v in origin.items() if v})
-        self._diff = git["diff"]  # a file, so it waits for the end: the curves come first
+        if with_diff:
+            self._diff = git["diff"]  # a file, so it waits for the end: the curves come first
 
     def end(self, status: str) -> None:
         """Close it as FINISHED, FAILED or KILLED; one that is so already keeps its duration."""

@@ -74,8 +74,9 @@ class Tracker:
 
     @contextlib.contextmanager
     def run(
-        self, *, key: str, name: str, params: Mapping[str, Any], tags: Mapping[str, Any]
-    ) -> Iterator[Run]:
+        self, *, key: str, name: str, params: Mapping[str, Any], tags: Mapping[str, Any],
+        with_diff: bool = True,
+    ) -> Iterator[Run]:  # fmt: skip
         """The run of this `key`, continued or new, open as long as the block lasts.
 
         It ends FINISHED, KILLED (an interrupt or an exit), or FAILED (any exception; it goes on).
@@ -85,9 +86,10 @@ class Tracker:
             name: what the run is, as people will read it: "RVE+CGM tau=0.07".
             params: resolved settings, one level of dotted keys.
             tags: anything else to find it by, e.g. the seed.
+            with_diff: whether uncommitted edits are recorded; anything may be written in them.
         """
         run = self.attach(key=key, name=name, params=params, tags=tags)
-        run.start()
+        run.start(with_diff=with_diff)
         status = "KILLED"
         try:
             yield run

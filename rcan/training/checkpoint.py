@@ -73,6 +73,7 @@ class TrainingState:
 
     def discard(self) -> None:
         """Remove the state; trained again, it starts afresh."""
+        self.last.unlink(missing_ok=True)  # first: without it the rest is of no training
         shutil.rmtree(self.folder)
 
     def load(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:

@@ -11,8 +11,7 @@ import torch
 
 from rcan.config import Settings
 from rcan.data.store import read_summary
-from rcan.errors import UserError
-from rcan.files import digest_of, exclusive, sha256_of, write_json
+from rcan.files import digest_of, holder_of, sha256_of, write_json
 from rcan.reading import read_json, require_file
 from rcan.training.checkpoint import HEADER
 from rcan.training.determinism import code_digest
@@ -25,8 +24,10 @@ CODE = (  # as the deps of stage train
 PARTS = "parts.json"
 
 
-def training_parts(settings: Settings, processed: Path, tokenizer: Path) -> dict[str, Any]:
-    """All that a training depends on: settings, data, tokenizer, code, torch."""
+def training_parts(
+    settings: Settings, processed: Path, tokenizer: Path, device: str = "cpu"
+) -> dict[str, Any]:
+    """All that a training depends on: settings, data, tokenizer, code, torch, kind of device."""
     used = settings.used()
     used.pop("demo", None)  # its studies are part of the data's digest
     weights = Path(settings.visual.weights)
@@ -37,6 +38,7 @@ def training_parts(settings: Settings, processed: Path, tokenizer: Path) -> dict
         "tokenizer": sha256_of(tokenizer),
         "code": code_digest(*CODE),
         "torch": torch.__version__,
+        "device": device,
     }
 
 
@@ -54,7 +56,7 @@ def why_afresh(folder: Path, parts: Mapping[str, Any]) -> str | None:
     others = [path for path in folder.parent.glob("*/last.safetensors") if path.parent != folder]
     for last in sorted(others, key=lambda path: path.stat().st_mtime, reverse=True):
         stopped = _stopped_at(last)
-        if stopped and _is_idle(last.parent):
+        if stopped and holder_of(last.with_name("lock")) is None:
             epoch, theirs = stopped
             differs = [n for n, part in _flat(parts).items() if theirs.get(n) != part]
             told = (
@@ -87,12 +89,3 @@ def _flat(parts: Mapping[str, Any]) -> dict[str, Any]:
         for key, inner in (value.items() if isinstance(value, Mapping) else [("", value)])
     }
     return {**{name: value for name, value in parts.items() if name != "settings"}, **settings}
-
-
-def _is_idle(folder: Path) -> bool:
-    """Whether no process trains there."""
-    try:
-        with exclusive(folder / "lock", "training"):
-            return True
-    except UserError:
-        return False

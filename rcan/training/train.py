@@ -35,13 +35,13 @@ def train(
     (.safetensors), config.json, history.csv, best.json.
 
     The state is kept in `root`/.rcan/checkpoints/<key> until `forget_training`: killed before DVC
-    has taken `out`, the same training only writes it again. `log_to(key)` gives what every epoch's
+    has saved `out`, the same training only writes it again. `log_to(key)` gives what every epoch's
     numbers are handed to.
     Raises `UserError` for whatever the user can mend.
     """
     fabric = launch(settings)
     words = Tokenizer.load(tokenizer)
-    parts = training_parts(settings, processed, tokenizer)
+    parts = training_parts(settings, processed, tokenizer, fabric.device.type)
     key = training_key(parts)
     folder = _state_folder(root, key)
     with TrainingState(folder, owner=fabric.is_global_zero) as state:
@@ -84,8 +84,11 @@ def train(
 def forget_training(root: Path, key: str) -> None:
     """Remove the state of a finished training, whose run folder is safe; trained again it starts
     afresh. One that is under way again is left alone."""
-    with contextlib.suppress(UserError), TrainingState(_state_folder(root, key)) as state:
-        state.discard()
+    folder = _state_folder(root, key)
+    with contextlib.suppress(UserError, OSError):
+        if folder.is_dir():
+            with TrainingState(folder) as state:
+                state.discard()
 
 
 def _state_folder(root: Path, key: str) -> Path:

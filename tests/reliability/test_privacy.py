@@ -153,6 +153,8 @@ def test_the_search_finds_the_marks_of_the_same_run_unrestricted(zygote, restric
     found = set(found_outside(folder, marks()))
     assert any("examples.md" in name for name in found)
     assert any("out-preprocess" in name for name in found)
+    assert any("_view" in name for name in found_outside(folder, [PIXELS]))
+    assert found_outside(folder, [studies()[-1].id.lower().encode()])
     # The copied database still names the first folder as the place of its artifacts.
     assert any("predictions.csv" in n for n in found_outside(restricted, marks()))
     shutil.rmtree(restricted / "mlartifacts")
@@ -238,9 +240,7 @@ def test_what_holds_reports_or_images_is_pushed_to_no_remote_and_cached_under_da
         for out in stage["outs"]:
             name, options = next(iter(out.items())) if isinstance(out, dict) else (out, {})
             private = name.startswith("data/") or "examples" in name
-            if (
-                private and name != "data/tokenizer.json"
-            ):  # words of the training reports, no report
+            if private:
                 assert options["push"] is False, name
     config = (TOP / ".dvc" / "config").read_text(encoding="utf-8")
     assert "dir = ../data/cache" in config

@@ -23,6 +23,9 @@ TOUCHING = {
 }  # fmt: skip
 
 
+MOST_SECONDS = 300  # of one run
+
+
 @dataclass(frozen=True)
 class Ended:
     """How a run ended: exit code or minus a signal, what it printed, its file operations."""
@@ -122,6 +125,7 @@ def _run(
     from pipeline.stage import run
 
     os.setsid()
+    signal.alarm(MOST_SECONDS)  # a hang is a failure, not a wait
     os.chdir(folder)
     os.environ.update(environment or {})
     with open(printed, "w") as out, open(touched, "wb", buffering=0) as counter:
