@@ -5,6 +5,7 @@ are the tokens the metrics see. R2Gen gives padding, begin and end one id; here 
 """
 
 import json
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -16,6 +17,9 @@ from tokenizers.trainers import WordLevelTrainer
 from rcan.errors import UserError, name_shown, shown
 from rcan.files import write_text
 from rcan.reading import read_json
+
+# Its threads gain nothing here, and where the system gives none it would panic.
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 SPECIAL_TOKENS = ("<pad>", "<bos>", "<eos>", "<unk>")  # ids 0, 1, 2, 3
 
