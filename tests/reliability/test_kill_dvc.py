@@ -90,7 +90,7 @@ def test_repro_stopped_with_all_its_processes(sent, undisturbed, tmp_path, amoun
         assert code != 1 or "error:" in output, output
         assert sent == signal.SIGKILL or "Traceback" not in output, output
     require_the_same(project, undisturbed)
-    figure("killed", f"dvc repro, all processes, {sent.name}", stops)
+    figure("killed", f"{sent.name}: stops of dvc and all it runs", stops)
 
 
 def test_dvc_killed_alone_leaves_a_stage_that_no_second_one_disturbs(
@@ -112,7 +112,7 @@ def test_dvc_killed_alone_leaves_a_stage_that_no_second_one_disturbs(
     code, _, output = project.repro()
     assert code == 0, output
     require_the_same(project, undisturbed)
-    figure("killed", "dvc alone, its stage left running", kills)
+    figure("killed", "kills of dvc alone", kills)
 
 
 def queue_the_grid(project: Repository) -> None:
@@ -173,4 +173,4 @@ def test_a_grid_in_the_queue_with_its_workers_killed(tmp_path, amount, figure):
     wait_until_idle(project.folder)
     assert weights_of_experiments(project) == expected
     assert list((project.folder / ".rcan" / "checkpoints").glob("*/last.safetensors")) == []
-    figure("killed", "processes of DVC's queue", kills)
+    figure("killed", "kills of processes of the queue", kills)

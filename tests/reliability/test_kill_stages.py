@@ -9,7 +9,7 @@ from collections import Counter
 from contextlib import suppress
 
 import pytest
-from stages import EPOCHS, copy, leftovers, logged, results, snapshots
+from stages import EPOCHS, copy, leftovers, logged, results
 from zygote import STAGES, Ended, Zygote
 
 # Of each stage's file operations, how many are tried in the short and in the long version.
@@ -18,11 +18,6 @@ TRIED = {
     "report": (0, 16),
 }  # fmt: skip
 MOST = {"evaluate": 2, "report": 2}  # kills in a row; what each starts from is the same again
-
-
-@pytest.fixture(scope="module")
-def undisturbed(zygote, tmp_path_factory, amount):
-    return snapshots(zygote, tmp_path_factory.mktemp("undisturbed"), STAGES[: amount(3, 5)])
 
 
 def require_nothing_half_written(found: dict, before: dict, after: dict) -> None:
@@ -52,7 +47,7 @@ def test_killed_before_a_file_operation_and_started_again(
         assert results(folder) == after, number
         assert leftovers(folder) == [], number
     assert killed > 0.8 * len(tried)
-    figure("killed", f"{stage}, before a file operation", killed)
+    figure("killed", f"{stage}: kills before a file operation", killed)
 
 
 # The n-th time that weights are saved, this much of the file is on disk when the process dies.
@@ -84,7 +79,7 @@ def test_killed_while_a_checkpoint_is_half_written(zygote, undisturbed, tmp_path
         assert again.code == 0, again.printed
         assert results(folder) == after
         assert leftovers(folder) == []
-    figure("killed", "train, a checkpoint half written", times)
+    figure("killed", "kills in half a checkpoint", times)
 
 
 def killed_after(seconds: float, zygote: Zygote, stage: str, folder) -> Ended:
@@ -113,8 +108,8 @@ def test_killed_at_random_instants_until_all_stages_are_through(
         if stages == STAGES:
             assert all(logged(folder)["train/loss", epoch + 1] for epoch in range(EPOCHS))
     for stage in stages:
-        figure("killed", f"{stage}, at a random instant", kills[stage])
-    figure("killed", "epochs in the tracker, each once", rounds * EPOCHS)
+        figure("killed", f"{stage}: kills at a random instant", kills[stage])
+    figure("killed", "epochs in the tracker once each after that", rounds * EPOCHS)
 
 
 def until_through(stage: str, zygote: Zygote, folder, draw: random.Random, trained: Counter) -> int:

@@ -66,7 +66,7 @@ def test_a_change_starts_afresh_says_so_and_leaves_the_old_state(
     never_met = train(zygote, alone, prelude)
     assert "starting afresh" not in never_met.printed
     assert results(folder) == results(alone)
-    figure("killed", f"stale state, {what} changed", 1)
+    figure("killed", f"{what}: stale states met", 1)
 
 
 def test_the_same_training_goes_on_also_after_another_one_in_between(zygote, stopped, tmp_path):

@@ -23,7 +23,7 @@ def test_a_second_run_of_all_stages_is_the_same_bytes(zygote, first, tmp_path, a
     times = amount(1, 3)
     for _ in range(times):
         assert again(zygote, first, tmp_path / "work", stages) == first[stages[-1]][1]
-    figure("same bits", "runs again, all files equal", times)
+    figure("same bits", "whole runs again", times)
 
 
 @pytest.mark.parametrize("workers", [1, 2, 7])
