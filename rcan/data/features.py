@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from rcan.data.arrays import map_array
 from rcan.data.store import Split
 from rcan.errors import UserError
 from rcan.files import replacing
-from rcan.reading import require_file
 
 
 def kept_features(
@@ -29,9 +29,8 @@ def kept_features(
     path = folder / f"{split.name}.npy"
     shape = (len(split.images), *map_shape)
     with contextlib.suppress(Exception):  # none yet, or damaged in any way: compute them
-        require_file(path)
-        kept: np.memmap = np.lib.format.open_memmap(path, mode="r")
-        if (kept.shape, kept.dtype.str, kept.flags.c_contiguous) == (shape, "<f2", True):
+        kept = map_array(path)
+        if kept.shape == shape and kept.dtype == np.float16:
             return kept
     folder.mkdir(parents=True, exist_ok=True)
     needed, free = int(np.prod(shape)) * 2, shutil.disk_usage(folder).free
@@ -53,5 +52,4 @@ def kept_features(
             maps = extract(torch.from_numpy(images))
             file.write(maps.half().cpu().contiguous().numpy().tobytes())
             bar.update(len(images))
-    written: np.memmap = np.lib.format.open_memmap(path, mode="r")
-    return written
+    return map_array(path)

@@ -17,11 +17,11 @@ from typing import IO
 import numpy as np
 from tqdm import tqdm
 
+from rcan.data.arrays import map_array
 from rcan.data.images import fit_to_square
 from rcan.data.study import RawImage
 from rcan.errors import UserError
 from rcan.files import digest_of
-from rcan.reading import require_file
 
 # What befalls a disk, a mount or a process, not an image.
 _OF_THE_MACHINE = {
@@ -106,10 +106,8 @@ class Packing:
     def _is_laid_out(self) -> bool:
         """Whether the array is there and whole."""
         with contextlib.suppress(Exception):  # none yet, or damaged in any way
-            require_file(self.array)
-            array = np.lib.format.open_memmap(self.array, mode="r")
-            found = array.shape, array.dtype.str, array.flags.c_contiguous
-            return found == (self._shape, "|u1", True)
+            array = map_array(self.array)
+            return bool(array.shape == self._shape and array.dtype == np.uint8)
         return False
 
     def _lay_out(self) -> None:

@@ -8,6 +8,7 @@ from typing import Any, overload
 
 import numpy as np
 
+from rcan.data.arrays import map_array
 from rcan.data.study import SPLITS, Study, View
 from rcan.errors import UserError, name_shown
 from rcan.files import digest_of, sha256_of
@@ -120,12 +121,10 @@ def read_summary(folder: Path) -> dict[str, Any]:
 
 def _map_images(path: Path, size: int) -> np.memmap:
     try:
-        require_file(path)
-        images: np.memmap = np.lib.format.open_memmap(path, mode="r")
-    except Exception as error:  # numpy reads the header as Python: errors of many kinds
+        images = map_array(path)
+    except Exception as error:  # of many kinds
         raise UserError(f"{path}: expected packed images ({error}); {_REMEDY}") from error
-    in_rows = images.flags.c_contiguous
-    if images.dtype != np.uint8 or images.shape[1:] != (size, size) or not in_rows:
+    if images.dtype != np.uint8 or images.shape[1:] != (size, size):
         raise UserError(
             f"{path}: expected uint8 images (N, {size}, {size}), "
             f"found {images.dtype} {images.shape}; {_REMEDY}"

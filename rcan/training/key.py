@@ -17,9 +17,9 @@ from rcan.training.checkpoint import HEADER
 from rcan.training.determinism import code_digest
 
 CODE = (  # as the deps of stage train
-    "config", "data/batches.py", "data/features.py", "data/store.py", "data/study.py",
-    "evaluation/bleu.py", "evaluation/diagnostics.py", "evaluation/floors.py", "files.py",
-    "generation", "model", "reading.py", "text/tokenizer.py", "training",
+    "config", "data/arrays.py", "data/batches.py", "data/features.py", "data/store.py",
+    "data/study.py", "evaluation/bleu.py", "evaluation/diagnostics.py", "evaluation/floors.py",
+    "files.py", "generation", "model", "reading.py", "text/tokenizer.py", "training",
 )  # fmt: skip
 PARTS = "parts.json"
 

@@ -209,6 +209,8 @@ INSTEAD: dict[str, Callable[[Path], object]] = {
     "a device without end": lambda path: path.symlink_to("/dev/zero"),
     "pickled code": _pickled,
 }
+if os.geteuid():  # who administers the machine may read everything
+    INSTEAD["a file that may not be read"] = lambda path: (path.write_bytes(b"{}"), path.chmod(0))
 
 
 def put(path: Path, instead: str) -> None:

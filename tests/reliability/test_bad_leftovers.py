@@ -162,7 +162,10 @@ def test_the_state_of_another_training_is_told_of_or_passed_over(tmp_path, amoun
     figure("bad input", KIND, counted.total() + 2 * len([*GARBAGE, *INSTEAD]))
 
 
-@pytest.mark.parametrize("content", [*GARBAGE[:5], b"0", b"-1", b"99999999999999999999", b"x\ny"])
+LOCKS = [*GARBAGE[:5], b"0", b"-1", b"99999999999999999999", b"x\ny"]
+
+
+@pytest.mark.parametrize("content", LOCKS, ids=lambda content: content[:8].hex())
 def test_a_lock_that_holds_no_number_is_a_lock(content, tmp_path, figure):
     path = tmp_path / "lock"
     path.write_bytes(content)
