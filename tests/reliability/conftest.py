@@ -9,7 +9,9 @@ import re
 from collections.abc import Callable, Iterator
 
 import pytest
-from zygote import Zygote
+from room import Room
+from stages import snapshots
+from zygote import STAGES, Zygote
 
 
 @pytest.fixture(scope="session")
@@ -21,9 +23,26 @@ def amount(request) -> Callable[[int, int], int]:
 
 @pytest.fixture(scope="session")
 def zygote() -> Iterator[Zygote]:
-    """A loaded process to run stages in: loading takes longer than most of them."""
-    with Zygote() as loaded:
+    """A loaded process to run stages in: loading takes longer than most of them.
+
+    It has disks of its own where the system allows it, see `room`.
+    """
+    with Room() if Room.is_allowed() else Zygote() as loaded:
         yield loaded
+
+
+@pytest.fixture(scope="session")
+def room(zygote) -> Room:
+    """The same process, for what cannot do without disks of its own."""
+    if not isinstance(zygote, Room):
+        pytest.skip("needs user namespaces (unshare), to mount disks of its own")
+    return zygote
+
+
+@pytest.fixture(scope="session")
+def undisturbed(zygote, tmp_path_factory, amount) -> dict:
+    """What the stages leave that nobody disturbs, see `snapshots`; in short, the first three."""
+    return snapshots(zygote, tmp_path_factory.mktemp("undisturbed"), STAGES[: amount(3, 5)])
 
 
 @pytest.fixture
