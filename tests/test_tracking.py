@@ -1,5 +1,6 @@
 """Runs in a real local MLflow, and what becomes of work when MLflow is not there."""
 
+import _thread
 import os
 import socket
 import sqlite3
@@ -258,10 +259,10 @@ def test_a_guard_does_things_in_order(capsys):
 
 
 def test_a_guard_that_gets_no_thread_costs_one_line(monkeypatch, capsys):
-    def no_more(self):
+    def no_more(*_):
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(threading.Thread, "start", no_more)
+    monkeypatch.setattr(_thread, "start_new_thread", no_more)
     guard = Guard("store", "work goes on.")
     guard.send(print, "done")
     guard.send(print, "done")

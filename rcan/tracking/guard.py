@@ -1,5 +1,6 @@
 """A limit on what a service may cost: no waiting before the end, one line, never an exception."""
 
+import _thread
 import re
 import sys
 import textwrap
@@ -23,30 +24,30 @@ class Guard:
         self.otherwise = otherwise
         self.open = True
         self._actions: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
-        self._thread: threading.Thread | None = None
+        self._done: threading.Event | None = None  # set once the thread at work has ended
 
     def send(self, action: Callable[P, object], *arguments: P.args, **settings: P.kwargs) -> None:
         """Have `action(...)` done after all that was sent before; this comes back at once."""
         if not self.open:
             return
         self._actions.put(lambda: action(*arguments, **settings))
-        if self._thread is None:
-            # A daemon: a call that waits on a lock or a socket must not hold up the end either.
-            self._thread = threading.Thread(target=self._work, daemon=True)
+        if self._done is None:
+            self._done = threading.Event()
             try:
-                self._thread.start()
+                # Nobody waits for it: not the end of the program, though a call hangs in it, nor
+                # its start, for which `threading.Thread` waits for ever where memory is lacking.
+                _thread.start_new_thread(self._work, (self._done,))
             except RuntimeError as problem:  # the system gives no more threads
-                self._thread = None
+                self._done = None
                 self.close(problem)
 
     def finish(self, seconds: float) -> bool:
         """Wait until all that was sent is done, `seconds` at most; tell whether it is."""
-        if self._thread is not None:
+        if self._done is not None:
             self._actions.put(None)
-            self._thread.join(seconds)
-            if self._thread.is_alive():
+            if not self._done.wait(seconds):
                 self.close(TimeoutError(f"no answer within {seconds:.0f} s"))
-            self._thread = None
+            self._done = None
         return self.open
 
     def close(self, problem: Exception) -> None:
@@ -59,10 +60,11 @@ class Guard:
         line = f"{self.service}: {reason}. {self.otherwise}"
         print(re.sub(r"//[^/@\s]*@", "//", line), file=sys.stderr)  # no password in a log
 
-    def _work(self) -> None:
+    def _work(self, done: threading.Event) -> None:
         for action in iter(self._actions.get, None):
             try:
                 if self.open:
                     action()
             except Exception as problem:
                 self.close(problem)
+        done.set()
