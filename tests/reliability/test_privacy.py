@@ -258,7 +258,8 @@ def test_a_push_after_a_restricted_run_sends_no_report(tmp_path, amount, figure)
         done = project.run(*command)
         assert done.returncode == 0, done.stdout
     processed = project.folder / "data" / "processed"
-    records = [json.loads(line) for path in processed.glob("*.jsonl") for line in path.open()]
+    texts = [path.read_text(encoding="utf-8") for path in processed.glob("*.jsonl")]
+    records = [json.loads(line) for text in texts for line in text.splitlines()]
     reports = [record[key].lower().encode() for record in records for key in ("report", "text")]
     assert [p for p in remote.rglob("*") if p.is_file()], "nothing was pushed"
     assert found_outside(remote, reports) == {}
