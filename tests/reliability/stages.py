@@ -18,6 +18,19 @@ from rcan.tracking import open_tracker
 assert open_tracker(root=Path(), data_name="demo").guard.finish(60)
 """
 
+# Each step of a training takes a tenth of a second more.
+SLOWLY = """
+import time
+from rcan.training import loop
+set_learning_rate = loop.set_learning_rate
+
+def slowly(*arguments):
+    time.sleep(0.1)
+    return set_learning_rate(*arguments)
+
+loop.set_learning_rate = slowly
+"""
+
 
 def make(folder: Path, changes: dict[str, object] | None = None) -> Path:
     """A folder with nothing but tiny settings in it."""

@@ -4,20 +4,9 @@ written, and the next run goes on to the same bytes."""
 import time
 
 import pytest
-from stages import copy, leftovers, results
+from stages import SLOWLY, copy, leftovers, results
 
 STAGES = ("preprocess", "tokenizer", "train")
-SLOWLY = """
-import time
-from rcan.training import loop
-set_learning_rate = loop.set_learning_rate
-
-def slowly(*arguments):
-    time.sleep(0.1)
-    return set_learning_rate(*arguments)
-
-loop.set_learning_rate = slowly
-"""
 
 
 def goes_on(room, stage: str, folder, after: dict) -> None:

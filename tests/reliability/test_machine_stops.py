@@ -7,20 +7,9 @@ import signal
 import time
 
 import pytest
-from stages import EPOCHS, copy, leftovers, logged, results
+from stages import EPOCHS, SLOWLY, copy, leftovers, logged, results
 from zygote import Zygote
 
-SLOWLY = """
-import time
-from rcan.training import loop
-set_learning_rate = loop.set_learning_rate
-
-def slowly(*arguments):
-    time.sleep(0.1)
-    return set_learning_rate(*arguments)
-
-loop.set_learning_rate = slowly
-"""
 SAID = {
     signal.SIGTERM: (
         128 + signal.SIGTERM,
