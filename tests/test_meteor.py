@@ -124,12 +124,14 @@ def test_java_is_started_with_these_options(monkeypatch, tmp_path):
     with pytest.raises(UserError):
         meteor_counts(["clear"], ["clear"], java=python_java(tmp_path, body))
     (_, *arguments), environment = ast.literal_eval((tmp_path / "java.args").read_text())
-    assert arguments[:4] == [
-        "-Xmx1G", "-XX:+UseParallelGC", "-Duser.language=en", "-Duser.country=US"
+    options, (jar, *arguments) = arguments[:6], arguments[7:]
+    assert options == [
+        "-Xmx1G", "-XX:ErrorFile=/dev/null", "-XX:-CreateCoredumpOnCrash", "-XX:+UseParallelGC",
+        "-Duser.language=en", "-Duser.country=US",
     ]  # fmt: skip
-    assert arguments[4] == "-jar" and Path(arguments[5]).name == "meteor-1.5.jar"
-    assert arguments[6:13] == ["-", "-", "-stdio", "-l", "en", "-norm", "-a"]
-    assert Path(arguments[13]).name == "paraphrase-en.gz"
+    assert Path(jar).name == "meteor-1.5.jar"
+    assert arguments[:7] == ["-", "-", "-stdio", "-l", "en", "-norm", "-a"]
+    assert Path(arguments[7]).name == "paraphrase-en.gz"
     assert environment["LC_ALL"] == "C.UTF-8" and "_JAVA_OPTIONS" not in environment
 
 
