@@ -17,7 +17,7 @@ PROMISES = {
         "Killed anywhere and started again, every stage ends in the bytes of an undisturbed run; "
         "an epoch that was kept is not trained again",
         "`kill -9` before file operations of each stage, in half a checkpoint and at random "
-        "instants; SIGTERM, Ctrl-C, DVC alone, the workers of its queue",
+        "instants; SIGTERM, Ctrl-C, DVC with all it runs, DVC alone",
     ),
     "same bits": (
         "One commit, seed and machine give the same bytes, on a CPU",
