@@ -29,6 +29,7 @@ def run(stage: Callable[[PipelineSettings], None]) -> None:
     """Run a stage with the validated settings of params.yaml; what ends it early is one line."""
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    sys.unraisablehook = _not_lost
     faulthandler.enable(2)  # a file cut while it is mapped ends a process without a word else
     restricted = False
     try:
@@ -52,6 +53,16 @@ def run(stage: Callable[[PipelineSettings], None]) -> None:
 def _stop(*_: object) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a second one ends it wherever it is
     raise Stopped
+
+
+def _not_lost(dropped: "sys.UnraisableHookArgs") -> None:
+    """Have an interrupt come again that Python dropped, as it does in the midst of a callback."""
+    if isinstance(dropped.exc_value, KeyboardInterrupt):
+        stopped = isinstance(dropped.exc_value, Stopped)
+        signal.signal(signal.SIGALRM, _stop if stopped else signal.default_int_handler)
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
+    else:
+        sys.__unraisablehook__(dropped)
 
 
 def _what_to_do(error: Exception) -> str | None:

@@ -35,7 +35,8 @@ def test_a_stage_that_is_stopped(stage, zygote, undisturbed, tmp_path, amount, f
     for _ in range(amount(*tries)):
         number = draw.choice([signal.SIGTERM, signal.SIGTERM, signal.SIGINT])
         folder = copy(start, tmp_path / "work")
-        (tmp_path / "work.out").write_text("")
+        for kind in ("out", "touched"):  # none yet, should it be stopped before it begins
+            (tmp_path / f"work.{kind}").write_text("")
         with zygote.running(stage, folder) as (pid, ended):
             time.sleep(draw.uniform(0, longest))
             with suppress(ProcessLookupError):  # it had ended by then
@@ -66,11 +67,43 @@ def require_told(code: int, printed: str, number: int) -> None:
         assert (code, told) in ((0, 0), (1, 1)), printed
 
 
+# The signal comes in the midst of a callback, where Python drops what is raised.
+DROPPED = """
+import os, signal, weakref
+from pipeline import train
+
+class Thing:
+    pass
+
+def dropped(*_, **__):
+    def callback(reference):
+        os.kill(os.getpid(), signal.{name})
+        for _ in range(1000):
+            pass
+
+    thing = Thing()
+    kept = weakref.ref(thing, callback)
+    del thing
+    time.sleep(600)
+
+import time
+train.train = dropped
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_that_python_would_drop_ends_a_stage_too(number, zygote, undisturbed, tmp_path):
+    folder = copy(undisturbed["train"][0], tmp_path / "work")
+    ended = zygote.run("train", folder, prelude=DROPPED.format(name=number.name))
+    assert ended.code
+    require_told(ended.code, ended.printed, number)
+
+
 HELD_UP = """
+import time
 from pipeline import train
 
 def held_up(*_, **__):
-    import time
     try:
         print("training", flush=True)
         time.sleep(600)
@@ -78,13 +111,14 @@ def held_up(*_, **__):
         print("cleaning up", flush=True)
         time.sleep(600)
 
-train.train.__code__ = held_up.__code__
+train.train = held_up
 """
 
 
 def test_a_second_sigterm_does_not_wait_for_what_the_first_began(zygote, undisturbed, tmp_path):
     folder = copy(undisturbed["train"][0], tmp_path / "work")
     printed = tmp_path / "work.out"
+    printed.write_text("")
     with zygote.running("train", folder, prelude=HELD_UP) as (pid, ended):
         for word in ("training", "cleaning up"):
             wait_for(word, printed)
