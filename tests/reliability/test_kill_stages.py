@@ -104,7 +104,7 @@ def test_killed_at_random_instants_until_all_stages_are_through(
         assert results(folder) == undisturbed[stages[-1]][1]
         assert leftovers(folder) == []
         assert set(trained.values()) <= {1}, "an epoch that was kept is not trained again"
-        assert {n for (name, _), n in logged(folder).items() if "/" in name} == {1}
+        assert {n for (name, _), n in logged(folder).items() if "/" in name} <= {1}
         if stages == STAGES:
             assert all(logged(folder)["train/loss", epoch + 1] for epoch in range(EPOCHS))
     for stage in stages:
