@@ -75,7 +75,7 @@ def require_one_line(printed: str) -> None:
 def test_a_server_in_trouble_costs_seconds_and_one_line(
     scene, untracked, monkeypatch, capfd, amount, figure
 ):
-    names = list(TROUBLES)[: amount(2, len(TROUBLES))]
+    names = list(TROUBLES)[: amount(1, len(TROUBLES))]
     monkeypatch.setattr(tracker, "AT_THE_END", amount(4.0, 10.0))
     for name in names:
         handle, first, noticed = TROUBLES[name]
