@@ -159,19 +159,22 @@ else:
 """
 
 
-def test_four_trainings_start_at_once_on_a_fresh_database(
+def test_several_trainings_start_at_once_on_a_fresh_database(
     data, zygote, tmp_path, monkeypatch, amount, figure
 ):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    times = amount(1, 3)
+    times, several = amount(1, 3), amount(2, 4)
     for turn in range(times):
         root = make(tmp_path / str(turn) / "root")
-        folders = [root.parent / str(number) for number in range(4)]
+        folders = [root.parent / str(number) for number in range(several)]
         trainings = [Training(folder, data, monkeypatch) for folder in folders]
         for seed, folder in enumerate(folders):
             make(folder, {"train.seed": seed})
         ended = zygote.run(
-            "train", root, prelude=SEVERAL.format(number=4), environment={"DVC_ROOT": str(root)}
+            "train",
+            root,
+            prelude=SEVERAL.format(number=several),
+            environment={"DVC_ROOT": str(root)},
         )
         assert ended.code == 0, ended.printed
         for training in trainings:
@@ -180,7 +183,7 @@ def test_four_trainings_start_at_once_on_a_fresh_database(
             assert training.require_every_epoch_once(root / "mlflow.db") == EPOCHS
         assert not list(root.glob(".mlflow*"))
     figure("tracker", "scenarios", times)
-    figure("tracker", "epochs checked, each exactly once", times * 4 * EPOCHS)
+    figure("tracker", "epochs checked, each exactly once", times * several * EPOCHS)
 
 
 def test_a_training_killed_while_it_makes_the_database_leaves_none_or_a_whole_one(
