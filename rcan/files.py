@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,12 +21,7 @@ def replacing(path: Path) -> Iterator[Path]:
     A reader never meets half a file, and after a failure there is what was there before. A process
     killed meanwhile leaves its file beside; the next one removes it.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    host = os.uname().nodename  # a process number means something on its own machine alone
-    for left in path.parent.glob(f".{glob.escape(f'{path.name}.{host}')}.*.tmp"):
-        if not _is_running(left.suffixes[-2].removeprefix(".")):
-            left.unlink(missing_ok=True)
-    beside = path.with_name(f".{path.name}.{host}.{os.getpid()}.tmp")
+    beside = place_beside(path)
     try:
         yield beside
         with beside.open("rb") as file:
@@ -37,6 +33,22 @@ def replacing(path: Path) -> Iterator[Path]:
         raise
     finally:
         beside.unlink(missing_ok=True)
+
+
+def place_beside(path: Path) -> Path:
+    """Where this process alone may write what is to replace `path`, a file or a folder.
+
+    What a killed process left there is removed.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    host = os.uname().nodename  # a process number means something on its own machine alone
+    for left in path.parent.glob(f".{glob.escape(f'{path.name}.{host}')}.*.tmp"):
+        if not _is_running(left.suffixes[-2].removeprefix(".")):
+            if left.is_dir():
+                shutil.rmtree(left, ignore_errors=True)
+            else:
+                left.unlink(missing_ok=True)
+    return path.with_name(f".{path.name}.{host}.{os.getpid()}.tmp")
 
 
 def holder_of(lock: Path) -> int | None:

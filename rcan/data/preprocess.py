@@ -115,7 +115,10 @@ def process(
             "files": files,
             "digest": digest_of(files),
         }
-        _move(work, out, summary)
+        moving = work.parent / "moving"  # of two on other images, one waits here
+        with exclusive(moving, "moving data into place", wait=True):
+            _move(work, out, summary)
+            moving.unlink()
         shutil.rmtree(work)
     return summary
 

@@ -16,7 +16,7 @@ import torch
 from rcan.config import Settings, from_dict
 from rcan.data.store import read_summary
 from rcan.errors import UserError
-from rcan.files import sha256_of, write_csv, write_json
+from rcan.files import place_beside, sha256_of, write_csv, write_json
 from rcan.model.build import build_model
 from rcan.model.rcan import RCAN
 from rcan.reading import Shape, read_json
@@ -32,7 +32,7 @@ def write_run(
     facts: dict[str, str],
 ) -> None:  # fmt: skip
     """Write the folder beside `out` and rename it; `best` is the file of the best weights."""
-    beside = out.with_name(f".{out.name}.tmp")
+    beside = place_beside(out)
     shutil.rmtree(beside, ignore_errors=True)
     try:
         beside.mkdir(parents=True)

@@ -31,6 +31,31 @@ def slowly(*arguments):
 loop.set_learning_rate = slowly
 """
 
+# The process becomes several, each of which runs the stage in its own of `folders`, which may be
+# the same one, by the settings of params-<number>.yaml if there is one.
+SEVERAL = """
+import os
+from pathlib import Path
+from pipeline import stage
+
+load_settings, running = stage.load_settings, []
+
+def of_the_process():
+    own = Path(f"params-{{number}}.yaml")
+    return load_settings(own) if own.exists() else load_settings()
+
+for number, folder in enumerate({folders}):
+    pid = os.fork()
+    if pid == 0:
+        os.chdir(folder)
+        stage.load_settings = of_the_process
+        break
+    running.append(pid)
+else:
+    codes = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in running]
+    os._exit(max(map(abs, codes)))
+"""
+
 
 def make(folder: Path, changes: dict[str, object] | None = None) -> Path:
     """A folder with nothing but tiny settings in it."""

@@ -50,14 +50,14 @@ def require_the_same(project: Repository, undisturbed: Repository) -> None:
 
 def processes_in(folder: Path) -> list[int]:
     """Processes whose current folder is in `folder`, or that were started for it."""
-    found = []
+    found, name = [], os.fsencode(folder)
     for place in Path("/proc").glob("[0-9]*"):
         try:
             here = os.readlink(place / "cwd")
-            started_for = os.fsencode(f"PWD={folder}") in (place / "environ").read_bytes()
+            told = (place / "environ").read_bytes() + (place / "cmdline").read_bytes()
         except OSError:  # it has ended, or is somebody else's
             continue
-        if Path(here).is_relative_to(folder) or started_for:
+        if Path(here).is_relative_to(folder) or name in told:
             found.append(int(place.name))
     return found
 

@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from stages import EPOCHS, make
+from stages import EPOCHS, SEVERAL, make
 from tracked import ALLOWED, Training, new_database, prepared, untracked_files
 
 from rcan.tracking import tracker
@@ -143,22 +143,6 @@ def test_a_database_locked_amid_a_training_is_caught_up_with(
     figure("tracker", "epochs checked, each exactly once", EPOCHS)
 
 
-# The process becomes several, each of which runs the stage in a folder of its own.
-SEVERAL = """
-import os
-running = []
-for number in range({number}):
-    pid = os.fork()
-    if pid == 0:
-        os.chdir(f"../{{number}}")
-        break
-    running.append(pid)
-else:
-    codes = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in running]
-    os._exit(max(map(abs, codes)))
-"""
-
-
 def test_several_trainings_start_at_once_on_a_fresh_database(
     data, zygote, tmp_path, monkeypatch, amount, figure
 ):
@@ -170,12 +154,8 @@ def test_several_trainings_start_at_once_on_a_fresh_database(
         trainings = [Training(folder, data, monkeypatch) for folder in folders]
         for seed, folder in enumerate(folders):
             make(folder, {"train.seed": seed})
-        ended = zygote.run(
-            "train",
-            root,
-            prelude=SEVERAL.format(number=several),
-            environment={"DVC_ROOT": str(root)},
-        )
+        at_once = SEVERAL.format(folders=list(map(str, folders)))
+        ended = zygote.run("train", root, prelude=at_once, environment={"DVC_ROOT": str(root)})
         assert ended.code == 0, ended.printed
         for training in trainings:
             training.root = root
