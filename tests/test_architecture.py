@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "data": {"errors", "files", "reading", "text"},
     "model": {"errors", "config"},  # no tokenizer, no file, no data set
     "generation": {"errors"},  # not even the model
-    "evaluation": {"errors", "files", "text", "data"},
+    "evaluation": {"errors", "files", "reading", "text", "data"},
     "training": {
         "errors", "files", "reading", "config", "text", "data", "model", "generation",
         "evaluation",

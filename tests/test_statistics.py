@@ -5,8 +5,14 @@ import pytest
 
 from rcan.errors import UserError
 from rcan.evaluation.meteor import meteor_of
-from rcan.evaluation.scores import METRICS, Scores, score
-from rcan.evaluation.statistics import difference, intervals
+from rcan.evaluation.scores import METRICS, Scores, score, scores_of_some
+from rcan.evaluation.statistics import (
+    difference,
+    holm,
+    intervals,
+    seed_difference,
+    seed_intervals,
+)
 
 WORDS = ["the", "lungs", "are", "clear", ".", "heart", "size", "is", "normal", "no", "effusion"]
 
@@ -117,3 +123,107 @@ def test_p_is_the_share_of_random_exchanges_that_differ_as_much():
     found = difference(a, b, resamples=300, seed=3)["ROUGE-L"]
     assert found["p"] == pytest.approx((1 + as_much.sum()) / 301)
     assert 0.01 < found["p"] < 0.99
+
+
+OPTIONS = {"resamples": 200, "seed": 1}
+
+
+def test_several_seeds_have_the_mean_of_their_scores_and_its_spread():
+    runs = [made_up(60, seed, share=0.3) for seed in (1, 2, 3)]
+    found = seed_intervals(runs, **OPTIONS)
+    assert tuple(found) == METRICS
+    for metric, value in found.items():
+        scores = [run.corpus[metric] for run in runs]
+        mean = sum(scores) / 3
+        assert value["score"] == pytest.approx(mean)
+        assert value["sd"] == pytest.approx((sum((s - mean) ** 2 for s in scores) / 2) ** 0.5)
+        assert value["low"] < value["score"] < value["high"]
+
+
+def test_all_seeds_are_resampled_with_the_same_studies():
+    """So each resampled mean is the mean of the seeds' resamples, drawn here one by one."""
+    runs = [made_up(30, seed) for seed in (1, 2)]
+    times = np.random.default_rng(5).multinomial(30, np.full(30, 1 / 30), 40)
+    drawn = [np.repeat(np.arange(30), row) for row in times]
+    means = [np.mean([scores_of_some(r, rows).corpus["METEOR"] for r in runs]) for rows in drawn]
+    found = seed_intervals(runs, resamples=40, seed=5)["METEOR"]
+    assert (found["low"], found["high"]) == pytest.approx(tuple(np.percentile(means, [2.5, 97.5])))
+
+
+def test_one_seed_is_no_mean_and_has_no_spread():
+    run, other = made_up(40, 1), made_up(40, 2)
+    assert seed_intervals([run], **OPTIONS) == intervals(run, **OPTIONS)
+    assert seed_difference([run], [other], **OPTIONS) == difference(run, other, **OPTIONS)
+    assert "sd" not in intervals(run, **OPTIONS)["BLEU-4"]
+
+
+def test_two_models_of_several_seeds_differ_by_the_mean_of_their_differences():
+    a = [made_up(80, seed, share=0.5) for seed in (1, 2)]
+    b = [made_up(80, seed) for seed in (3, 4)]
+    found = seed_difference(a, b, **OPTIONS)["ROUGE-L"]
+    gaps = [x.corpus["ROUGE-L"] - y.corpus["ROUGE-L"] for x, y in zip(a, b, strict=True)]
+    assert found["difference"] == pytest.approx(sum(gaps) / 2)
+    assert found["sd"] == pytest.approx(abs(gaps[0] - gaps[1]) / 2**0.5)
+    assert 0 < found["low"] < found["difference"] < found["high"]
+    assert found["p"] == pytest.approx(1 / 201)
+    turned = seed_difference(b, a, **OPTIONS)["ROUGE-L"]
+    assert turned["difference"] == -found["difference"] and turned["low"] == -found["high"]
+
+
+def test_a_study_is_exchanged_in_all_seeds_at_once():
+    """ROUGE-L is a mean, so exchanges are signs: of a study's difference, averaged over seeds."""
+    a = [made_up(40, seed, share=0.1) for seed in (1, 2)]
+    b = [made_up(40, seed) for seed in (3, 4)]
+    each = np.mean(
+        [x.studies["ROUGE-L"] - y.studies["ROUGE-L"] for x, y in zip(a, b, strict=True)], 0
+    )
+    signs = 1 - 2 * np.random.default_rng(3).integers(0, 2, (300, 40))
+    as_much = np.abs((signs * each).mean(axis=1)) >= abs(each.mean()) - 1e-12
+    found = seed_difference(a, b, resamples=300, seed=3)["ROUGE-L"]
+    assert found["p"] == pytest.approx((1 + as_much.sum()) / 301)
+    assert 0.01 < found["p"] < 0.99
+
+
+def test_a_model_whose_seeds_are_as_far_apart_as_the_other_is_not_told_apart():
+    a, b = made_up(100, 1), made_up(100, 2)
+    found = seed_difference([a, b], [b, a], **OPTIONS)["BLEU-4"]
+    assert found["difference"] == 0 and found["p"] == 1 and found["sd"] > 0
+
+
+def test_runs_that_cannot_be_averaged_or_compared_are_told():
+    run = made_up(20, 1)
+    with pytest.raises(UserError, match="got 2 and 1 runs; compare the seeds that both have"):
+        seed_difference([run, run], [run], **OPTIONS)
+    with pytest.raises(UserError, match="at least one run to take a mean of"):
+        seed_intervals([], **OPTIONS)
+    with pytest.raises(UserError, match="at least one run to take a mean of"):
+        seed_difference([], [], **OPTIONS)
+    with pytest.raises(UserError, match="got 20 and 30 studies"):
+        seed_intervals([run, made_up(30, 1)], **OPTIONS)
+    other = made_up(20, 1, like=reports(20, 9))
+    with pytest.raises(UserError, match="the same references; got different ones"):
+        seed_difference([run, run], [run, other], **OPTIONS)
+
+
+def test_holm_multiplies_by_the_number_left_and_never_falls():
+    # sorted: .01 * 4, .02 * 3 = .06, .03 * 2 = .06, .5 * 1
+    assert holm([0.03, 0.01, 0.5, 0.02]) == pytest.approx([0.06, 0.04, 0.5, 0.06])
+    # .02 * 3 = .06, then .025 * 2 = .05 may not be less; .9 stays
+    assert holm([0.025, 0.9, 0.02]) == pytest.approx([0.06, 0.9, 0.06])
+    assert holm([0.4, 0.6]) == pytest.approx([0.8, 0.8])
+    assert holm([0.7, 0.8]) == [1, 1]
+    assert holm([0.03]) == [0.03] and holm([]) == []
+
+
+def test_the_scores_of_some_studies_are_those_of_them_alone():
+    references, written = reports(12, 0), [f"{text} clear" for text in reports(12, 1)]
+    rows = np.array([7, 2, 2, 11])
+    found = scores_of_some(score(written, references, meteor=False), rows)
+    alone = score([written[i] for i in rows], [references[i] for i in rows], meteor=False)
+    assert found.corpus == alone.corpus and len(found) == 4
+    assert found.studies["BLEU-2"].tolist() == alone.studies["BLEU-2"].tolist()
+    assert made_up(9, 1).corpus == scores_of_some(made_up(9, 1), np.arange(9)).corpus
+    with pytest.raises(UserError, match="the same references"):  # other studies, as many
+        difference(
+            found, scores_of_some(score(written, references, meteor=False), rows - 1), **OPTIONS
+        )

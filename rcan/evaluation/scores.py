@@ -84,26 +84,39 @@ def signature() -> str:
     )
 
 
-def _without_meteor(predictions: Sequence[str], references: Sequence[str]) -> Scores:
-    counts = bleu_counts(predictions, references)
-    of_rouge = rouge_l(predictions, references)
-    corpus = dict(zip(BLEU, bleu_of(counts.sum(axis=0)).tolist(), strict=True))
+def scores_from_counts(
+    bleu_counts: np.ndarray, of_rouge: np.ndarray, meteor_counts: np.ndarray | None, references: str
+) -> Scores:
+    """The scores of N studies from their counts (see `Scores`) and their ROUGE-L, (N,)."""
+    corpus = dict(zip(BLEU, bleu_of(bleu_counts.sum(axis=0)).tolist(), strict=True))
+    studies = dict(zip(BLEU, bleu_of(bleu_counts).T, strict=True))
+    if meteor_counts is not None:
+        corpus["METEOR"] = float(meteor_of(meteor_counts.sum(axis=0)))
+        studies["METEOR"] = meteor_of(meteor_counts)
     return Scores(
         corpus=corpus | {"ROUGE-L": float(np.mean(of_rouge))},
-        studies=dict(zip(BLEU, bleu_of(counts).T, strict=True)) | {"ROUGE-L": of_rouge},
-        bleu_counts=counts,
-        meteor_counts=None,
-        references=hashlib.sha256(json.dumps(list(references)).encode()).hexdigest(),
+        studies=studies | {"ROUGE-L": of_rouge},
+        bleu_counts=bleu_counts,
+        meteor_counts=meteor_counts,
+        references=references,
     )
+
+
+def scores_of_some(scores: Scores, rows: np.ndarray) -> Scores:
+    """The scores of some of the studies alone; `rows` are their places, (M,) int."""
+    chosen = hashlib.sha256(f"{scores.references} {rows.tolist()}".encode()).hexdigest()
+    of_meteor = None if scores.meteor_counts is None else scores.meteor_counts[rows]
+    return scores_from_counts(
+        scores.bleu_counts[rows], scores.studies["ROUGE-L"][rows], of_meteor, chosen
+    )
+
+
+def _without_meteor(predictions: Sequence[str], references: Sequence[str]) -> Scores:
+    digest = hashlib.sha256(json.dumps(list(references)).encode()).hexdigest()
+    counts = bleu_counts(predictions, references)
+    return scores_from_counts(counts, rouge_l(predictions, references), None, digest)
 
 
 def _with_meteor(scores: Scores, counts: np.ndarray) -> Scores:
-    corpus = scores.corpus | {"METEOR": float(meteor_of(counts.sum(axis=0)))}
-    studies = scores.studies | {"METEOR": meteor_of(counts)}
-    return Scores(
-        corpus={metric: corpus[metric] for metric in METRICS},
-        studies={metric: studies[metric] for metric in METRICS},
-        bleu_counts=scores.bleu_counts,
-        meteor_counts=counts,
-        references=scores.references,
-    )
+    of_rouge = scores.studies["ROUGE-L"]
+    return scores_from_counts(scores.bleu_counts, of_rouge, counts, scores.references)

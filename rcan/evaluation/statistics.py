@@ -5,6 +5,7 @@ corpus score is a formula over sums. So one product `weights @ counts` scores al
 of 590 studies in about 0.1 s, where scoring the texts again would take minutes.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -24,12 +25,34 @@ def intervals(scores: Scores, *, resamples: int, seed: int) -> dict[str, dict[st
     Raises:
         UserError: fewer than one resample.
     """
-    weights = _weights(len(scores), resamples, seed)
-    resampled = _corpus_scores(weights @ _statistics(scores), len(scores))
+    found = seed_intervals([scores], resamples=resamples, seed=seed)
     return {
-        metric: {"score": scores.corpus[metric], **_interval(values)}
-        for metric, values in resampled.items()
+        metric: {key: value[key] for key in ("score", "low", "high")}  # of one there is no sd
+        for metric, value in found.items()
     }
+
+
+def seed_intervals(
+    runs: Sequence[Scores], *, resamples: int, seed: int
+) -> dict[str, dict[str, float]]:
+    """Per metric `score`, `low`, `high`, `sd` of one model trained with several seeds.
+
+    The score is the mean of the runs' corpus scores. Its interval is over studies, which are
+    resampled for all runs together: what other seeds would give, it does not know; that is told by
+    `sd`, the standard deviation over the runs (of one run there is no such key).
+
+    Raises:
+        UserError: no run, different studies or protocols, or fewer than one resample.
+    """
+    _require_same_studies(runs)
+    weights = study_weights(len(runs[0]), resamples, seed)
+    each = [_corpus_scores(weights @ _statistics(run), len(run)) for run in runs]
+    result = {}
+    for metric in each[0]:
+        observed = np.array([run.corpus[metric] for run in runs])
+        resampled = np.mean([values[metric] for values in each], axis=0)
+        result[metric] = {"score": float(observed.mean()), **interval(resampled), **_sd(observed)}
+    return result
 
 
 def difference(a: Scores, b: Scores, *, resamples: int, seed: int) -> dict[str, dict[str, float]]:
@@ -42,38 +65,73 @@ def difference(a: Scores, b: Scores, *, resamples: int, seed: int) -> dict[str, 
     Raises:
         UserError: different studies or protocols, or fewer than one resample.
     """
+    return seed_difference([a], [b], resamples=resamples, seed=seed)
+
+
+def seed_difference(
+    a: Sequence[Scores], b: Sequence[Scores], *, resamples: int, seed: int
+) -> dict[str, dict[str, float]]:
+    """`difference` of two models trained with the same seeds, run k of `a` beside run k of `b`.
+
+    Compared are the means over the runs. A study is resampled in all runs at once, and where
+    models are exchanged in it, they are in all runs. `sd` is the standard deviation of the runs'
+    differences: with few seeds, a difference that it dwarfs may be a seed's luck, whatever its p.
+
+    Raises:
+        UserError: no run, unequal numbers of them, different studies or protocols, or fewer than
+            one resample.
+    """
     if len(a) != len(b):
         raise UserError(
-            f"expected two systems on the same studies; got {len(a)} and {len(b)} studies;"
-            " score both on the same split"
+            f"expected two models with one run a seed each; got {len(a)} and {len(b)} runs;"
+            " compare the seeds that both have"
         )
-    if a.references != b.references:
-        raise UserError(
-            "expected two systems scored against the same references; got different ones;"
-            " score both on the same split under one protocol"
-        )
-    num_studies = len(a)
-    of_a, of_b = _statistics(a), _statistics(b)
-
-    weights = _weights(num_studies, resamples, seed)
-    resampled = _differences(weights @ of_a, weights @ of_b, num_studies)
-
+    _require_same_studies([*a, *b])
+    num_studies = len(a[0])
+    weights = study_weights(num_studies, resamples, seed)
     exchanged = np.random.default_rng(seed).integers(0, 2, (resamples, num_studies))
-    moved = exchanged.astype(np.float64) @ (of_b - of_a)
-    by_chance = _differences(of_a.sum(axis=0) + moved, of_b.sum(axis=0) - moved, num_studies)
+    exchanged = exchanged.astype(np.float64)
+    resampled, by_chance = [], []
+    for of_a, of_b in zip(map(_statistics, a), map(_statistics, b), strict=True):
+        resampled.append(_differences(weights @ of_a, weights @ of_b, num_studies))
+        moved = exchanged @ (of_b - of_a)
+        sums_a, sums_b = of_a.sum(axis=0) + moved, of_b.sum(axis=0) - moved
+        by_chance.append(_differences(sums_a, sums_b, num_studies))
 
     result = {}
-    for metric, values in resampled.items():
-        observed = a.corpus[metric] - b.corpus[metric]
-        extreme = np.sum(np.abs(by_chance[metric]) >= abs(observed) - 1e-12)
-        p = (1 + int(extreme)) / (1 + resamples)
-        result[metric] = {"difference": observed, **_interval(values), "p": p}
+    for metric in resampled[0]:
+        observed = np.array(
+            [x.corpus[metric] - y.corpus[metric] for x, y in zip(a, b, strict=True)]
+        )
+        mean = float(observed.mean())
+        chances = np.mean([values[metric] for values in by_chance], axis=0)
+        extreme = int(np.sum(np.abs(chances) >= abs(mean) - 1e-12))
+        result[metric] = {
+            "difference": mean,
+            **interval(np.mean([values[metric] for values in resampled], axis=0)),
+            "p": (1 + extreme) / (1 + resamples),
+            **_sd(observed),
+        }
     return result
 
 
+def holm(p_values: Sequence[float]) -> list[float]:
+    """p-values corrected for their number (Holm 1979), in the order in which they came."""
+    corrected = [0.0] * len(p_values)
+    least = 0.0
+    for rank, place in enumerate(np.argsort(p_values, kind="stable")):
+        least = max(least, min(1.0, (len(p_values) - rank) * p_values[place]))
+        corrected[place] = least
+    return corrected
+
+
 @lru_cache(maxsize=1)  # drawing them is most of a bootstrap's time
-def _weights(num_studies: int, resamples: int, seed: int) -> np.ndarray:
-    """(B, N): how often each resample draws each study; the same for every system of N studies."""
+def study_weights(num_studies: int, resamples: int, seed: int) -> np.ndarray:
+    """(B, N): how often each resample draws each study; the same for every system of N studies.
+
+    Raises:
+        UserError: fewer than one resample.
+    """
     if resamples < 1:
         raise UserError(f"expected at least 1 resample; got {resamples}; 1000 is usual")
     each = np.full(num_studies, 1 / num_studies)
@@ -81,6 +139,32 @@ def _weights(num_studies: int, resamples: int, seed: int) -> np.ndarray:
     weights = drawn.astype(np.float64)
     weights.setflags(write=False)
     return weights
+
+
+def interval(values: np.ndarray) -> dict[str, float]:
+    """`low` and `high`: the middle 95 % of a resampled score."""
+    low, high = np.percentile(values, PERCENTILES)
+    return {"low": float(low), "high": float(high)}
+
+
+def _require_same_studies(runs: Sequence[Scores]) -> None:
+    if not runs:
+        raise UserError("expected at least one run to take a mean of; got none; train one")
+    numbers = sorted({len(run) for run in runs})
+    if len(numbers) > 1:
+        raise UserError(
+            f"expected systems on the same studies; got {' and '.join(map(str, numbers))} studies;"
+            " score all on the same split"
+        )
+    if len({run.references for run in runs}) > 1:
+        raise UserError(
+            "expected systems scored against the same references; got different ones;"
+            " score all on the same split under one protocol"
+        )
+
+
+def _sd(values: np.ndarray) -> dict[str, float]:
+    return {"sd": float(values.std(ddof=1))} if len(values) > 1 else {}
 
 
 def _statistics(scores: Scores) -> np.ndarray:
@@ -105,8 +189,3 @@ def _corpus_scores(sums: np.ndarray, num_studies: int) -> dict[str, np.ndarray]:
 def _differences(a: np.ndarray, b: np.ndarray, num_studies: int) -> dict[str, np.ndarray]:
     scores_a, scores_b = _corpus_scores(a, num_studies), _corpus_scores(b, num_studies)
     return {metric: scores_a[metric] - scores_b[metric] for metric in scores_a}
-
-
-def _interval(values: np.ndarray) -> dict[str, float]:
-    low, high = np.percentile(values, PERCENTILES)
-    return {"low": float(low), "high": float(high)}
