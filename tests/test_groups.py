@@ -2,8 +2,7 @@
 
 import pytest
 
-from rcan.errors import UserError
-from rcan.reporting.groups import FIG_5, TABLE_4, TABLE_5, published_row, readings
+from rcan.reporting.groups import FIG_5, TABLE_4, TABLE_5, published_row
 
 
 @pytest.mark.parametrize(
@@ -31,20 +30,3 @@ def test_every_row_of_tables_4_and_5_belongs_to_one_cell():
 )
 def test_what_the_paper_does_not_print_has_no_row(data, cell):
     assert published_row(data, cell) is None
-
-
-def test_readings_are_those_of_the_list_in_its_order(tmp_path):
-    file = tmp_path / "cells.yaml"
-    assert readings(file) == ()
-    file.write_text(
-        "cells: {rve: {}}\nreadings:\n  release_lr: {train.lr: 1}\n  cgm_top_k_32: {}\n"
-    )
-    assert readings(file) == ("release_lr", "cgm_top_k_32")
-
-
-@pytest.mark.parametrize("text", ["{", "cells: {}", "readings: [a]", "- 1"])
-def test_a_list_of_cells_without_readings_is_one_line_that_names_it(tmp_path, text):
-    file = tmp_path / "cells.yaml"
-    file.write_text(text)
-    with pytest.raises(UserError, match=r"cells\.yaml.*git checkout"):
-        readings(file)

@@ -1,34 +1,14 @@
 """Which cells a table or figure of the paper is made of, in its order, and its row for each.
 
-A cell is one setting of the model that is trained and scored, see `ablations/cells.yaml`.
+A cell is one setting of the model that is trained and scored; `ablations/cells.yaml` lists them.
 """
 
-from pathlib import Path
-
-from rcan.errors import UserError
-from rcan.reading import parse_yaml, read_text
 from rcan.reporting.published import METRICS, published_table
 
 FULL = "rcan"  # the whole model
 TABLE_4 = ("rve", "cgm", "wcl", "rve_cgm", "rve_wcl", "cgm_wcl", FULL)
 TABLE_5 = ("tau_0.05", "tau_0.07", "tau_0.1", "tau_0.15", "tau_0.2")
 FIG_5 = ("ce_only", *(f"lambda_0.{tenths}" for tenths in range(1, 10)))
-
-_REMEDY = "mend it, or have it back by `git checkout`"
-
-
-def readings(cells: Path) -> tuple[str, ...]:
-    """The readings of the paper that `cells.yaml` lists; none where there is no such file."""
-    if not cells.exists():
-        return ()
-    try:
-        listed = parse_yaml(read_text(cells, "cells", _REMEDY))
-    except ValueError as error:
-        raise UserError(f"{cells} is not valid YAML: {error}; {_REMEDY}") from None
-    found = listed.get("readings") if isinstance(listed, dict) else None
-    if not isinstance(found, dict):
-        raise UserError(f"{cells}: expected `readings`, names with settings; {_REMEDY}")
-    return tuple(map(str, found))
 
 
 def published_row(data_name: str, cell: str) -> dict[str, float] | None:
