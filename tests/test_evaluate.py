@@ -1,12 +1,17 @@
 import json
+from dataclasses import replace
 
 import pytest
 from java_programs import python_java
 
 from rcan.data.study import Study, View
 from rcan.errors import UserError
+from rcan.evaluation.counts import read_counts, write_counts
 from rcan.evaluation.evaluate import _beats_floor, evaluate
+from rcan.evaluation.findings import LABELERS
+from rcan.evaluation.image_swap import swap
 from rcan.evaluation.scores import METRICS, score
+from rcan.evaluation.statistics import intervals
 from rcan.evaluation.table import score_table
 from rcan.text.cleaning import clean_iu_xray
 
@@ -19,16 +24,19 @@ TEST = [NORMAL, LARGE, FLUID, LARGE, NORMAL, FLUID, NORMAL, FLUID]
 PREDICTIONS = [NORMAL, LARGE, FLUID, LARGE, NORMAL, FLUID, LARGE, NORMAL]
 
 
-def options(**changes) -> dict:
-    test = [
-        Study(id=f"s{i}", split="test", report=text, text=text, views=(View(i, "frontal"),))
-        for i, text in enumerate(TEST)
+def studies(split: str, texts: list[str], labels: dict[str, tuple[str, ...]] | None = None):
+    return [
+        Study(f"s{i}", split, text, text, (View(i, "frontal"),), (labels or {}).get(text))
+        for i, text in enumerate(texts)
     ]
+
+
+def options(**changes) -> dict:
     return {
         "predictions": PREDICTIONS,
-        "test": test,
+        "test": studies("test", TEST),
         "train_texts": TRAIN,
-        "val_texts": [NORMAL, FLUID],
+        "val": studies("val", [NORMAL, FLUID]),
         "vocabulary": VOCABULARY,
         "max_length": 60,
         "clean": clean_iu_xray,
@@ -52,8 +60,11 @@ def test_java_is_started_once_for_all_systems_and_protocols(evaluated, java):
 
 
 def test_model_and_floors_are_scored_under_both_protocols(evaluated):
-    scores, _ = evaluated
-    assert set(scores) == {"protocols", "floors", "diagnostics", "beats_floor"}
+    scores, *_ = evaluated
+    assert set(scores) == {
+        "protocols", "floors", "diagnostics", "beats_floor", "controls", "groups", "group_shares",
+        "references",
+    }  # fmt: skip
     assert list(scores["protocols"]) == ["strict", "paper"]
     for systems in scores["protocols"].values():
         assert list(systems["floors"]) == ["most_frequent", "best_constant"]
@@ -75,7 +86,7 @@ def test_floors_say_their_report_and_where_it_was_chosen(evaluated):
 
 
 def test_the_model_is_compared_with_the_stronger_floor(evaluated):
-    scores, _ = evaluated
+    scores, *_ = evaluated
     for protocol, systems in scores["protocols"].items():
         for metric, found in scores["beats_floor"][protocol].items():
             floor = max(value[metric]["score"] for value in systems["floors"].values())
@@ -100,7 +111,7 @@ def test_unknown_words_cost_under_paper_alone(evaluated):
 
 
 def test_rows_hold_every_study_with_its_strict_scores(evaluated):
-    _, rows = evaluated
+    _, rows, _ = evaluated
     assert list(rows[0]) == ["id", "reference", "prediction", *METRICS]
     assert [row["id"] for row in rows] == [f"s{i}" for i in range(8)]
     assert [row["reference"] for row in rows] == TEST
@@ -176,3 +187,105 @@ def test_no_table_without_a_floor(evaluated, missing):
 def test_bad_input_is_told(changes, message):
     with pytest.raises(UserError, match=message):
         evaluate(**options(**changes))
+
+
+LABELS = {NORMAL: (), LARGE: ("cardiomegaly/mild",), FLUID: ("pleural_effusion/left/small",)}
+SEEN = {"enlarged": "cardiomegaly", "effusion": "pleural_effusion"}
+
+
+def words_read(text: str) -> frozenset[str]:
+    return frozenset(finding for word, finding in SEEN.items() if word in text.split())
+
+
+@pytest.fixture(scope="module")
+def labelled(java):
+    """The same studies with labels; scores.json and the model's scores."""
+    labeler = replace(LABELERS["demo"], read=words_read)
+    test, val = studies("test", TEST, LABELS), studies("val", [NORMAL, FLUID], LABELS)
+    result, _, counts = evaluate(**options(java=java, test=test, val=val, labeler=labeler))
+    return result, counts
+
+
+def test_the_control_scores_other_studies_predictions_against_the_same_references(evaluated):
+    scores, *_ = evaluated
+    wrong = score(swap(PREDICTIONS), TEST, meteor=False)
+    control = scores["controls"]["image_swap"]["strict"]
+    for metric in ("BLEU-4", "ROUGE-L"):
+        assert control["model"][metric]["score"] == pytest.approx(wrong.corpus[metric])
+    assert set(scores["controls"]["image_swap"]) == {"strict", "paper"}
+    assert set(control["fall"]["METEOR"]) == {"difference", "low", "high", "p"}
+    for metric in METRICS:
+        right = scores["protocols"]["strict"]["model"][metric]["score"]
+        fall = right - control["model"][metric]["score"]
+        assert control["fall"][metric]["difference"] == pytest.approx(fall) and fall > 0
+
+
+def test_a_constant_model_falls_by_nothing_under_the_control(java):
+    scores, *_ = evaluate(**options(java=java, predictions=[NORMAL] * 8))
+    for value in scores["controls"]["image_swap"]["paper"]["fall"].values():
+        assert (value["difference"], value["low"], value["high"], value["p"]) == (0, 0, 0, 1)
+
+
+def test_groups_are_scored_apart_beside_the_constant_report(labelled):
+    result, _ = labelled
+    groups = result["groups"]["strict"]
+    sizes = {name: group["num_studies"] for name, group in groups.items()}
+    assert sizes == {"in_train": 8, "normal": 3, "abnormal": 5}  # every reference is in train
+    rows = [row for row, text in enumerate(TEST) if text == NORMAL]
+    alone = score([PREDICTIONS[r] for r in rows], [TEST[r] for r in rows], meteor=False)
+    for metric in ("BLEU-1", "BLEU-4", "ROUGE-L"):
+        assert groups["normal"]["model"][metric]["score"] == pytest.approx(alone.corpus[metric])
+    whole = result["protocols"]["strict"]["floors"]["best_constant"]
+    assert groups["in_train"]["best_constant"] == whole
+    assert result["group_shares"] == {
+        "val": {"num_studies": 2, "in_train": 1.0, "normal": 0.5},
+        "test": {"num_studies": 8, "in_train": 1.0, "normal": 3 / 8},
+    }
+
+
+def test_without_labels_groups_are_by_train_alone_and_there_are_no_findings(evaluated):
+    scores, *_ = evaluated
+    assert set(scores["groups"]["paper"]) == {"in_train"} and "findings" not in scores
+    assert scores["group_shares"]["val"] == {"num_studies": 2, "in_train": 1.0}
+
+
+def test_findings_of_the_model_of_the_control_and_of_the_floor_by_hand(labelled):
+    findings = labelled[0]["findings"]
+    # Of 2 large hearts 2 are told and a third that is none; of 3 effusions 2, and no other.
+    each = findings["model"]["per_finding"]
+    counts = {
+        name: (value["positives"], value["predicted"], value["hits"])
+        for name, value in each.items()
+        if value["positives"]
+    }
+    assert counts == {"cardiomegaly": (2, 3, 2), "pleural_effusion": (3, 2, 2)}
+    assert findings["model"]["macro"]["f1"]["score"] == pytest.approx((4 / 5 + 4 / 5) / 2)
+    assert findings["model"]["micro"]["precision"]["score"] == pytest.approx(4 / 5)
+    wrong = [words_read(text) for text in swap(PREDICTIONS)]
+    hits = sum(
+        "cardiomegaly" in said for said, text in zip(wrong, TEST, strict=True) if text == LARGE
+    )
+    assert findings["image_swap"]["per_finding"]["cardiomegaly"]["hits"] == hits < 2
+    assert findings["references"]["macro"]["f1"]["score"] == 1
+    constant = words_read(labelled[0]["floors"]["best_constant"]["text"])
+    told = {n for n, v in findings["best_constant"]["per_finding"].items() if v["predicted"] == 8}
+    assert told == constant
+
+
+def test_the_models_scores_come_back_from_their_counts(labelled, tmp_path):
+    result, counts = labelled
+    write_counts(tmp_path, counts)
+    found = read_counts(tmp_path, result | {"num_studies": 8})
+    for protocol, scores in found.items():
+        for metric, value in result["protocols"][protocol]["model"].items():
+            assert scores.corpus[metric] == value["score"]
+        assert intervals(scores, resamples=100, seed=1) == result["protocols"][protocol]["model"]
+
+
+def test_with_labels_too_the_result_is_plain_json_and_java_starts_once_an_evaluation(
+    labelled, java
+):
+    assert json.loads(json.dumps(labelled[0])) == labelled[0]
+    starts = java.with_name("java.log").read_text().count("started")
+    evaluate(**options(java=java))
+    assert java.with_name("java.log").read_text().count("started") == starts + 1

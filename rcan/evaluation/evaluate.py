@@ -4,14 +4,21 @@ from collections.abc import Callable, Container, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from rcan.data.study import Study
 from rcan.errors import UserError
 from rcan.evaluation.diagnostics import diagnostics
+from rcan.evaluation.findings import Labeler
+from rcan.evaluation.findings.compare import compare_findings
 from rcan.evaluation.floors import best_constant, most_frequent
+from rcan.evaluation.groups import group_shares, groups_of
+from rcan.evaluation.image_swap import swap
 from rcan.evaluation.protocols import PROTOCOLS, reference
-from rcan.evaluation.scores import Scores, score_systems
+from rcan.evaluation.scores import Scores, score_systems, scores_of_some
 from rcan.evaluation.statistics import difference, intervals
 
+SPLITS_TOLD = ("val", "test")  # of whose studies the shares of groups are told
 FLOORS = {"most_frequent": "train", "best_constant": "val"}  # floor -> the split it is chosen on
 
 
@@ -20,28 +27,34 @@ def evaluate(
     predictions: Sequence[str],
     test: Sequence[Study],
     train_texts: Sequence[str],
-    val_texts: Sequence[str],
+    val: Sequence[Study],
     vocabulary: Container[str],
     max_length: int,
     clean: Callable[[str], str],
     resamples: int,
     seed: int,
     protocols: Sequence[str] = PROTOCOLS,
+    labeler: Labeler | None = None,
     java: str | Path | None = None,
-) -> tuple[dict[str, Any], list[dict[str, str | float]]]:
+) -> tuple[dict[str, Any], list[dict[str, str | float]], dict[str, Scores]]:
     """Score the predictions for `test`, in its order, and both floors under each protocol.
 
     Args:
-        train_texts, val_texts: cleaned reports of the other splits, from which floors are chosen.
+        train_texts, val: cleaned reports of train, the studies of validation: floors are chosen
+            from them.
         vocabulary, max_length: what a model can write (see `protocols.reference`).
         clean: the data set's cleaner; by it, strict references are checked to be whole reports.
         resamples, seed: of the bootstrap.
+        labeler: names findings in reports and labels; without one, none are compared.
 
     Returns:
-        The keys `protocols`, `floors`, `diagnostics`, `beats_floor` of scores.json. A floor's
-        `texts` holds its report under each protocol, `text` that under the first. `beats_floor`
-        compares the model with whichever floor scores higher on a metric, and names it.
+        The keys `protocols`, `floors`, `diagnostics`, `beats_floor`, `controls`, `groups`,
+        `group_shares`, `references` and, if studies have labels, `findings` of scores.json. A
+        floor's `texts` holds its report under each protocol, `text` that under the first.
+        `beats_floor` compares the model with whichever floor scores higher on a metric, and names
+        it.
         Rows of predictions.csv, one a study, with scores under the first protocol.
+        The model's scores under each protocol, for counts.npz.
 
     Raises:
         UserError: unequal numbers, no studies, no protocol or an unknown one, a strict reference
@@ -59,13 +72,16 @@ def evaluate(
         ]
         if protocol == "strict":
             _require_whole(references[protocol], test, clean)
-        val_references = [reference(text, protocol, vocabulary, max_length) for text in val_texts]
+        val_references = [reference(study.text, protocol, vocabulary, max_length) for study in val]
         floor_texts[protocol] = {
             "most_frequent": most_frequent(train_texts),
             "best_constant": best_constant(train_texts, val_references),
         }
 
-    scores = _score_all(predictions, references, floor_texts, java)
+    swapped = swap(predictions)
+    scores = _score_all(
+        {"model": predictions, "image_swap": swapped}, references, floor_texts, java
+    )
     options = {"resamples": resamples, "seed": seed}
     result = {
         "protocols": {
@@ -87,9 +103,27 @@ def evaluate(
         "beats_floor": {
             protocol: _beats_floor(systems, **options) for protocol, systems in scores.items()
         },
+        "controls": {"image_swap": _image_swap(scores, **options)},
+        "groups": _groups(scores, groups_of(test, train_texts, labeler), **options),
+        "group_shares": {
+            split: group_shares(studies, train_texts, labeler)
+            for split, studies in zip(SPLITS_TOLD, (val, test), strict=True)
+        },
+        "references": {
+            protocol: systems["model"].references for protocol, systems in scores.items()
+        },
     }
+    texts = {
+        "model": predictions,
+        "image_swap": swapped,
+        "best_constant": [floor_texts[protocols[0]]["best_constant"]] * len(test),
+        "references": test_texts,
+    }
+    labels = [study.labels for study in test]
+    if labeler and (findings := compare_findings(labeler, texts, labels, **options)):
+        result["findings"] = findings
     rows = _rows(test, references[protocols[0]], predictions, scores[protocols[0]]["model"])
-    return result, rows
+    return result, rows, {protocol: systems["model"] for protocol, systems in scores.items()}
 
 
 def _require_whole(
@@ -107,7 +141,7 @@ def _require_whole(
 
 
 def _score_all(
-    predictions: list[str],
+    written: dict[str, list[str]],
     references: dict[str, list[str]],
     floor_texts: dict[str, dict[str, str]],
     java: str | Path | None,
@@ -115,12 +149,13 @@ def _score_all(
     """protocol -> system -> scores, with a single start of Java."""
     systems = {}
     for protocol, wanted in references.items():
-        systems[protocol, "model"] = (predictions, wanted)
+        for name, texts in written.items():
+            systems[protocol, name] = (texts, wanted)
         for floor, text in floor_texts[protocol].items():
             systems[protocol, floor] = ([text] * len(wanted), wanted)
     scored = dict(zip(systems, score_systems(list(systems.values()), java=java), strict=True))
     return {
-        protocol: {system: scored[protocol, system] for system in ("model", *FLOORS)}
+        protocol: {system: scored[protocol, system] for system in (*written, *FLOORS)}
         for protocol in references
     }
 
@@ -134,6 +169,39 @@ def _beats_floor(systems: dict[str, Scores], **options: int) -> dict[str, dict[s
     }
     return {
         metric: {**against[floor][metric], "floor": floor} for metric, floor in stronger.items()
+    }
+
+
+def _image_swap(
+    scores: dict[str, dict[str, Scores]], **options: int
+) -> dict[str, dict[str, dict[str, dict[str, float]]]]:
+    """protocol -> scores with the wrong images, and how far they fall below those with the right
+    ones."""
+    return {
+        protocol: {
+            "model": intervals(systems["image_swap"], **options),
+            "fall": difference(systems["model"], systems["image_swap"], **options),
+        }
+        for protocol, systems in scores.items()
+    }
+
+
+def _groups(
+    scores: dict[str, dict[str, Scores]], groups: dict[str, np.ndarray], **options: int
+) -> dict[str, dict[str, Any]]:
+    """protocol -> group -> the model and the best constant report on its studies alone."""
+    return {
+        protocol: {
+            group: {
+                "num_studies": len(rows),
+                **{
+                    system: intervals(scores_of_some(systems[system], rows), **options)
+                    for system in ("model", "best_constant")
+                },
+            }
+            for group, rows in groups.items()
+        }
+        for protocol, systems in scores.items()
     }
 
 

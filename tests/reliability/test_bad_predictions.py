@@ -46,8 +46,9 @@ def no_java(monkeypatch):
 def evaluated(predictions: list[str], reports: list[str]) -> tuple[dict, list[dict], list[Study]]:
     test = [study(number, report) for number, report in enumerate(reports)]
     texts = [clean_iu_xray(report) for report in REPORTS]
-    result, rows = evaluate(
-        predictions=predictions, test=test, train_texts=texts, val_texts=texts[1:],
+    result, rows, _ = evaluate(
+        predictions=predictions, test=test, train_texts=texts,
+        val=[study(number, report) for number, report in enumerate(REPORTS[1:])],
         vocabulary=set(" ".join(texts).split()), max_length=20, clean=clean_iu_xray,
         resamples=100, seed=1,
     )  # fmt: skip
@@ -147,7 +148,7 @@ def test_odd_texts_leave_the_meteor_of_others_alone(amount, figure):
 def test_an_unknown_protocol_is_one_line(no_java):
     with pytest.raises(UserError, match="expected a protocol of strict, paper"):
         evaluate(
-            predictions=["a"], test=[study(0, "A.")], train_texts=["a ."], val_texts=["a ."],
+            predictions=["a"], test=[study(0, "A.")], train_texts=["a ."], val=[study(1, "A.")],
             vocabulary={"a"}, max_length=9, clean=clean_iu_xray, resamples=100, seed=1,
             protocols=["lenient"],
         )  # fmt: skip

@@ -54,7 +54,7 @@ def studies(**changes: str) -> list[Study]:
 def evaluated(test: list[Study], java, **changes) -> dict:
     texts = [clean_iu_xray(study.report) for study in test]
     options = {
-        "predictions": texts, "test": test, "train_texts": texts, "val_texts": texts,
+        "predictions": texts, "test": test, "train_texts": texts, "val": test,
         "vocabulary": set(" ".join(texts).split()), "max_length": 60, "clean": clean_iu_xray,
         "resamples": 5, "seed": 1, "java": java,
     }  # fmt: skip
@@ -102,7 +102,7 @@ text = "the lungs are clear ."
 views = (View(0, None),)
 study = Study(id="s", split="test", report="Lungs are clear. All well.", text=text, views=views)
 evaluate(
-    predictions=[text], test=[study], train_texts=[text], val_texts=[text], vocabulary={"lungs"},
+    predictions=[text], test=[study], train_texts=[text], val=[study], vocabulary={"lungs"},
     max_length=60, clean=clean_iu_xray, resamples=5, seed=1, java="/nowhere/java",
 )
 """

@@ -1,0 +1,102 @@
+"""Mention and negation in IU X-ray reports: cases by hand, and what the references reach."""
+
+import pytest
+from iu_labels import labelled
+
+from rcan.evaluation.findings import LABELERS
+from rcan.evaluation.findings.compare import compare_findings
+from rcan.evaluation.findings.iu_xray import PHRASES
+
+IU_XRAY = LABELERS["iu_xray"]
+
+
+@pytest.mark.parametrize(
+    ("text", "findings"),
+    [
+        ("", set()),
+        ("the lungs are clear . heart size is normal .", set()),
+        ("there is a small left pleural effusion .", {"pleural effusion"}),
+        ("no pleural effusion or pneumothorax .", set()),
+        ("no pneumothorax . small effusion .", {"pleural effusion"}),  # ends its sentence
+        ("the lungs are clear without focal consolidation .", set()),
+        ("negative for pneumothorax . low lung volumes .", {"lung volume"}),
+        ("stable cardiomegaly without pulmonary edema .", {"cardiomegaly"}),  # before the denial
+        ("the heart is not enlarged .", set()),
+        ("the heart is normal without large effusion .", set()),
+        ("the heart is mildly enlarged .", {"cardiomegaly"}),
+        ("the pneumothorax has resolved .", set()),
+        ("a nodule is not seen .", set()),
+        ("pneumothorax has resolved and atelectasis remains .", {"atelectasis"}),
+        ("no effusion but cardiomegaly .", {"cardiomegaly"}),  # another clause
+        ("no effusion there is scoliosis .", {"spine"}),
+        ("no change in the right lower lobe opacity .", {"opacity"}),  # is no denial
+        ("not significantly changed granuloma .", {"granuloma"}),
+        ("possible atelectasis or infiltrate .", {"atelectasis", "opacity"}),  # doubt counts
+        ("subcutaneous emphysema .", set()),
+        ("emphysema .", {"emphysema"}),
+        ("pectus excavatum deformity .", set()),
+        ("degenerative changes of the shoulder .", set()),
+        ("degenerative changes of the thoracic spine .", {"spine"}),
+        ("massive effusions .", {"pleural effusion"}),  # no mass
+        ("dextroscoliosis . tortuous aorta . old rib fracture .",
+         {"spine", "aorta", "fracture or deformity"}),
+        ("the picc has been removed .", set()),
+        ("right picc tip in the svc . large hiatal hernia .", {"device", "hernia"}),
+        ("left basilar scarring . vascular congestion .", {"scar", "congestion or edema"}),
+    ],
+)  # fmt: skip
+def test_what_is_affirmed_is_read_and_what_is_denied_is_not(text, findings):
+    assert IU_XRAY.read(text) == findings
+
+
+def test_every_finding_can_be_read_and_known_and_no_problem_is_two():
+    problems = [problem for phrases in PHRASES for problem in phrases.problems]
+    assert len(problems) == len(set(problems))
+    for phrases in PHRASES:
+        for problem in phrases.problems:
+            assert IU_XRAY.known((problem, "shift")) == {phrases.finding}
+    assert IU_XRAY.findings == tuple(phrases.finding for phrases in PHRASES)
+
+
+def test_what_nobody_indexed_is_unknown():
+    assert IU_XRAY.known(("no indexing",)) is IU_XRAY.normal(("no indexing",)) is None
+    assert IU_XRAY.known(("normal",)) == set() and IU_XRAY.normal(("normal",)) is True
+    assert IU_XRAY.known(("shift",)) == set() and IU_XRAY.normal(("shift",)) is False
+
+
+@pytest.fixture(scope="module")
+def references(shared):
+    """split -> what the reference reports tell of, beside the indexers' labels."""
+    return {
+        split: compare_findings(
+            IU_XRAY,
+            {"references": [study.text for study in studies]},
+            [study.labels for study in studies],
+            resamples=50,
+            seed=1,
+        )
+        for split, studies in labelled(shared).items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("split", "studies", "micro", "macro_f1"),
+    [
+        ("train", 2028, (0.942, 0.885, 0.912), 0.886),
+        ("val", 292, (0.938, 0.867, 0.901), 0.843),
+        ("test", 565, (0.942, 0.898, 0.920), 0.867),
+    ],
+)
+def test_the_references_reach_what_the_document_says(references, split, studies, micro, macro_f1):
+    found = references[split]["references"]
+    assert references[split]["num_studies"] == studies
+    told = tuple(round(found["micro"][name]["score"], 3) for name in ("precision", "recall", "f1"))
+    assert told == micro
+    assert round(found["macro"]["f1"]["score"], 3) == macro_f1
+
+
+def test_a_finding_that_the_phrases_miss_half_of_is_not_hidden(references):
+    emphysema = references["test"]["references"]["per_finding"]["emphysema"]
+    assert (emphysema["positives"], emphysema["predicted"], emphysema["hits"]) == (16, 10, 9)
+    assert emphysema["recall"]["score"] == 9 / 16
+    assert emphysema["recall"]["low"] < 9 / 16 < emphysema["recall"]["high"]
