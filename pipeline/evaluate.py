@@ -1,25 +1,55 @@
-"""Stage evaluate: the one place where test reports are generated and scored, floors beside."""
+"""Stage evaluate: the one place where test reports are generated and scored, floors beside.
 
+`python -m pipeline.evaluate` scores the main run, `... rve_cgm-1` a planned cell.
+"""
+
+import os
+import sys
+from pathlib import Path
 from typing import Any
 
-from pipeline.stage import EVALUATION, PROCESSED, REPORTS, RUN, TOKENIZER, run
+from pipeline.stage import EVALUATIONS, PROCESSED, REPORTS, RUNS, TOKENIZER, run
+from rcan.ablation.plan import MAIN, pass_on, same_as
 from rcan.config import PipelineSettings
-from rcan.data.store import open_split
-from rcan.evaluation.evaluate import evaluate
-from rcan.evaluation.scores import signature
-from rcan.evaluation.table import score_table
 from rcan.files import write_csv, write_json
 from rcan.project import project_root
-from rcan.text.cleaning import CLEANERS
-from rcan.text.tokenizer import Tokenizer
-from rcan.training.inputs import study_batches
-from rcan.training.run_folder import load_run, require_same_inputs
-from rcan.training.train import forget_training, write_reports
 
 
 def main(settings: PipelineSettings) -> None:
+    name = sys.argv[1] if len(sys.argv) > 1 else MAIN
+    out = EVALUATIONS / name
+    if (of := same_as(name)) != name:
+        pass_on(out, of)
+        print(f"{name} equals {of}: nothing to score")
+        return
+    if name != MAIN:
+        os.environ.setdefault("OMP_NUM_THREADS", "1")  # as it was trained
+    scores, rows, counts = _evaluated(settings, name)
+    write_json(out / "scores.json", scores)
+    write_csv(out / "predictions.csv", rows)
+    _write_counts(out, counts)
+    if name == MAIN:
+        write_json(REPORTS / "metrics.json", _short(scores))
+    _forget_training(scores["run"])
+
+
+def _evaluated(
+    settings: PipelineSettings, name: str
+) -> tuple[dict[str, Any], list[dict[str, str | float]], dict[str, Any]]:
+    """What is written of one run: its scores, a row a study, and the counts under each protocol."""
+    from rcan.data.store import open_split
+    from rcan.evaluation.evaluate import evaluate
+    from rcan.evaluation.findings import LABELERS
+    from rcan.evaluation.scores import signature
+    from rcan.evaluation.table import score_table
+    from rcan.text.cleaning import CLEANERS
+    from rcan.text.tokenizer import Tokenizer
+    from rcan.training.inputs import study_batches
+    from rcan.training.run_folder import load_run, require_same_inputs
+    from rcan.training.train import write_reports
+
     words = Tokenizer.load(TOKENIZER)
-    model, trained, best = load_run(RUN, len(words))
+    model, trained, best = load_run(RUNS / name, len(words))
     require_same_inputs(best, processed=PROCESSED, tokenizer=TOKENIZER)
     test = open_split(PROCESSED, "test")
     batches = study_batches(
@@ -29,16 +59,17 @@ def main(settings: PipelineSettings) -> None:
     (predictions,) = write_reports(
         model, batches, words, trained, penalties=[best["length_penalty"]]
     )
-    result, rows = evaluate(
+    result, rows, counts = evaluate(
         predictions=predictions,
         test=test.studies,
         train_texts=[study.text for study in open_split(PROCESSED, "train").studies],
-        val_texts=[study.text for study in open_split(PROCESSED, "val").studies],
+        val=list(open_split(PROCESSED, "val").studies),
         vocabulary=words.vocabulary,
         max_length=trained.data.max_length,
         clean=CLEANERS[trained.data.name],
         resamples=settings.eval.resamples,
         seed=settings.eval.seed,
+        labeler=LABELERS.get(trained.data.name),
     )
     scores = {
         "data": trained.data.name,
@@ -55,24 +86,41 @@ def main(settings: PipelineSettings) -> None:
         "signature": signature(),
         **result,
     }
-    write_json(EVALUATION / "scores.json", scores)
-    write_csv(EVALUATION / "predictions.csv", rows)
-    write_json(REPORTS / "metrics.json", _short(scores))
-    forget_training(project_root(), best["key"])  # its run folder is saved: this stage read it
     print(score_table(scores))
+    return scores, rows, counts
+
+
+def _write_counts(out: Path, counts: dict[str, Any]) -> None:
+    from rcan.evaluation.counts import write_counts
+
+    write_counts(out, counts)
+
+
+def _forget_training(key: str) -> None:
+    """Remove the training's state: its run folder is saved, for this stage read it."""
+    from rcan.training.train import forget_training
+
+    forget_training(project_root(), key)
 
 
 def _short(scores: dict[str, Any]) -> dict[str, Any]:
-    """What `dvc metrics show` and `dvc exp show` list: strict scores, the floor, and collapse."""
+    """What `dvc metrics show` and `dvc exp show` list: strict scores, the floor, and what neither
+    tells: variety, the fall of BLEU-4 with other studies' images, the findings' macro F1."""
     strict = scores["protocols"]["strict"]
     systems = {"test": strict["model"], "floor": strict["floors"]["best_constant"]}
-    return {
+    fall = scores["controls"]["image_swap"]["strict"]["fall"]["BLEU-4"]["difference"]
+    short = {
         **{
             name: {metric: round(value["score"], 4) for metric, value in system.items()}
             for name, system in systems.items()
         },
         "distinct": scores["diagnostics"]["distinct_reports"],
+        "fall": round(fall, 4),
     }
+    if "findings" in scores:
+        f1 = scores["findings"]["model"]["macro"]["f1"]["score"]
+        short["finding_f1"] = None if f1 is None else round(f1, 4)
+    return short
 
 
 if __name__ == "__main__":

@@ -15,8 +15,10 @@ from rcan.project import project_root
 
 PROCESSED = Path("data/processed")
 TOKENIZER = Path("data/tokenizer.json")
-RUN = Path("runs/main")
-EVALUATION = Path("data/evaluation/main")
+RUNS = Path("runs")
+EVALUATIONS = Path("data/evaluation")
+RUN = RUNS / "main"
+EVALUATION = EVALUATIONS / "main"
 REPORTS = Path("reports")
 ERROR = Path("data/error.txt")
 

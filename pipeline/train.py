@@ -1,16 +1,38 @@
-"""Stage train: train the model, choosing the epoch on the validation split."""
+"""Stage train: train the model, choosing the epoch on the validation split.
 
+`python -m pipeline.train` trains the main run, `... rve_cgm-1` a planned cell on one thread: cells
+are trained side by side, and the number of threads changes the last bits. With `--only-state` the
+trained state stays in .rcan/checkpoints for the stage to find.
+"""
+
+import os
+import sys
 from contextlib import ExitStack
 
-from pipeline.stage import PROCESSED, RUN, TOKENIZER, run
+from pipeline.stage import PROCESSED, RUNS, TOKENIZER, run
+from rcan.ablation.plan import MAIN, pass_on, planned_settings, same_as
 from rcan.config import PipelineSettings
 from rcan.project import project_root
-from rcan.tracking import epoch_metrics, flatten, open_tracker
-from rcan.training.loop import Log
-from rcan.training.train import train
+
+ONLY_STATE = "--only-state"
 
 
 def main(settings: PipelineSettings) -> None:
+    name = next((a for a in sys.argv[1:] if a != ONLY_STATE), MAIN)
+    out = None if ONLY_STATE in sys.argv else RUNS / name
+    if name != MAIN:
+        if (of := same_as(name)) != name:
+            if out:
+                pass_on(out, of)
+            print(f"{name} equals {of}: nothing to train")
+            return
+        settings = planned_settings(name, settings)
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+    from rcan.tracking import epoch_metrics, flatten, open_tracker
+    from rcan.training.loop import Log
+    from rcan.training.train import train
+
     root = project_root()
     settings = settings.with_weights_under(root)
     with ExitStack() as open_run:
@@ -22,13 +44,13 @@ def main(settings: PipelineSettings) -> None:
                     key=key,
                     name=settings.name,
                     params=flatten(settings.used()),
-                    tags={"seed": settings.train.seed},
+                    tags={"seed": settings.train.seed, "cell": name},
                     with_diff=not settings.privacy.restricted,
                 )
             )
             return lambda epoch, row: tracked.log_epoch(epoch, epoch_metrics(row))
 
-        train(settings, processed=PROCESSED, tokenizer=TOKENIZER, out=RUN, root=root, log_to=log_to)
+        train(settings, processed=PROCESSED, tokenizer=TOKENIZER, out=out, root=root, log_to=log_to)
 
 
 if __name__ == "__main__":

@@ -156,6 +156,7 @@ def test_at_the_papers_sizes_every_part_has_the_parameters_it_should():
     assert {name: num_parameters(part) for name, part in model.named_children()} == {
         "cnn": resnet101,
         "standardize": 0,
+        "adapter": 0,
         "rve": 2 * (2048 * 2048 * 9 + 2048) + 2048 * 512 + 512 + square * 4 + 2048 * 10,
         "patches": 2048 * 512 + 512,
         "cgm": 2048 * 512 + 4 * square + 2 * square + 512,

@@ -140,3 +140,9 @@ def test_the_rate_is_a_function_of_the_step_alone(optimizer):
     forward = [set_learning_rate(optimizer, train, step, STEPS) for step in range(10)]
     backward = [set_learning_rate(optimizer, train, step, STEPS) for step in reversed(range(10))]
     assert forward == backward[::-1]
+
+
+def test_step_lowers_the_rate_after_every_so_many_epochs():
+    train = train_settings(schedule="step", lr_decay=0.1, lr_step=2, warmup_steps=0)
+    factors = [schedule(train, step, 3) for step in (0, 5, 6, 11, 12)]
+    assert factors == pytest.approx([1, 1, 0.1, 0.1, 0.01])

@@ -37,7 +37,7 @@ def from_its_parts(
                        for i in range(side)]  # fmt: skip
             V = torch.stack([V[:, :, r, c].mean((2, 3)) for r in windows for c in windows], dim=-1)
             V = V.unflatten(-1, (side, side))
-        V = model.standardize(V)
+        V = model.adapter(model.standardize(V))
         V_hat = model.rve(V)  # Eqs. 3-7
         pooled_V.append(V.mean((2, 3)))  # Eq. 2
         pooled_V_hat.append(V_hat.mean((2, 3)))

@@ -57,7 +57,9 @@ class Visual(Section):
     feature_window: Count | None
     feature_pool: Count
     standardize: bool
+    adapter: bool
     token_grid: Count | None
+    blind: bool
 
 
 class Model(Section):
@@ -120,8 +122,9 @@ class Train(Section):
     beta2: Probability
     weight_decay: NonNegative
     amsgrad: bool
-    schedule: Literal["exponential", "cosine"]
+    schedule: Literal["exponential", "step", "cosine"]
     lr_decay: Annotated[float, Field(gt=0, le=1)]
+    lr_step: Count
     warmup_steps: NonNegativeInt
     clip_norm: Positive | None
     length_buckets: Count
@@ -174,10 +177,11 @@ class Settings(Section):
         `RVE+CGM+WCL tau=0.1 lambda=0.7 denominator=all small seed=1`."""
         modules = [m for m in ("RVE", "CGM", "WCL") if getattr(self.model, f"use_{m.lower()}")]
         words = ["+".join(modules) or "Transformer"]
+        words += ["blind"] if self.visual.blind else []
         if self.model.use_wcl:
             words += [f"tau={self.wcl.tau:g}", f"lambda={self.wcl.lambda_ce:g}"]
         printed: dict[str, dict[str, object]] = {
-            "rve": {"residual": "outer", "spatial": "depthwise"},
+            "rve": {"residual": "outer", "spatial": "depthwise", "bottleneck": None},
             "cgm": {"top_k": None, "gate": "gated", "fusion": "add"},
             "wcl": {"denominator": "negatives"},
         }
@@ -189,6 +193,9 @@ class Settings(Section):
                     for key, reading in readings.items()
                     if getattr(chosen, key) != reading
                 ]
+        if self.model.use_wcl and self.wcl.views == "augment" and self.data.num_views == 2:
+            words += ["views=augment"]
+        words += ["schedule=step"] if self.train.schedule == "step" else []
         words += ["small"] if self.scale == "small" else []
         return " ".join([*words, f"seed={self.train.seed}"])
 

@@ -60,6 +60,10 @@ def check_together(settings: Settings) -> None:
         "wcl.views: images needs two images a study (data.num_views: 2); use augment",
     )
     demand(
+        not (visual.blind and model.use_wcl),
+        "visual.blind leaves WCL nothing to compare: set model.use_wcl to false",
+    )
+    demand(
         visual.backbone != "small" or visual.weights == "none",
         f"visual.weights is {visual.weights!r}, but backbone small has none to load: use none",
     )

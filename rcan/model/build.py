@@ -9,7 +9,7 @@ from rcan.model.contrastive import WeaklySupervisedContrastive
 from rcan.model.memory import CrossModalGatedMemory, NoMemory
 from rcan.model.rcan import RCAN
 from rcan.model.transformer import Decoder, Encoder
-from rcan.model.visual import PatchEmbedding, RecalibratedVisualExtractor
+from rcan.model.visual import PatchEmbedding, RecalibratedVisualExtractor, build_adapter
 
 
 def build_model(settings: Settings, vocabulary_size: int, *, pretrained: bool = True) -> RCAN:
@@ -21,7 +21,7 @@ def build_model(settings: Settings, vocabulary_size: int, *, pretrained: bool = 
     visual, model, wcl = settings.visual, settings.model, settings.wcl
     cnn = build_cnn(
         backbone=visual.backbone, last_layer=visual.last_layer, channels=visual.channels,
-        weights=visual.weights if pretrained else "none", frozen=visual.frozen,
+        weights=visual.weights if pretrained else "none", frozen=visual.frozen or visual.blind,
     )  # fmt: skip
     channels, map_side = cnn.map_shape(visual.crop)
     pooled_side = -(-(visual.feature_window or map_side) // visual.feature_pool)
@@ -31,6 +31,8 @@ def build_model(settings: Settings, vocabulary_size: int, *, pretrained: bool = 
         cnn=cnn,
         feature_pool=visual.feature_pool,
         standardize=nn.BatchNorm2d(channels, affine=False) if visual.standardize else nn.Identity(),
+        adapter=build_adapter(channels) if visual.adapter else nn.Identity(),
+        blind=(channels, map_side, map_side) if visual.blind else None,
         rve=RecalibratedVisualExtractor(channels, **settings.rve.model_dump())
         if model.use_rve
         else nn.Identity(),
@@ -71,7 +73,8 @@ def num_parameters(module: nn.Module) -> int:
 
 def visual_parameters(model: RCAN) -> tuple[list[torch.nn.Parameter], list[torch.nn.Parameter]]:
     """The trainable parameters of the visual extractor, RVE included, and those of the rest."""
-    visual = [p for m in (model.cnn, model.rve) for p in m.parameters() if p.requires_grad]
+    parts = (model.cnn, model.adapter, model.rve)
+    visual = [p for m in parts for p in m.parameters() if p.requires_grad]
     seen = {id(p) for p in visual}
     rest = [p for p in model.parameters() if p.requires_grad and id(p) not in seen]
     return visual, rest

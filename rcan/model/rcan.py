@@ -60,7 +60,8 @@ class RCAN(nn.Module):
     """Recalibrated cross-modal alignment network.
 
     `cnn` may be skipped: features computed by it beforehand are taken in the place of images.
-    `standardize`: what is done to the map before all else, `Identity` as the paper.
+    `standardize`, then `adapter`: what is done to the map before all else, `Identity` as the paper.
+    `blind`: None, or the shape of the map of zeros that is read in the place of every image's.
     `contrast_recalibrated`: WCL pools V_hat in the place of V (as printed, Eq. 2 pools V).
     `num_positioned_patches`: patches of a study that get sinusoidal positions, after CGM; 0: none.
     """
@@ -69,7 +70,8 @@ class RCAN(nn.Module):
     patch_positions: Tensor | None  # (S, d)
 
     def __init__(
-        self, *, cnn: CNN, feature_pool: int, standardize: nn.Module,
+        self, *, cnn: CNN, feature_pool: int, standardize: nn.Module, adapter: nn.Module,
+        blind: tuple[int, int, int] | None,
         rve: nn.Module, patches: PatchEmbedding, cgm: CrossModalGatedMemory | NoMemory,
         encoder: Encoder, decoder: Decoder,
         contrastive: WeaklySupervisedContrastive | None, contrast_recalibrated: bool,
@@ -77,7 +79,8 @@ class RCAN(nn.Module):
         dropout: float,
     ) -> None:  # fmt: skip
         super().__init__()
-        self.cnn, self.standardize, self.rve, self.patches = cnn, standardize, rve, patches
+        self.cnn, self.standardize, self.adapter = cnn, standardize, adapter
+        self.blind, self.rve, self.patches = blind, rve, patches
         self.cgm, self.encoder, self.decoder = cgm, encoder, decoder
         self.contrastive, self.contrast_recalibrated = contrastive, contrast_recalibrated
         self.feature_pool, self.max_length = feature_pool, max_length
@@ -120,16 +123,22 @@ class RCAN(nn.Module):
     def recalibrate(self, images: Tensor, cnn: CNN) -> tuple[Tensor, Tensor]:
         """V (Eq. 1) and V_hat (Eq. 7), (B·I, C, H, W) each."""
         x = images.flatten(0, 1)
-        V = cnn(x) if images.dim() == 4 else x
+        if self.blind is not None:
+            side = x.shape[2:] if images.dim() == 5 else self.blind[1:]
+            V = self.positions.new_zeros(len(x), self.blind[0], *side)
+        else:
+            V = cnn(x) if images.dim() == 4 else x
         if self.feature_pool > 1:
             V = F.avg_pool2d(V, self.feature_pool, ceil_mode=True)
         if not torch.is_autocast_enabled(V.device.type):
             V = V.to(self.positions.dtype)  # kept features are halves
-        V = self.standardize(V)
+        V = self.adapter(self.standardize(V))
         return V, self.rve(V)
 
     def encode(self, V_hat: Tensor, projections: Tensor, slots: Slots | None) -> Tensor:
         """h of Eq. 20, (B, S, d)."""
+        if self.blind is not None:  # nor how many views of which kind there are
+            projections = torch.zeros_like(projections)
         x = self.cgm(self.patches(V_hat, projections), slots, text=False)
         if self.patch_positions is not None:
             x = self.dropout(x + self.patch_positions)

@@ -98,6 +98,15 @@ class PatchEmbedding(nn.Module):
         return x
 
 
+def build_adapter(channels: int) -> nn.Conv2d:
+    """A 1x1 convolution of the map that starts as the identity."""
+    adapter = nn.Conv2d(channels, channels, 1)
+    nn.init.dirac_(adapter.weight)
+    if adapter.bias is not None:
+        nn.init.zeros_(adapter.bias)
+    return adapter
+
+
 def pooled_features(V: Tensor, num_images: int) -> Tensor:
     """Eq. 2, global average: (B·I, C, H, W) -> (B, I, C). (The paper prints H x W x C for it.)"""
     pooled: Tensor = V.mean((2, 3)).unflatten(0, (-1, num_images))

@@ -11,6 +11,7 @@ import torch
 
 from rcan.config import Settings
 from rcan.data.store import read_summary
+from rcan.errors import UserError
 from rcan.files import digest_of, holder_of, sha256_of, write_json
 from rcan.reading import read_json, require_file
 from rcan.training.checkpoint import HEADER
@@ -67,6 +68,23 @@ def why_afresh(folder: Path, parts: Mapping[str, Any]) -> str | None:
             break
     write_json(folder / PARTS, parts)
     return told
+
+
+def is_trained(root: Path, run: Path, parts: Mapping[str, Any]) -> bool:
+    """Whether the folder `run` holds the training of `parts`, or its state all the epochs."""
+    key = training_key(parts)
+    try:
+        best = read_json(run / "best.json", {"key": str}, "the best epoch", "leave it")
+        if best["key"] == key:
+            return True
+    except UserError:
+        pass
+    state = root / ".rcan" / "checkpoints" / key
+    return (
+        (state / PARTS).exists()
+        and (state / "last.safetensors").exists()
+        and (_stopped_at(state / "last.safetensors") is None)
+    )
 
 
 def _stopped_at(last: Path) -> tuple[int, dict[str, Any]] | None:

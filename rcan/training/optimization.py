@@ -43,11 +43,13 @@ def set_learning_rate(
 
 
 def schedule(train: Train, step: int, steps_per_epoch: int) -> float:
-    """What a base rate is multiplied by: linear warm-up, then × lr_decay an epoch, or cosine."""
+    """What a base rate is multiplied by: linear warm-up, then × lr_decay after every epoch or
+    every lr_step of them, or cosine."""
     if step < train.warmup_steps:
         return (step + 1) / train.warmup_steps
-    if train.schedule == "exponential":
-        return train.lr_decay ** (step // steps_per_epoch)
+    if train.schedule != "cosine":
+        every = train.lr_step if train.schedule == "step" else 1
+        return train.lr_decay ** (step // (every * steps_per_epoch))
     total = train.epochs * steps_per_epoch
     done = (step - train.warmup_steps) / max(1, total - train.warmup_steps)
     lowest = 0.02

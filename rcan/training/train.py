@@ -28,11 +28,11 @@ from rcan.training.run_folder import write_run
 
 
 def train(
-    settings: Settings, *, processed: Path, tokenizer: Path, out: Path, root: Path,
+    settings: Settings, *, processed: Path, tokenizer: Path, out: Path | None, root: Path,
     log_to: Callable[[str], Log],
 ) -> None:  # fmt: skip
     """Train, or go on training, and write `out` whole: weights of the best and the last epoch
-    (.safetensors), config.json, history.csv, best.json.
+    (.safetensors), config.json, history.csv, best.json. With `out` None the state is all.
 
     The state is kept in `root`/.rcan/checkpoints/<key> until `forget_training`: killed before DVC
     has saved `out`, the same training only writes it again. `log_to(key)` gives what every epoch's
@@ -71,7 +71,7 @@ def train(
             validate=lambda model: _validate(model, val, val_batches, words, settings), floor=floor,
             log=log_to(key) if fabric.is_global_zero else _no_log,
         )  # fmt: skip
-        if fabric.is_global_zero:
+        if fabric.is_global_zero and out:
             write_run(
                 out, best=state.best, model=model, progress=progress, settings=settings,
                 facts={
@@ -102,9 +102,7 @@ def _no_log(epoch: int, numbers: dict[str, float]) -> None:
 def launch(settings: Settings) -> Fabric:
     """Device, precision and processes as the settings ask, bf16 on a GPU unless they say more."""
     train = settings.train
-    accelerator, precision = train.accelerator, train.precision
-    if accelerator == "auto":
-        accelerator = "cuda" if torch.cuda.is_available() else "cpu"
+    accelerator, precision = kind_of_device(settings), train.precision
     if precision == "auto":
         bf16 = accelerator == "cuda" and torch.cuda.is_bf16_supported()
         precision = "bf16-mixed" if bf16 else "32-true"
@@ -119,6 +117,14 @@ def launch(settings: Settings) -> Fabric:
     fabric.launch()
     require_determinism(train.deterministic)
     return fabric
+
+
+def kind_of_device(settings: Settings) -> str:
+    """`cpu` or `cuda`: what these settings train on here."""
+    accelerator: str = settings.train.accelerator
+    if accelerator == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return accelerator
 
 
 def _validation_floor(train: Split, val: Split) -> float:

@@ -30,6 +30,7 @@ class FoundStudy:
 
     report: str
     image_paths: tuple[Path, ...]
+    labels: tuple[str, ...] | None = None
 
 
 def listed_studies() -> list[ListedStudy]:

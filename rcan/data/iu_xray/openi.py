@@ -6,6 +6,7 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 from rcan.data.iu_xray.listing import FoundStudy, ListedStudy, first_file
+from rcan.data.iu_xray.problems import problems_of
 from rcan.errors import UserError, shown
 from rcan.reading import read_bytes
 
@@ -34,7 +35,8 @@ def read(
                 first_file(folder / f"CXR{stem}{end}" for folder in folders for end in _ENDINGS)
                 for stem in study.stems
             )
-            found[study.id] = FoundStudy(_findings(path), images)
+            report, problems = _read(path)
+            found[study.id] = FoundStudy(report, images, problems)
     return found, {}
 
 
@@ -43,8 +45,8 @@ _ENCODINGS = ("utf-8", "us-ascii", "iso-8859-1", "windows-1252")
 _DECLARED = re.compile(rb"""(?:\xef\xbb\xbf)?<\?xml[^>]*\bencoding\s*=\s*["']([\w.-]+)""")
 
 
-def _findings(path: Path) -> str:
-    """Text of the FINDINGS section, "" if it has none."""
+def _read(path: Path) -> tuple[str, tuple[str, ...] | None]:
+    """Text of the FINDINGS section, "" if it has none, and the indexers' problems."""
     content = read_bytes(path, "an Open-i report", "fetch it again")
     try:
         tree = ET.fromstring(_decoded(content))
@@ -56,7 +58,8 @@ def _findings(path: Path) -> str:
             f"{path}: expected the report of CXR{path.stem}, found another; fetch it again"
         )
     section = tree.find(".//AbstractText[@Label='FINDINGS']")
-    return "" if section is None else "".join(section.itertext())
+    report = "" if section is None else "".join(section.itertext())
+    return report, problems_of(term.text or "" for term in tree.findall(".//MeSH/major"))
 
 
 def _decoded(content: bytes) -> str:

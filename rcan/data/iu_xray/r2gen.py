@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from rcan.data.iu_xray.listing import FoundStudy, ListedStudy, first_file
+from rcan.data.iu_xray.problems import problems_beside
 from rcan.data.study import SPLITS
 from rcan.errors import UserError, name_shown, shown
 from rcan.reading import read_json
@@ -24,11 +25,13 @@ def read(
 ) -> tuple[dict[str, FoundStudy], dict[str, list[str]]]:
     """Listed studies found under `root` by id, and the problems met.
 
-    The annotation's own split yields to the listed one. Raises UserError for a damaged annotation
-    or an image path that leads out of the image folder.
+    Labels come from Kaggle's table where it lies beside. The annotation's own split yields to the
+    listed one. Raises UserError for a damaged annotation or an image path that leads out of the
+    image folder.
     """
     path = root / "annotation.json"
     splits = {study.id: study.split for study in listed}
+    numbers, labels = {study.id: study.number for study in listed}, problems_beside(root)
     found: dict[str, FoundStudy] = {}
     problems: dict[str, list[str]] = defaultdict(list)
     for split, number, record in _records(path):
@@ -42,7 +45,7 @@ def read(
             if not split == record.get("split", split) == splits[study_id]:
                 problems["split_differs"].append(study_id)
             paths = _image_paths(record, root / "images", where)
-            found[study_id] = FoundStudy(report, paths)
+            found[study_id] = FoundStudy(report, paths, labels.get(numbers[study_id]))
             problems["image_surplus"] += [f"{study_id}: {p.name}" for p in paths[NUM_VIEWS:]]
     return found, {kind: ids for kind, ids in problems.items() if ids}
 

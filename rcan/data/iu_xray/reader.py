@@ -53,7 +53,8 @@ def _raw_study(study: ListedStudy, found: FoundStudy | None) -> RawStudy:
         if found
     )
     report = found.report if found else ""
-    return RawStudy(study.id, study.split, report, images, patient=study.number)
+    labels = found.labels if found else None
+    return RawStudy(study.id, study.split, report, images, labels, patient=study.number)
 
 
 def _version(path: Path) -> str | None:
