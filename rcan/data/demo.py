@@ -35,7 +35,7 @@ def _study(seed: int, split: str, index: int, image_size: int) -> RawStudy:
     images = tuple(
         RawImage(
             name=f"{split}-{index:05d}-{projection}",
-            read=partial(_draw, seen, study_seed, projection, image_size),
+            read=partial(draw_view, seen, study_seed, projection, image_size),
             projection=projection,
             version=f"seed {seed}, {'; '.join(_labels(seen))}",
         )
@@ -48,7 +48,7 @@ def _labels(seen: Seen) -> tuple[str, ...]:
     return tuple("/".join((name, *attributes)) for name, attributes in seen.items())
 
 
-def _draw(seen: Seen, study_seed: tuple[int, ...], projection: str, size: int) -> np.ndarray:
+def draw_view(seen: Seen, study_seed: tuple[int, ...], projection: str, size: int) -> np.ndarray:
     """One view as (size, size) uint8; the views of a study share their anatomy."""
     view = Phantom(size, projection, np.random.default_rng((*study_seed, 0)))
     present = [finding for finding in FINDINGS if finding.name in seen]
