@@ -3,6 +3,7 @@
 X. Hou, X. Li, Z. Liu, S. Sang, M. Lu, Y. Zhang: Recalibrated cross-modal alignment network for
 radiology report generation with weakly supervised contrastive learning. The tables stand in
 §4.1.1 (Table 2: data), §4.2 (Table 3: models), §4.3 (Table 4: modules), §4.6 (Table 5: tau).
+Beside them: what others measured, and what cannot be right in the tables.
 """
 
 import csv
@@ -15,8 +16,23 @@ RCAN_SOURCE = "RCAN, Table 3 (§4.2)"
 
 def published_table(number: int) -> list[dict[str, str]]:
     """The rows of Table 2, 3, 4 or 5 as text; a score that the paper does not give is empty."""
-    file = files("rcan.reporting").joinpath("paper", f"table{number}.csv")
-    return list(csv.DictReader(file.read_text(encoding="utf-8").splitlines()))
+    return _read(f"table{number}")
+
+
+def independent_run() -> dict[str, str]:
+    """Somebody else's training of R2Gen: the scores of its best validation epoch, and where."""
+    [row] = _read("r2gen_public_run")
+    return row
+
+
+def misprints(number: int) -> list[str]:
+    """What cannot be right in a table as printed, and where that is seen."""
+    return [row["note"] for row in _read("misprints") if row["table"] == str(number)]
+
+
+def scores_of_row(row: dict[str, str]) -> dict[str, float | None]:
+    """The scores in a row over METRICS; None where the paper prints none."""
+    return {metric: float(row[metric]) if row[metric] else None for metric in METRICS}
 
 
 def rcan_row(data_name: str) -> dict[str, float] | None:
@@ -33,3 +49,8 @@ def num_reports(data_name: str, split: str) -> int | None:
         if (row["dataset"], row["split"]) == (data_name, split):
             return int(row["reports"])
     return None
+
+
+def _read(name: str) -> list[dict[str, str]]:
+    file = files("rcan.reporting").joinpath("paper", f"{name}.csv")
+    return list(csv.DictReader(file.read_text(encoding="utf-8").splitlines()))

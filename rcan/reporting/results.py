@@ -7,13 +7,14 @@ from typing import Any
 
 from rcan.errors import UserError
 from rcan.reading import Shape, read_csv, read_json
+from rcan.reporting.control_shapes import require_controls
 from rcan.reporting.published import METRICS
 from rcan.reporting.tables import FLOORS, PROTOCOLS
 
 _EVALUATE, _TRAIN = "run `dvc repro evaluate`", "run `dvc repro train`"
 _SHARE, _LEAD = (0, 1), (-1, 1)
-_SYSTEM: Shape = {metric: dict.fromkeys(("score", "low", "high"), _SHARE) for metric in METRICS}
-_SCORES: Shape = {
+SYSTEM: Shape = {metric: dict.fromkeys(("score", "low", "high"), _SHARE) for metric in METRICS}
+SCORES: dict[str, Shape] = {
     "data": str,
     "split": re.compile("train|val|test"),
     "restricted": bool,
@@ -27,7 +28,7 @@ _SCORES: Shape = {
     "length_penalty": float,
     "signature": str,
     "protocols": {
-        protocol: {"model": _SYSTEM, "floors": dict.fromkeys(FLOORS, _SYSTEM)}
+        protocol: {"model": SYSTEM, "floors": dict.fromkeys(FLOORS, SYSTEM)}
         for protocol in PROTOCOLS
     },
     "beats_floor": {
@@ -46,8 +47,8 @@ _SCORES: Shape = {
         "reference_mean_length": float,
     },
 }
-_BEST: Shape = {"epoch": int, "key": str, "data_digest": str}
-_CONFIG: Shape = {
+BEST: Shape = {"epoch": int, "key": str, "data_digest": str}
+CONFIG: dict[str, Shape] = {
     "data": {"name": str},
     "visual": {"backbone": str, "last_layer": str, "weights": str, "frozen": bool, "crop": int},
     "model": dict.fromkeys(
@@ -73,7 +74,7 @@ def read_results(evaluation: Path, run: Path) -> Results:
 
     Raises UserError when one is missing, damaged, or lacks what a report needs.
     """
-    best = read_json(run / "best.json", _BEST, "the best epoch", _TRAIN)
+    best = read_json(run / "best.json", BEST, "the best epoch", _TRAIN)
     path = run / "history.csv"
     history = read_csv(path, {"epoch": int}, "a row an epoch", _TRAIN, rest=float)
     epochs = [int(row["epoch"]) for row in history]
@@ -82,11 +83,14 @@ def read_results(evaluation: Path, run: Path) -> Results:
             f"{path}: expected the epochs from 1 on, that of best.json among them, found others; "
             f"{_TRAIN}"
         )
+    path = evaluation / "scores.json"
+    scores = read_json(path, SCORES, "scores", _EVALUATE)
+    require_controls(scores, str(path), _EVALUATE)
     return Results(
-        scores=read_json(evaluation / "scores.json", _SCORES, "scores", _EVALUATE),
+        scores=scores,
         predictions=read_predictions(evaluation / "predictions.csv"),
         best=best,
-        config=read_json(run / "config.json", _CONFIG, "settings", _TRAIN),
+        config=read_json(run / "config.json", CONFIG, "settings", _TRAIN),
         history=history,
     )
 

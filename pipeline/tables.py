@@ -1,0 +1,52 @@
+"""Stage tables: every cell beside the paper, as tables, figures and one page."""
+
+from pathlib import Path
+
+from pipeline.stage import EVALUATIONS, PROCESSED, REPORTS, RUNS, run
+from rcan.ablation.cells import load_cells
+from rcan.command import command
+from rcan.config import PipelineSettings
+from rcan.project import git_state
+from rcan.reporting.cells.study import Settings, read_ablations
+from rcan.reporting.cells.write import Places, write_ablations
+
+CELLS = Path("ablations/cells.yaml")
+PLAN = Path("ablations/plan")
+PLACES = Places(
+    tables=REPORTS / "ablations",
+    examples=REPORTS / "examples",
+    page=REPORTS / "index.html",
+    ledger=Path("docs/readings.md"),
+)
+
+
+def main(settings: PipelineSettings) -> None:
+    ablations = read_ablations(
+        plan=PLAN,
+        runs=RUNS,
+        evaluations=EVALUATIONS,
+        processed=PROCESSED,
+        main=settings.of_the_model(),
+        readings=tuple(cell.name for cell in load_cells(CELLS).readings),
+        settings=Settings(
+            scale=settings.scale,
+            resamples=settings.eval.resamples,
+            seed=settings.eval.seed,
+            commit=_commit(),
+            command=command(),
+        ),
+    )
+    write_ablations(ablations, PLACES)
+    runs = [run for model in ablations.models.values() for run in model.runs]
+    done = sum(run.result is not None for run in runs)
+    print(f"{done} of {len(runs)} runs are in {PLACES.tables} and {PLACES.page}")
+
+
+def _commit() -> str:
+    state = git_state()
+    edited = ", edited" if state["dirty"] else ""
+    return f"{(state['commit'] or 'unknown')[:10]}{edited}"
+
+
+if __name__ == "__main__":
+    run(main)

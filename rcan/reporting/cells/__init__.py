@@ -1,0 +1,1 @@
+"""All cells beside the paper: its tables and figures, the controls, one page with everything."""

@@ -1,0 +1,253 @@
+"""What overlap scores cannot see, a row a cell: do reports depend on the images, do they vary, are
+they copied, do they name what is there, and how do they fare where training holds no copy?
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from rcan.reporting.cells.layout import Cell, Part, Row, Score, Table
+from rcan.reporting.cells.runs import Model
+from rcan.reporting.cells.shapes import GROUPS
+from rcan.reporting.cells.study import Ablations
+from rcan.reporting.cells.wording import (
+    FLOORS,
+    NONE,
+    cell_name,
+    command_of,
+    ground,
+    percent,
+    score,
+    seeds,
+    signed,
+)
+from rcan.reporting.groups import FIG_5, FULL, TABLE_4, TABLE_5
+
+PROTOCOL = "strict"
+_FIRST = ("transformer", "blind", "r2gencmn", "r2gencmn_rve", *TABLE_4, *TABLE_5, *FIG_5)
+_GROUP_NAMES = {
+    "in_train": "report in train",
+    "not_in_train": "not in train",
+    "normal": "normal",
+    "abnormal": "abnormal",
+}
+_SEVERAL = (
+    "One seed: with its 95 % interval over studies; several: their mean ± standard deviation."
+)
+
+
+def controls_table(ablations: Ablations) -> Table:
+    """Every planned cell; what points to another is told in its row."""
+    cells = [cell for cell in _FIRST if cell in ablations.models]
+    cells += [cell for cell in ablations.models if cell not in cells]
+    return Table(
+        "controls",
+        f"What overlap scores cannot see: {ground(ablations)}",
+        [_controls(ablations, cells), *_groups(ablations, cells)],
+        _notes(ablations),
+        _records(ablations, cells),
+    )
+
+
+def _controls(ablations: Ablations, cells: Sequence[str]) -> Part:
+    columns: dict[str, Callable[[Mapping[str, Any]], Any]] = {
+        "BLEU-4": lambda s: s["protocols"][PROTOCOL]["model"]["BLEU-4"],
+        "BLEU-4, other images": lambda s: s["controls"]["image_swap"][PROTOCOL]["model"]["BLEU-4"],
+        "fall": lambda s: s["controls"]["image_swap"][PROTOCOL]["fall"]["BLEU-4"],
+        "different reports": lambda s: s["diagnostics"]["distinct_reports"],
+        "commonest": lambda s: s["diagnostics"]["top_share"],
+        "copied from train": lambda s: s["diagnostics"]["copied_from_train"],
+        "finding F1, macro": lambda s: _f1(s, "model", "macro"),
+        "finding F1, micro": lambda s: _f1(s, "model", "micro"),
+        "F1 micro, other images": lambda s: _f1(s, "image_swap", "micro"),
+    }
+    rows = []
+    for cell in cells:
+        model = ablations.model(cell)
+        values = [_mean([read(r.scores) for r in model.results], name)
+                  for name, read in columns.items()]  # fmt: skip
+        rows.append(_row(ablations, model, values))
+    rows += _constant(ablations)
+    return Part(
+        "Controls of every cell",
+        f"{ground(ablations, PROTOCOL)}. {_SEVERAL} Other images: the model is given another "
+        "study's; `fall` is what that costs in BLEU-4. The blind cell is the same Transformer "
+        "given no image, in training neither.",
+        ["cell", "seeds", *columns],
+        rows,
+    )
+
+
+def _row(ablations: Ablations, model: Model, values: Sequence[Cell]) -> Row:
+    if not model.results:
+        told = f"not run, `{command_of(ablations, model.runs[0])}`"
+        return Row([_named(model), told, *["not run"] * len(values)], "missing")
+    kind = "control" if model.cell == "blind" else "ours"
+    return Row([_named(model), seeds(model), *values], kind)
+
+
+def _named(model: Model) -> str:
+    """The cell, and whose training it is if not its own."""
+    name = f"{cell_name(model.cell)} ({model.cell})"
+    others = {run.place.rpartition("-")[0] or FULL for run in model.runs if run.settings is None}
+    others -= {model.cell, FULL} if model.cell == FULL else {model.cell}
+    return f"{name}, same as {' and '.join(sorted(others))}" if others else name
+
+
+def _constant(ablations: Ablations) -> list[Row]:
+    """The best constant report, as the floor of every column that it has a value in."""
+    for result in ablations.results:
+        scores, num = result.scores, ablations.num_studies
+        bleu = score(scores["protocols"][PROTOCOL]["floors"]["best_constant"]["BLEU-4"])
+        rates = [_mean([_f1(scores, "best_constant", kind)], "") for kind in ("macro", "micro")]
+        same = Score(bleu.main)
+        rest = [Score(f"1 of {num}"), Score(percent(1)), Score(NONE), *rates, rates[1]]
+        name = FLOORS["best_constant"]
+        return [Row([name, "floor, no model", bleu, same, Score("0.000"), *rest], "floor")]
+    return []
+
+
+def _f1(scores: Mapping[str, Any], writer: str, kind: str) -> Any:
+    return scores["findings"][writer][kind]["f1"] if "findings" in scores else None
+
+
+def _mean(values: Sequence[Any], column: str) -> Score:
+    """Of all seeds; a share in percent, a score or difference with what is known of its noise."""
+    known = [v for v in values if v is not None]
+    if known and isinstance(known[0], Mapping):
+        known = [v for v in known if v.get("score", v.get("difference")) is not None]
+    if not known:
+        return Score(NONE)
+    if len(known) == 1 and isinstance(known[0], Mapping):
+        return _with_interval(known[0])
+    numbers = [
+        float(v.get("score", v.get("difference"))) if isinstance(v, Mapping) else float(v)
+        for v in known
+    ]
+    mean = sum(numbers) / len(numbers)
+    spread = ""
+    if len(numbers) > 1:
+        variance = sum((n - mean) ** 2 for n in numbers) / (len(numbers) - 1)
+        spread = f" ± {_shown(variance**0.5, column)}"
+    return Score(f"{_shown(mean, column, whole=len(numbers) == 1)}{spread}")
+
+
+def _shown(number: float, column: str, *, whole: bool = False) -> str:
+    if column in ("commonest", "copied from train"):
+        return percent(number)
+    if column == "different reports":
+        return f"{number:.0f}" if whole else f"{number:.1f}"
+    return signed(number) if column == "fall" else f"{number:.3f}"
+
+
+def _with_interval(value: Mapping[str, float]) -> Score:
+    if "score" in value:
+        return score({key: value[key] for key in ("score", "low", "high")})
+    low, high = signed(value["low"]), signed(value["high"])
+    return Score(signed(value["difference"]), f"[{low}, {high}]")
+
+
+def _groups(ablations: Ablations, cells: Sequence[str]) -> list[Part]:
+    """BLEU-4 on the studies of each group alone, beside the best constant report's there."""
+    results = ablations.results
+    if not results:
+        return []
+    told = results[0].scores["groups"][PROTOCOL]
+    names = [name for name in GROUPS if name in told]
+    rows = []
+    for cell in cells:
+        model = ablations.model(cell)
+        if model.results:
+            values = [
+                _mean([r.scores["groups"][PROTOCOL][name]["model"]["BLEU-4"]
+                       for r in model.results], "")
+                for name in names
+            ]  # fmt: skip
+            rows.append(_row(ablations, model, values))
+    floor = [score(told[name]["best_constant"]["BLEU-4"]) for name in names]
+    rows.append(Row([FLOORS["best_constant"], "floor, no model", *floor], "floor"))
+    heads = [f"{_GROUP_NAMES[name]}, {told[name]['num_studies']} studies" for name in names]
+    return [
+        Part(
+            "BLEU-4 by group of studies",
+            f"{ground(ablations, PROTOCOL)}. {_SEVERAL} In train: the study's reference occurs "
+            f"there word for word, so that it can be had by copying. {_shares(ablations)}",
+            ["cell", "seeds", *heads],
+            rows,
+        )
+    ]
+
+
+def _shares(ablations: Ablations) -> str:
+    """How unlike validation and test are."""
+    shares = ablations.results[0].scores["group_shares"]
+    told = []
+    for name, words in (("in_train", "found in train"), ("normal", "normal")):
+        if all(name in shares[split] for split in ("val", "test")):
+            of_test, of_val = percent(shares["test"][name]), percent(shares["val"][name])
+            told.append(f"{of_test} of test are {words}, of validation {of_val}")
+    return "; ".join(told) + "." if told else ""
+
+
+def _notes(ablations: Ablations) -> list[str]:
+    for result in ablations.results:
+        if "findings" in result.scores:
+            return [f"Findings are read from reports by: {result.scores['findings']['labeler']}."]
+        return ["No study of these data has labels, so no finding can be counted."]
+    return []
+
+
+def _records(ablations: Ablations, cells: Sequence[str]) -> list[dict[str, object]]:
+    """One row a run and statistic would lose nothing; one a run is enough for what is shown."""
+    rows: list[dict[str, object]] = []
+    for cell in cells:
+        for run in ablations.model(cell).runs:
+            scores = run.result.scores if run.result else None
+            rows.append(
+                {
+                    "data": ablations.data,
+                    "scale": ablations.settings.scale,
+                    "split": "test",
+                    "studies": ablations.num_studies,
+                    "protocol": PROTOCOL,
+                    "cell": cell,
+                    "seed": run.seed,
+                    "trained as": run.place,
+                    "status": "run" if scores else "not run",
+                    **_numbers(scores),
+                    "command": command_of(ablations, run),
+                }
+            )
+    return rows
+
+
+def _numbers(scores: Mapping[str, Any] | None) -> dict[str, object]:
+    groups = [f"BLEU-4, {name}" for name in GROUPS]
+    if scores is None:
+        names = ["BLEU-4", "BLEU-4, other images", "fall", "fall, low", "fall, high",
+                 "distinct reports", "top share", "copied from train", "F1 macro", "F1 micro",
+                 "F1 micro, other images", *groups]  # fmt: skip
+        return dict.fromkeys(names)
+    swap, told = scores["controls"]["image_swap"][PROTOCOL], scores["diagnostics"]
+    fall, of_groups = swap["fall"]["BLEU-4"], scores["groups"][PROTOCOL]
+    rates = {
+        "F1 macro": _f1(scores, "model", "macro"),
+        "F1 micro": _f1(scores, "model", "micro"),
+        "F1 micro, other images": _f1(scores, "image_swap", "micro"),
+    }
+    return {
+        "BLEU-4": scores["protocols"][PROTOCOL]["model"]["BLEU-4"]["score"],
+        "BLEU-4, other images": swap["model"]["BLEU-4"]["score"],
+        "fall": fall["difference"],
+        "fall, low": fall["low"],
+        "fall, high": fall["high"],
+        "distinct reports": told["distinct_reports"],
+        "top share": told["top_share"],
+        "copied from train": told["copied_from_train"],
+        **{name: rate and rate["score"] for name, rate in rates.items()},
+        **{
+            f"BLEU-4, {name}": of_groups[name]["model"]["BLEU-4"]["score"]
+            if name in of_groups
+            else None
+            for name in GROUPS
+        },
+    }

@@ -1,0 +1,189 @@
+"""Tables of scores: a row of the paper, and the cell that runs it again, one beside the other."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from rcan.reporting.cells.layout import Part, Row, Score, Table
+from rcan.reporting.cells.provenance import provenance
+from rcan.reporting.cells.records import records
+from rcan.reporting.cells.study import Ablations
+from rcan.reporting.cells.wording import (
+    FLOORS,
+    NONE,
+    cell_name,
+    command_of,
+    ground,
+    lead,
+    published_scores,
+    score,
+    seeds,
+    signed,
+    theirs,
+)
+from rcan.reporting.groups import FULL
+from rcan.reporting.published import METRICS, rcan_row
+
+Published = Mapping[str, float | None]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of a table: its first columns, our cell, and the scores that somebody published."""
+
+    keys: tuple[str, ...]
+    cell: str | None = None
+    published: Published | None = None  # on the data set at hand
+    source: str = "the paper"
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What makes one table of scores different from another."""
+
+    name: str
+    title: str
+    columns: tuple[str, ...]  # heads of the first columns
+    entries: Sequence[Entry]
+    elsewhere: Sequence[Part] = ()  # the paper's numbers on other data
+    notes: Sequence[str] = ()
+
+    @property
+    def cells(self) -> list[str]:
+        return [entry.cell for entry in self.entries if entry.cell]
+
+
+def scores_table(ablations: Ablations, contents: Contents) -> Table:
+    """Scores under both protocols, differences from the full model, and what to run for them."""
+    compared = {p: ablations.compared(contents.cells, p) for p in ("paper", "strict")}
+    parts = [
+        _scores(ablations, contents, "paper"),
+        _scores(ablations, contents, "strict"),
+        _differences(ablations, contents, "strict", compared["strict"]),
+        _differences(ablations, contents, "paper", compared["paper"]),
+        *contents.elsewhere,
+        provenance(ablations, contents.cells),
+    ]
+    return Table(
+        contents.name,
+        f"{contents.title}: {ground(ablations)}",
+        [part for part in parts if part.rows],
+        contents.notes,
+        records(ablations, contents, compared),
+    )
+
+
+def _scores(ablations: Ablations, contents: Contents, protocol: str) -> Part:
+    rows = []
+    for entry in contents.entries:
+        if entry.published and protocol == "paper":
+            kind = "paper" if entry.source == "the paper" else "cited"
+            rows.append(Row([*entry.keys, entry.source, *published_scores(entry.published)], kind))
+        if entry.cell:
+            rows.append(_own_row(ablations, entry, protocol))
+            if entry.published and protocol == "paper":
+                rows += _minus_paper(ablations, entry)
+    blank = [NONE] * (len(contents.columns) - 1)
+    for floor, values in ablations.floors(protocol).items():
+        numbers = [score(values[metric]) for metric in METRICS]
+        rows.append(Row([FLOORS[floor], *blank, "floor, no model", *numbers], "floor"))
+    several = any(len(ablations.model(cell).done) > 1 for cell in contents.cells)
+    return Part(
+        f"Scores, {protocol} protocol",
+        f"{ground(ablations, protocol)}. {_what_a_score_is(several)}{_beside(ablations, protocol)}",
+        [*contents.columns, "scores of", *METRICS],
+        rows,
+        folded=protocol == "strict",
+    )
+
+
+def _what_a_score_is(several: bool) -> str:
+    seed = "The mean over seeds ± their standard deviation" if several else "One seed"
+    return (
+        f"{seed}; 95 % interval over studies in brackets. Floors are one report given to every "
+        "study: put together from sentences of train to score best on validation, and the most "
+        "frequent of train."
+    )
+
+
+def _beside(ablations: Ablations, protocol: str) -> str:
+    if protocol == "strict":
+        return " References are the whole cleaned reports; the paper has no such scores."
+    if rcan_row(ablations.data) is None:
+        return " The paper has no such data, so none of its numbers stands here."
+    return (
+        f" The paper's rows ({theirs(ablations.data)}) come without intervals. `ours − paper`: "
+        "inside or outside says where the paper's value lies to our interval over studies."
+    )
+
+
+def _own_row(ablations: Ablations, entry: Entry, protocol: str) -> Row:
+    model = ablations.model(entry.cell or "")
+    if not model.results:
+        return Row([*entry.keys, _not_run(ablations, entry), *["not run"] * 6], "missing")
+    values = ablations.scores[model.cell, protocol]
+    numbers = [score(values[metric]) for metric in METRICS]
+    return Row(
+        [*entry.keys, f"ours, {seeds(model)}", *numbers],
+        "control" if entry.cell == "blind" else "ours",
+    )
+
+
+def _not_run(ablations: Ablations, entry: Entry) -> str:
+    model = ablations.model(entry.cell or "")
+    if not model.runs:
+        return "ours: not in `ablations/cells.yaml`"
+    return f"ours: not run, `{command_of(ablations, model.runs[0])}`"
+
+
+def _minus_paper(ablations: Ablations, entry: Entry) -> list[Row]:
+    values = ablations.scores.get((entry.cell or "", "paper"))
+    if not values:
+        return []
+    told = []
+    for metric in METRICS:
+        printed = (entry.published or {}).get(metric)
+        if printed is None:
+            told.append(Score(NONE))
+        else:
+            value = values[metric]
+            inside = value["low"] <= printed <= value["high"]
+            told.append(Score(signed(value["score"] - printed), "inside" if inside else "outside"))
+    return [Row([*entry.keys, "ours − paper", *told], "difference")]
+
+
+def _differences(
+    ablations: Ablations, contents: Contents, protocol: str,
+    compared: Mapping[str, Mapping[str, Mapping[str, float]]],
+) -> Part:  # fmt: skip
+    rows = []
+    for entry in contents.entries:
+        if entry.cell and entry.cell in compared:
+            model = ablations.model(entry.cell)
+            numbers = [lead(compared[entry.cell][metric], compared=True) for metric in METRICS]
+            rows.append(Row([*entry.keys, seeds(model), *numbers]))
+    caption = (
+        f"{ground(ablations, protocol)}. Each cell minus the full model ({cell_name(FULL)}), the "
+        "same seeds and studies on both sides; 95 % interval by a paired bootstrap over studies; "
+        f"p of approximate randomisation, corrected (Holm) for the {len(rows) * len(METRICS)} "
+        f"tests of this part. {_noise(ablations, compared)}"
+    )
+    return Part(
+        f"Differences from the full model, {protocol} protocol",
+        caption,
+        [*contents.columns, "seeds", *METRICS],
+        rows,
+        folded=protocol == "paper",
+    )
+
+
+def _noise(ablations: Ablations, compared: Mapping[str, object]) -> str:
+    if any(len(ablations.model(cell).done) > 1 for cell in compared):
+        return (
+            "`*`: beyond the noise of studies (p under 0.05) and larger than the standard "
+            "deviation over seeds, ±; `†`: beyond the noise of studies, yet less than seeds "
+            "differ. A row with 1 seed knows nothing of the noise of seeds."
+        )
+    return (
+        "`*`: beyond the noise of studies (p under 0.05). With one seed the noise of seeds is "
+        "unknown: another seed may move a score by more than any difference here."
+    )

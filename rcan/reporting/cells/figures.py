@@ -1,0 +1,184 @@
+"""Figures 3 and 5: the modules on and off, and λ; with intervals, floor, and the paper's values."""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from rcan.reporting.cells.study import Ablations
+from rcan.reporting.cells.wording import cell_name, ground, listed
+from rcan.reporting.figures import (
+    BLUE,
+    FAINT,
+    GREEN,
+    INK,
+    ORANGE,
+    VERMILLION,
+    new_figure,
+    save_figure,
+    style,
+)
+from rcan.reporting.groups import FIG_5, FULL, TABLE_4, published_row
+from rcan.reporting.published import METRICS
+
+PROTOCOL = "paper"
+STEP = 0.1 + 1e-9  # of the grid of λ
+FIG_5_METRICS = ("BLEU-4", "METEOR", "ROUGE-L")
+_FLOOR = "best constant report"
+_NOISE = "bars: 95 % intervals over studies"
+
+
+def figure_3(ablations: Ablations, out: Path) -> None:
+    """Six panels, one a metric, a bar a row of Table 4, as `out` (PNG) and beside it as SVG."""
+    with style():
+        figure = new_figure(10.5, 6.4)
+        figure.suptitle(
+            f"Figure 3, modules: {ground(ablations, PROTOCOL)}\n{_NOISE}; {_seeds(ablations)}",
+            x=0.01, ha="left", weight="bold", size=11,
+        )  # fmt: skip
+        panels = figure.subplots(2, 3, sharey=True)
+        for axes, metric in zip(panels.flat, METRICS, strict=True):
+            _bars(axes, ablations, metric)
+        _legend(figure, panels.flat[0])
+        _save(figure, out)
+
+
+def _seeds(ablations: Ablations) -> str:
+    most = max((len(model.done) for model in ablations.models.values()), default=0)
+    return "means over the seeds" if most > 1 else "one seed a cell"
+
+
+def _bars(axes: Axes, ablations: Ablations, metric: str) -> None:
+    for place, cell in enumerate(TABLE_4):
+        value = ablations.scores.get((cell, PROTOCOL))
+        if value is None:
+            axes.text(0.01, place, "not run", va="center", color=FAINT, size=9,
+                      transform=axes.get_yaxis_transform())  # fmt: skip
+        else:
+            colour = VERMILLION if cell == FULL else BLUE
+            axes.barh(place, value[metric]["score"], color=colour, height=0.62, alpha=0.85)
+            _whiskers(axes, value[metric], place)
+    _mark_published(axes, ablations, metric)
+    _floor_line(axes, ablations, metric, vertical=True)
+    axes.set_title(metric)
+    axes.set_yticks(range(len(TABLE_4)), [cell_name(cell) for cell in TABLE_4])
+    axes.set_ylim(len(TABLE_4) - 0.5, -0.5)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="y", visible=False)
+    axes.set_xlim(left=0)
+    axes.margins(x=0.08)
+
+
+def _whiskers(axes: Axes, value: Mapping[str, float], place: float) -> None:
+    below, above = _around(value)
+    axes.errorbar(
+        value["score"], place, xerr=[[below], [above]], color=INK, elinewidth=1.4, capsize=2.5
+    )
+
+
+def _around(value: Mapping[str, float]) -> tuple[float, float]:
+    """How far the interval reaches; a bootstrap's need not hold the score itself."""
+    return max(0.0, value["score"] - value["low"]), max(0.0, value["high"] - value["score"])
+
+
+def _mark_published(axes: Axes, ablations: Ablations, metric: str) -> None:
+    rows = {place: published_row(ablations.data, cell) for place, cell in enumerate(TABLE_4)}
+    known = {place: row[metric] for place, row in rows.items() if row}
+    if known:
+        axes.plot(
+            list(known.values()), list(known), "D", color=GREEN, ms=6, mec="white",
+            label="the paper, Table 4", zorder=5,
+        )  # fmt: skip
+
+
+def _floor_line(axes: Axes, ablations: Ablations, metric: str, *, vertical: bool) -> None:
+    floors = ablations.floors(PROTOCOL)
+    if floors:
+        draw = axes.axvline if vertical else axes.axhline
+        at = floors["best_constant"][metric]["score"]
+        draw(at, color=INK, ls="--", lw=1.5, label=_FLOOR, zorder=4)
+
+
+def _legend(figure: Figure, axes: Axes) -> None:
+    handles, labels = axes.get_legend_handles_labels()
+    if handles:
+        figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+
+
+def figure_5(ablations: Ablations, out: Path) -> None:
+    """BLEU-4, METEOR and ROUGE-L against λ: cross-entropy alone, and with the contrastive loss."""
+    points = _points(ablations)
+    with style():
+        figure = new_figure(10.5, 4.4)
+        title = f"Figure 5, λ: {ground(ablations, PROTOCOL)}\n{_NOISE}; {_seeds(ablations)}"
+        if missing := _missing(ablations):
+            title += f"; not run: {missing}"
+        figure.suptitle(title, x=0.01, ha="left", weight="bold", size=11)
+        panels = figure.subplots(1, len(FIG_5_METRICS))
+        for axes, metric in zip(panels, FIG_5_METRICS, strict=True):
+            _curve(axes, ablations, points, metric)
+        _legend(figure, panels[0])
+        _save(figure, out)
+
+
+def _points(ablations: Ablations) -> list[tuple[float, str]]:
+    """(λ, cell) of the grid and of the full model, by λ; only what is run."""
+    points = {
+        float(cell.removeprefix("lambda_")): cell
+        for cell in FIG_5
+        if cell != "ce_only" and (cell, PROTOCOL) in ablations.scores
+    }
+    for result in ablations.model(FULL).results:
+        value = result.config.get("wcl", {}).get("lambda_ce")
+        if isinstance(value, int | float):
+            points.setdefault(float(value), FULL)
+    return sorted(points.items())
+
+
+def _missing(ablations: Ablations) -> str:
+    cells = [cell for cell in FIG_5 if (cell, PROTOCOL) not in ablations.scores]
+    values = [cell.removeprefix("lambda_") for cell in cells if cell != "ce_only"]
+    told = [f"λ {', '.join(values)}"] if values else []
+    return listed([*told, *([cell_name("ce_only")] if "ce_only" in cells else [])])
+
+
+def _curve(
+    axes: Axes, ablations: Ablations, points: Sequence[tuple[float, str]], metric: str
+) -> None:
+    alone = ablations.scores.get(("ce_only", PROTOCOL))
+    if alone:
+        value = alone[metric]
+        axes.axhspan(value["low"], value["high"], color=ORANGE, alpha=0.25, lw=0)
+        axes.axhline(value["score"], color=ORANGE, lw=2, label="CE alone, band: its interval")
+    _floor_line(axes, ablations, metric, vertical=False)
+    if points:
+        values = [ablations.scores[cell, PROTOCOL][metric] for _, cell in points]
+        below, above = zip(*map(_around, values), strict=True)
+        around: Any = [list(below), list(above)]
+        axes.errorbar(
+            [at for at, _ in points], [value["score"] for value in values], yerr=around,
+            fmt="o", color=BLUE, ms=5, elinewidth=1.4, capsize=2.5, label="CE + WCL",
+        )  # fmt: skip
+        for left, right in pairwise(points):
+            if right[0] - left[0] < STEP:  # no line over a λ that is not run
+                ends = [
+                    ablations.scores[cell, PROTOCOL][metric]["score"] for _, cell in (left, right)
+                ]
+                axes.plot([left[0], right[0]], ends, color=BLUE, lw=1.5)
+    if row := published_row(ablations.data, FULL):
+        axes.plot(0.7, row[metric], "D", color=GREEN, ms=7, mec="white", zorder=5,
+                  label="the paper: RCAN, λ = 0.7")  # fmt: skip
+    axes.set_title(metric)
+    axes.set_xlabel("λ, the weight of cross-entropy")
+    axes.set_xlim(0.05, 1.05)
+    axes.set_xticks([tenths / 10 for tenths in range(1, 11)])
+    axes.tick_params(axis="x", labelsize=8)
+    axes.margins(y=0.12)
+
+
+def _save(figure: Figure, out: Path) -> None:
+    save_figure(figure, out)
+    save_figure(figure, out.with_suffix(".svg"))

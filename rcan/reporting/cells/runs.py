@@ -1,0 +1,167 @@
+"""What the runs of all cells left: read, checked to belong together, and gathered by cell.
+
+A run is a cell with a seed. Its plan holds its settings, or points to the run that stands for it;
+a run without results is missing, and so is one whose results are of other settings than planned.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rcan.errors import UserError, name_shown
+from rcan.evaluation.counts import read_counts
+from rcan.evaluation.scores import METRICS, Scores
+from rcan.reading import Shape, read_json, require_shape
+from rcan.reporting.cells.shapes import CELL_CONFIG, require_cell_scores
+from rcan.reporting.results import BEST
+
+MAIN = "main"
+_PLAN = "run `dvc repro ablations/dvc.yaml:plan`"
+_EVALUATE = "run its evaluation again"
+_NAME = re.compile(r"([a-z0-9_.]+)-([0-9]+)\.json")
+_POINTER: Shape = {"same_as": str}
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one training and its evaluation left."""
+
+    place: str  # the folder's name, under runs and under evaluations
+    scores: dict[str, Any]
+    config: dict[str, Any]
+    best: dict[str, Any]
+    counts: dict[str, Scores]  # by protocol
+
+
+@dataclass(frozen=True)
+class Run:
+    """One cell under one seed; `result` is None where it is still to be run."""
+
+    cell: str
+    seed: int
+    place: str
+    settings: Mapping[str, Any] | None  # None: it points to another run
+    result: Result | None
+    why_missing: str = ""
+
+    @property
+    def name(self) -> str:
+        return f"{self.cell}-{self.seed}"
+
+
+@dataclass(frozen=True)
+class Model:
+    """One cell under all its seeds."""
+
+    cell: str
+    runs: tuple[Run, ...]
+
+    @property
+    def results(self) -> list[Result]:
+        return [run.result for run in self.runs if run.result]
+
+    @property
+    def done(self) -> list[Run]:
+        return [run for run in self.runs if run.result]
+
+    @property
+    def missing(self) -> list[Run]:
+        return [run for run in self.runs if not run.result]
+
+
+def read_models(
+    plan: Path, runs: Path, evaluations: Path, main: Mapping[str, Any]
+) -> dict[str, Model]:
+    """Every planned cell with the results it has so far; `main`: the settings of the main run.
+
+    Raises:
+        UserError: no plan, a pointer to nowhere, or results that are damaged.
+    """
+    planned = dict(_read_plan(plan))
+    results: dict[str, Result | None] = {}
+    found: dict[str, list[Run]] = {}
+    for (cell, seed), settings in sorted(planned.items()):
+        name = f"{cell}-{seed}"
+        place = settings.get("same_as", name)
+        of_place = main if place == MAIN else planned.get(_split(place))
+        if of_place is None or "same_as" in of_place:
+            raise UserError(
+                f"{plan / name}.json: expected same_as to name main or a run with settings of its"
+                f" own, found {name_shown(place)}; {_PLAN}"
+            )
+        if place not in results:
+            results[place] = _read_result(place, runs / place, evaluations / place)
+        result, other = results[place], ""
+        if result and (other := _other_settings(of_place, result.config)):
+            result = None
+        why = f"what lies in {runs / place} has another {other}" if other else ""
+        own = None if "same_as" in settings else settings
+        found.setdefault(cell, []).append(Run(cell, seed, place, own, result, why))
+    return {cell: Model(cell, tuple(of_cell)) for cell, of_cell in found.items()}
+
+
+def _read_plan(plan: Path) -> Iterator[tuple[tuple[str, int], dict[str, Any]]]:
+    paths = sorted(plan.glob("*.json"))
+    if not paths:
+        raise UserError(f"{plan}: expected the plan of each cell, found none; {_PLAN}")
+    for path in paths:
+        name = _NAME.fullmatch(path.name)
+        if not name:
+            raise UserError(f"{path}: expected a name like rve_cgm-1.json; {_PLAN}")
+        settings = read_json(path, dict, "the plan of a cell", _PLAN)
+        if "same_as" in settings:
+            require_shape(settings, _POINTER, f"{path}", _PLAN)
+        yield (name[1], int(name[2])), settings
+
+
+def _split(name: str) -> tuple[str, int]:
+    cell, _, seed = name.rpartition("-")
+    return cell, int(seed) if seed.isdecimal() else -1
+
+
+def _read_result(place: str, run: Path, evaluation: Path) -> Result | None:
+    """None where the run is not trained, or not yet evaluated."""
+    if not run.is_dir() or not evaluation.is_dir():
+        return None
+    path = evaluation / "scores.json"
+    scores = read_json(path, {}, "scores", _EVALUATE)
+    require_cell_scores(scores, f"{path}", _EVALUATE)
+    counts = read_counts(evaluation, scores)
+    for protocol, of_protocol in counts.items():
+        told = scores["protocols"][protocol]["model"]
+        if any(abs(told[m]["score"] - of_protocol.corpus[m]) > 1e-6 for m in METRICS):
+            raise UserError(
+                f"{path}: expected the scores that the counts beside it give, found others under"
+                f" protocol {protocol}; {_EVALUATE}"
+            )
+    return Result(
+        place=place,
+        scores=scores,
+        config=read_json(run / "config.json", CELL_CONFIG, "settings", "train it again"),
+        best=read_json(run / "best.json", BEST, "the best epoch", "train it again"),
+        counts=counts,
+    )
+
+
+def _other_settings(planned: Mapping[str, Any], config: Mapping[str, Any]) -> str:
+    """The first setting in which a run differs from its plan; empty if it was run as planned."""
+    have = flat(config)
+    for key, value in flat(planned).items():
+        if key == "visual.weights":  # kept without the folder that they lie in
+            value = Path(str(value)).name
+        if key in have and have[key] != value:
+            return key
+    return ""
+
+
+def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings by dotted keys."""
+    found: dict[str, Any] = {}
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            found |= flat(value, f"{prefix}{key}.")
+        else:
+            found[f"{prefix}{key}"] = value
+    return found

@@ -1,0 +1,118 @@
+"""Names and phrases that tables, figures and the page share."""
+
+from collections.abc import Mapping, Sequence
+
+from rcan.reporting.cells.layout import Score
+from rcan.reporting.cells.runs import MAIN, Model, Run
+from rcan.reporting.cells.study import SIGNIFICANT, Ablations
+from rcan.reporting.published import METRICS, num_reports
+
+DATA = {
+    "demo": "demo (drawn phantoms, no X-rays)",
+    "iu_xray": "IU X-ray",
+    "mimic_cxr": "MIMIC-CXR",
+}
+CELLS = {
+    "transformer": "Transformer",
+    "blind": "Transformer without images",
+    "r2gencmn": "R2GenCMN",
+    "r2gencmn_rve": "R2GenCMN + RVE",
+    "rve": "RVE",
+    "cgm": "CGM",
+    "wcl": "WCL",
+    "rve_cgm": "RVE + CGM",
+    "rve_wcl": "RVE + WCL",
+    "cgm_wcl": "CGM + WCL",
+    "rcan": "RCAN",
+    "ce_only": "CE alone",
+}
+FLOORS = {"best_constant": "best constant report", "most_frequent": "most frequent report"}
+NONE = "–"
+
+
+def data_name(name: str) -> str:
+    return DATA.get(name, name)
+
+
+def cell_name(cell: str) -> str:
+    """A cell as a reader is told of it."""
+    for letter, prefix in (("τ", "tau_"), ("λ", "lambda_")):
+        if cell.startswith(prefix):
+            return f"{letter} = {cell.removeprefix(prefix)}"
+    return CELLS.get(cell, cell)
+
+
+def ground(ablations: Ablations, protocol: str = "") -> str:
+    """On what all numbers of a part stand: `demo (…), scale full, test split, 240 studies`."""
+    told = (
+        f"{data_name(ablations.data)}, scale {ablations.settings.scale}, test split, "
+        f"{ablations.num_studies} studies"
+    )
+    return f"{told}, {protocol} protocol" if protocol else told
+
+
+def theirs(name: str) -> str:
+    """Whose studies the paper's rows were scored on."""
+    count = num_reports(name, "test")
+    return f"{data_name(name)}, {count:,} test reports by its Table 2"
+
+
+def seeds(model: Model) -> str:
+    """`1 seed`, `3 seeds`, or how many of them are there."""
+    have, of = len(model.done), len(model.runs)
+    told = f"{have} of {of}" if have < of else f"{have}"
+    return f"{told} seed{'s' if of > 1 else ''}"
+
+
+def command_of(ablations: Ablations, run: Run) -> str:
+    """What trains and scores one run, with the settings that the main run was given."""
+    command = ablations.settings.command
+    if run.place == MAIN:
+        return command
+    start = "dvc exp run" if command.startswith("dvc exp run") else "dvc repro"
+    settings = command.removeprefix(start)
+    reading = run.place.rpartition("-")[0] in ablations.readings
+    stage = "evaluate_reading" if reading else "evaluate"
+    return f"{start} ablations/dvc.yaml:{stage}@{run.place}{settings}"
+
+
+def score(value: Mapping[str, float]) -> Score:
+    """`0.592 ± 0.010` and `[0.570, 0.615]`; of one seed there is no ±."""
+    spread = f" ± {value['sd']:.3f}" if "sd" in value else ""
+    return Score(f"{value['score']:.3f}{spread}", f"[{value['low']:.3f}, {value['high']:.3f}]")
+
+
+def lead(value: Mapping[str, float], *, compared: bool) -> Score:
+    """A difference with its interval; `*` where it is beyond noise, `†` where seeds differ more.
+
+    `compared`: its `p` is Holm's, and shown.
+    """
+    difference, spread = value["difference"], ""
+    if "sd" in value:
+        spread = f" ± {value['sd']:.3f}"
+    mark = ""
+    if compared and value["p"] < SIGNIFICANT:
+        mark = "†" if value.get("sd", 0.0) > abs(difference) else "*"
+    told = f"[{signed(value['low'])}, {signed(value['high'])}]"
+    p = f", p {value['p']:.3f}" if compared else ""
+    return Score(f"{signed(difference)}{spread}{mark}", told + p)
+
+
+def signed(number: float) -> str:
+    """With its sign; a minus is as wide as a plus."""
+    return f"{number:+.3f}".replace("-", "−")
+
+
+def percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def published_scores(row: Mapping[str, float | None]) -> list[Score]:
+    """The paper's numbers as it prints them."""
+    found = [row.get(metric) for metric in METRICS]
+    return [Score(NONE if number is None else f"{number:.3f}") for number in found]
+
+
+def listed(names: Sequence[str]) -> str:
+    """`a, b and c`."""
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
