@@ -1,6 +1,7 @@
 """Small made-up results on disk, as training, evaluation and preprocessing write them."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +81,51 @@ def scores_of(
             "copied_from_train": 0.02,
         },
         "beats_floor": {"strict": lead(), "paper": lead()},
+        **controls_of(row(model - 0.06), row(model), row(constant), num_studies),
+    }
+
+
+def controls_of(swapped: dict, of_model: dict, of_constant: dict, num_studies: int) -> dict:
+    """The keys of scores.json that overlap scores do not tell."""
+    fall = {"difference": 0.06, "low": 0.04, "high": 0.08, "p": 0.001}
+    swap = {"model": swapped, "fall": dict.fromkeys(METRICS, fall)}
+    half, third = num_studies // 2, num_studies // 3
+    sizes = {
+        "in_train": half,
+        "not_in_train": num_studies - half,
+        "normal": third,
+        "abnormal": num_studies - third,
+    }
+    group = {"model": of_model, "best_constant": of_constant}
+    groups = {name: {"num_studies": size, **group} for name, size in sizes.items()}
+
+    def rates(score: float | None) -> dict:
+        value = dict.fromkeys(("score", "low", "high"))
+        if score is not None:
+            value = {"score": score, "low": score - 0.1, "high": score + 0.1}
+        return dict.fromkeys(("precision", "recall", "f1"), value)
+
+    def found(score: float) -> dict:
+        counts = {"positives": 30, "predicted": 20, "hits": 10}
+        each = {"nodule": {**counts, **rates(score)}, "hernia": {**counts, **rates(None)}}
+        return {"macro": rates(score), "micro": rates(score), "per_finding": each}
+
+    return {
+        "references": {"strict": "a" * 64, "paper": "b" * 64},
+        "controls": {"image_swap": {"strict": swap, "paper": swap}},
+        "groups": {"strict": groups, "paper": groups},
+        "group_shares": {
+            "val": {"num_studies": 12, "in_train": 0.25, "normal": 0.33},
+            "test": {"num_studies": num_studies, "in_train": 0.47, "normal": 0.52},
+        },
+        "findings": {
+            "labeler": "words",
+            "num_studies": num_studies,
+            "model": found(0.5),
+            "image_swap": found(0.25),
+            "best_constant": found(0.2),
+            "references": found(0.875),
+        },
     }
 
 
@@ -103,16 +149,19 @@ def history_of(num_epochs: int = 12) -> list[dict]:
 
 
 def write_run(
-    folder: Path, *, data: str = "demo", data_digest: str = DIGEST, num_epochs: int = 12
-) -> None:
-    """runs/main without the weights."""
+    folder: Path, *, data: str = "demo", data_digest: str = DIGEST, num_epochs: int = 12,
+    key: str = KEY, changes: Mapping[str, object] | None = None,
+) -> None:  # fmt: skip
+    """runs/main without the weights; `changes` are to dotted keys of its settings."""
     config = load_settings(Path(__file__).parents[1] / "params.yaml").of_the_model()
-    config["data"]["name"] = data
+    for dotted, value in {"data.name": data, **(changes or {})}.items():
+        section, _, field = dotted.partition(".")
+        config[section][field] = value
     write_json(folder / "config.json", config)
     best = {"epoch": 9, "length_penalty": 0.5, "val": {"BLEU-4": 0.17}}
     write_json(
         folder / "best.json",
-        {"name": "RVE+CGM+WCL tau=0.1", **best, "key": KEY, "data_digest": data_digest},
+        {"name": "RVE+CGM+WCL tau=0.1", **best, "key": key, "data_digest": data_digest},
     )
     write_csv(folder / "history.csv", history_of(num_epochs))
 

@@ -7,6 +7,7 @@ from typing import Any
 from rcan.data.store import open_split, read_summary
 from rcan.evaluation.bleu import bleu
 from rcan.files import write_csv, write_text
+from rcan.reporting.control_tables import controls_markdown
 from rcan.reporting.examples import choose_examples, withhold_examples, write_examples
 from rcan.reporting.figures import scores_figure, training_curves
 from rcan.reporting.ground import overlap_cautions, require_one_run
@@ -100,6 +101,8 @@ def _page(
     parts += [published_note(scores), "![Scores and floors](scores.png)"]
     parts += [
         FLOORS_NOTE,
+        "## What overlap scores cannot see",
+        controls_markdown(scores),
         "## Predictions",
         diagnostics_markdown(scores),
         _where_examples_are(scores),

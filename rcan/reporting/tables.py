@@ -16,13 +16,15 @@ PROTOCOLS = ("strict", "paper")
 FLOORS = ("best_constant", "most_frequent")
 COLUMNS = ("data", "split", "protocol", "system", "metric", "score", "low", "high")
 LEAD = "model - best floor"
+SWAP = "model, other studies' images"
 
 
 def results_rows(scores: Mapping[str, Any]) -> list[dict[str, object]]:
     """One row a score, in COLUMNS.
 
-    Systems are `model`, the two floors, LEAD (the difference to whichever floor is higher) and,
-    under the protocol `published`, `RCAN`; an interval that nobody knows is None.
+    Systems are `model`, the two floors, LEAD (the difference to whichever floor is higher), SWAP
+    (the image-swap control) and, under the protocol `published`, `RCAN`; an interval that nobody
+    knows is None.
 
     Raises:
         UserError: a protocol or a floor is missing.
@@ -53,6 +55,7 @@ def _systems(scores: Mapping[str, Any], protocol: str) -> dict[str, Mapping[str,
             "model": found["model"],
             **{floor: found["floors"][floor] for floor in FLOORS},
             LEAD: scores["beats_floor"][protocol],
+            SWAP: scores["controls"]["image_swap"][protocol]["model"],
         }
         for values in systems.values():
             _ = [values[metric] for metric in METRICS]
@@ -129,6 +132,12 @@ def cautions(scores: Mapping[str, Any]) -> list[str]:
         told.append(
             "The model is not shown to beat one constant report given to every study: the interval "
             f"of its lead in BLEU-4 does not lie above 0 ({' and '.join(below)} protocol)."
+        )
+    fall = scores["controls"]["image_swap"]["strict"]["fall"]["BLEU-4"]
+    if fall["low"] <= 0:
+        told.append(
+            "The model is not shown to look at the images: given other studies' images, its BLEU-4 "
+            "does not fall for sure (strict protocol)."
         )
     return told
 

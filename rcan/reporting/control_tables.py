@@ -1,0 +1,119 @@
+"""What overlap scores cannot see, as a section of results.md."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rcan.reporting.control_shapes import GROUPS, KINDS, SPLITS, SUMS, WRITERS
+from rcan.reporting.tables import markdown_table
+
+SHOWN = ("BLEU-4", "METEOR", "ROUGE-L")
+GROUP_NAMES = {
+    "in_train": "reference word for word in train",
+    "not_in_train": "reference not in train",
+    "normal": "normal",
+    "abnormal": "abnormal",
+}
+WRITER_NAMES = {
+    "model": "model",
+    "image_swap": "the same, other studies' images",
+    "best_constant": "best constant report",
+    "references": "the references themselves",
+}
+
+NOTE = (
+    "A report may overlap with its reference for reasons that have nothing to do with the image. "
+    "So the model is also given another study's images: a score that does not fall was not owed to "
+    "the image. Studies whose report stands in train, and normal ones, are scored apart. Where "
+    "studies have labels, the findings that a report tells of are compared with them; the last row "
+    "is the reference reports' own agreement with the labels, the most that can be had."
+)
+
+
+def controls_markdown(scores: Mapping[str, Any]) -> str:
+    """The section's paragraphs and tables, under the strict protocol."""
+    parts = [NOTE, _image_swap(scores), _shares(scores), _groups(scores)]
+    if "findings" in scores:
+        parts += [_overall(scores["findings"]), _each(scores["findings"])]
+    return "\n\n".join(part.rstrip("\n") for part in parts)
+
+
+def _image_swap(scores: Mapping[str, Any]) -> str:
+    right, control = scores["protocols"]["strict"], scores["controls"]["image_swap"]["strict"]
+    rows = []
+    for metric in SHOWN:
+        fall = control["fall"][metric]
+        rows.append(
+            [
+                metric,
+                f"{right['model'][metric]['score']:.3f}",
+                f"{control['model'][metric]['score']:.3f}",
+                f"{fall['difference']:+.3f} [{fall['low']:+.3f}, {fall['high']:+.3f}]",
+                f"{right['floors']['best_constant'][metric]['score']:.3f}",
+            ]
+        )
+    head = ["", "model", "other studies' images", "fall", "best constant"]
+    return markdown_table(head, rows)
+
+
+def _shares(scores: Mapping[str, Any]) -> str:
+    told = []
+    for split in SPLITS:
+        shares = scores["group_shares"][split]
+        normal = f", {_percent(shares['normal'])} are normal" if "normal" in shares else ""
+        told.append(
+            f"{_percent(shares['in_train'])} of the {shares['num_studies']} {split} reports stand "
+            f"word for word in train{normal}"
+        )
+    return "; ".join(told) + "."
+
+
+def _groups(scores: Mapping[str, Any]) -> str:
+    groups = scores["groups"]["strict"]
+    rows = [
+        [
+            GROUP_NAMES[name],
+            str(groups[name]["num_studies"]),
+            _interval(groups[name]["model"]["BLEU-4"]),
+            _interval(groups[name]["best_constant"]["BLEU-4"]),
+        ]
+        for name in GROUPS
+        if name in groups
+    ]
+    return markdown_table(["BLEU-4", "studies", "model", "best constant"], rows)
+
+
+def _overall(findings: Mapping[str, Any]) -> str:
+    rows = [
+        [WRITER_NAMES[writer], *(_rate(findings[writer][s][k]) for s in SUMS for k in KINDS)]
+        for writer in WRITERS
+    ]
+    if "with_attributes" in findings:
+        rates = findings["with_attributes"]["model"]
+        cells = [*["–"] * len(KINDS), *(_rate(rates[kind]) for kind in KINDS)]
+        rows.insert(1, ["model, side, size and place right as well", *cells])
+    head = ["findings told by", *(f"{total} {kind}" for total in SUMS for kind in KINDS)]
+    caption = f"Findings of {findings['num_studies']} studies. Labeler: {findings['labeler']}."
+    return f"{caption}\n\n{markdown_table(head, rows)}"
+
+
+def _each(findings: Mapping[str, Any]) -> str:
+    rows = []
+    for name, rates in findings["model"]["per_finding"].items():
+        counts = [str(rates[key]) for key in ("positives", "predicted", "hits")]
+        limit = findings["references"]["per_finding"][name]["f1"]
+        rows.append([name, *counts, _rate(rates["f1"]), _rate(limit)])
+    head = ["finding", "studies with it", "told by the model", "rightly", "F1", "references' F1"]
+    return markdown_table(head, rows)
+
+
+def _rate(value: Mapping[str, Any]) -> str:
+    return "–" if value["score"] is None else _interval(value, ".2f")
+
+
+def _interval(value: Mapping[str, Any], form: str = ".3f") -> str:
+    score, low, high = (f"{value[key]:{form}}" for key in ("score", "low", "high"))
+    return f"{score} [{low}, {high}]"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
