@@ -114,10 +114,13 @@ RATE = {"score": 0.5, "low": 0.4, "high": 1.5}
         (changed("group_shares", "val", "normal", value=3), "val: expected 0 to 1, found 3"),
         (changed("findings", "image_swap"), "findings: expected 'image_swap', found none"),
         (changed("findings", "model", "macro", "f1"), "model, macro: expected 'f1', found none"),
-        (changed("findings", "model", "micro", "f1", value=RATE), "f1, high: expected 0 to 1, f"),
+        (
+            changed("findings", "model", "micro", "f1", value=RATE),
+            "micro, f1: expected 0 to 1 or null as score",
+        ),
         (
             changed("findings", "model", "micro", "f1", "low", value=None),
-            "micro, f1: expected 'low', found none",
+            "micro, f1: expected 0 to 1 or null as score",
         ),
         (
             changed("findings", "model", "per_finding", "hernia"),

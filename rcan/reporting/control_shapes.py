@@ -75,6 +75,12 @@ def _require_rates(rates: Any, place: str, remedy: str) -> None:
     require_shape(rates, dict.fromkeys(KINDS, dict), place, remedy)
     for kind in KINDS:
         values = [rates[kind].get(key, "") for key in ("score", "low", "high")]
-        if values != [None] * 3:
-            keys = dict.fromkeys(("score", "low", "high"), _SHARE)
-            require_shape(rates[kind], keys, f"{place}, {kind}", remedy)
+        if values != [None] * 3 and not all(map(_is_share, values)):
+            raise UserError(
+                f"{place}, {kind}: expected 0 to 1 or null as score, low and high, found others; "
+                f"{remedy}"
+            )
+
+
+def _is_share(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1

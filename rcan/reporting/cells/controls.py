@@ -7,7 +7,6 @@ from typing import Any
 
 from rcan.reporting.cells.layout import Cell, Part, Row, Score, Table
 from rcan.reporting.cells.runs import Model
-from rcan.reporting.cells.shapes import GROUPS
 from rcan.reporting.cells.study import Ablations
 from rcan.reporting.cells.wording import (
     FLOORS,
@@ -20,6 +19,7 @@ from rcan.reporting.cells.wording import (
     seeds,
     signed,
 )
+from rcan.reporting.control_shapes import GROUPS
 from rcan.reporting.groups import FIG_5, FULL, TABLE_4, TABLE_5
 
 PROTOCOL = "strict"

@@ -5,9 +5,9 @@ from typing import Any
 
 from rcan.reporting.cells.layout import Part, Row, Score, Table
 from rcan.reporting.cells.runs import Result
-from rcan.reporting.cells.shapes import KINDS
 from rcan.reporting.cells.study import Ablations
 from rcan.reporting.cells.wording import NONE, cell_name, ground
+from rcan.reporting.control_shapes import KINDS
 from rcan.reporting.groups import FULL, TABLE_4
 
 _CELLS = ("transformer", "blind", "r2gencmn", *TABLE_4)
@@ -58,8 +58,15 @@ def _overall(ablations: Ablations, first: Mapping[str, Result], full: Result) ->
         Row([name, *(_rate(found[total][kind]) for total in _SUMS for kind in KINDS)], row)
         for name, (row, found) in _writers(first, full).items()
     ]
+    findings = full.scores["findings"]
+    if "with_attributes" in findings:
+        rates = findings["with_attributes"]["model"]
+        cells = [*[Score(NONE)] * len(KINDS), *(_rate(rates[kind]) for kind in KINDS)]
+        name = "the full model, side, size and place right as well"
+        rows.insert(len(first), Row([name, *cells]))
     caption = (
-        f"{ground(ablations)}. 95 % intervals over studies in brackets. Macro: the mean over "
+        f"{ground(ablations)}, {findings['num_studies']} of them with labels. 95 % intervals over "
+        "studies in brackets. Macro: the mean over "
         "findings; micro: all findings of all studies counted together."
     )
     return Part("All findings together", caption, head, rows)
