@@ -19,7 +19,8 @@ from rcan.reporting.results import BEST
 
 MAIN = "main"
 _PLAN = "run `dvc repro ablations/dvc.yaml:plan`"
-_EVALUATE = "run its evaluation again"
+_TRAIN = "train it again: `dvc repro`, for a cell `dvc repro ablations/dvc.yaml`"
+_EVALUATE = "run the evaluation again: `dvc repro`, for a cell `dvc repro ablations/dvc.yaml`"
 _NAME = re.compile(r"([a-z0-9_.]+)-([0-9]+)\.json")
 _POINTER: Shape = {"same_as": str}
 
@@ -139,8 +140,8 @@ def _read_result(place: str, run: Path, evaluation: Path) -> Result | None:
     return Result(
         place=place,
         scores=scores,
-        config=read_json(run / "config.json", CELL_CONFIG, "settings", "train it again"),
-        best=read_json(run / "best.json", BEST, "the best epoch", "train it again"),
+        config=read_json(run / "config.json", CELL_CONFIG, "settings", _TRAIN),
+        best=read_json(run / "best.json", BEST, "the best epoch", _TRAIN),
         counts=counts,
     )
 

@@ -1,0 +1,281 @@
+"""Tables of all cells: the paper's columns and order, ours beside theirs, and nothing made up."""
+
+import csv
+import re
+
+import pytest
+from cells_on_disk import project
+from imports import TOP
+
+from rcan.reporting.cells.controls import controls_table
+from rcan.reporting.cells.findings import findings_table
+from rcan.reporting.cells.layout import Part, Row, Score, Table, html_table, latex, markdown
+from rcan.reporting.cells.paper_tables import (
+    all_tables,
+    lambda_grid,
+    readings_table,
+    table_3,
+    table_4,
+    table_5,
+)
+from rcan.reporting.cells.table2 import data_table
+from rcan.reporting.cells.write import Places, write_ablations
+from rcan.reporting.published import METRICS, independent_run, misprints, published_table
+
+SMALL = "dvc exp run -S data.name=iu_xray -S scale=small"
+PAPERS_BLEU_4 = {row["BLEU-4"] for number in (3, 4, 5) for row in published_table(number)}
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    return project(tmp_path_factory.mktemp("demo") / "p").read()
+
+
+@pytest.fixture(scope="module")
+def iu_xray(tmp_path_factory):
+    top = tmp_path_factory.mktemp("iu") / "p"
+    only = {"main", "rve-1", "rve-2", "rcan-2", "rcan-3", "tau_0.05-1", "lambda_0.3-1"}
+    return project(top, data="iu_xray", seeds=(1, 2, 3), only=only).read(SMALL)
+
+
+def rows_of(table, title):
+    [part] = [part for part in table.parts if part.title.startswith(title)]
+    return [[str(cell) for cell in row.cells] for row in part.rows], part
+
+
+def test_table_4_has_the_papers_rows_in_its_order_each_with_ours_below(iu_xray):
+    rows, part = rows_of(table_4(iu_xray), "Scores, paper")
+    assert part.head == ["RVE", "CGM", "WCL", "scores of", *METRICS]
+    papers = [row for row in rows if row[3] == "the paper"]
+    wanted = [row for row in published_table(4) if row["dataset"] == "iu_xray"]
+    for row, printed in zip(papers, wanted, strict=True):
+        assert row[:3] == ["✓" if printed[m] == "1" else "–" for m in ("rve", "cgm", "wcl")]
+        assert row[4:] == [printed[metric] for metric in METRICS]
+    first = [row[3].split(",")[0].split(":")[0] for row in rows if row[:3] == ["✓", "–", "–"]]
+    assert first == ["the paper", "ours", "ours − paper"]
+
+
+def test_the_difference_from_the_paper_is_ours_minus_theirs(iu_xray):
+    rows, _ = rows_of(table_5(iu_xray), "Scores, paper")
+    theirs, ours, gap = (float(row[2].split()[0].replace("−", "-"))
+                         for row in rows if row[0] == "0.05")  # fmt: skip
+    assert gap == pytest.approx(ours - theirs, abs=1.1e-3)
+
+
+def test_several_seeds_have_a_spread_one_says_that_it_is_one(iu_xray):
+    rows, _ = rows_of(table_4(iu_xray), "Scores, strict")
+    [rve] = [row for row in rows if row[:3] == ["✓", "–", "–"]]
+    assert rve[3] == "ours, 2 of 3 seeds"
+    assert all(
+        re.fullmatch(r"0\.\d{3} ± 0\.\d{3} \[0\.\d{3}, 0\.\d{3}\]", cell) for cell in rve[4:]
+    )
+    rows, _ = rows_of(table_5(iu_xray), "Scores, strict")
+    assert rows[0][1] == "ours, 1 of 3 seeds" and "±" not in rows[0][2]
+
+
+def test_what_is_not_run_says_so_with_the_command_that_runs_it(iu_xray):
+    rows, _ = rows_of(table_4(iu_xray), "Scores, paper")
+    command = "dvc exp run ablations/dvc.yaml:evaluate@cgm-1 -S data.name=iu_xray -S scale=small"
+    missing = [row for row in rows if "not run" in row[3]]
+    assert [row for row in missing if f"`{command}`" in row[3]]
+    assert all(cell == "not run" for row in missing for cell in row[4:])
+    assert all(cell for row in rows for cell in row)
+
+
+def test_a_reading_that_is_not_run_names_the_stage_of_the_readings(iu_xray):
+    rows, _ = rows_of(readings_table(iu_xray), "Scores, paper")
+    [row] = [row for row in rows if row[0] == "wcl_denominator_all"]
+    assert ":evaluate_reading@wcl_denominator_all-1 " in row[2]
+
+
+def test_a_reading_tells_the_settings_that_it_changes(iu_xray):
+    rows, _ = rows_of(readings_table(iu_xray), "Scores, strict")
+    changes = {row[0]: row[1] for row in rows}
+    assert changes["wcl_denominator_all"] == "wcl.denominator = all (not negatives)"
+    assert changes["cgm_top_k_32"] == "cgm.top_k = 32 (not none)"
+    assert "train.lr_visual" in changes["release_lr"] and "train.lr " in changes["release_lr"]
+    assert "train.seed" not in " ".join(changes.values())
+
+
+def test_every_cell_of_a_table_is_compared_with_the_full_model_under_holm(iu_xray):
+    rows, part = rows_of(table_4(iu_xray), "Differences from the full model, strict")
+    assert [row[:3] for row in rows] == [["✓", "–", "–"]]
+    assert "6 tests" in part.caption and all(", p " in cell for cell in rows[0][4:])
+
+
+def test_with_one_seed_the_noise_of_seeds_is_called_unknown(demo):
+    _, part = rows_of(table_4(demo), "Differences from the full model, strict")
+    assert "the noise of seeds is unknown" in part.caption
+
+
+@pytest.mark.parametrize("make", [table_3, table_4, table_5, lambda_grid, readings_table])
+def test_no_number_of_the_paper_stands_in_a_part_with_scores_of_the_demo(demo, make):
+    for part in make(demo).parts:
+        told = " ".join(str(cell) for row in part.rows for cell in row.cells)
+        if "The paper's own numbers" in part.title:
+            assert "ours" not in told and "other data" in part.title
+            assert "IU X-ray" in part.title or "MIMIC-CXR" in part.title
+        else:
+            assert "the paper" not in told.replace("the paper's three modules", "")
+            assert "drawn phantoms" in part.caption
+
+
+@pytest.mark.parametrize("name", ["demo", "iu_xray"])
+def test_every_part_names_its_data_and_every_title_too(name, request):
+    ablations = request.getfixturevalue(name)
+    told = {"demo": "demo (drawn phantoms, no X-rays)", "iu_xray": "IU X-ray"}[name]
+    for table in [*all_tables(ablations), controls_table(ablations), findings_table(ablations)]:
+        assert told in table.title or table.name == "table2"
+        for part in table.parts:
+            assert told in part.caption
+        if table.name != "table2":
+            assert all(
+                "40 studies" in p.caption for p in table.parts if "paper's own" not in p.title
+            )
+        assert {row["data"] for row in table.records} == {name}
+
+
+def test_both_floors_stand_in_every_table_of_scores(demo):
+    for table in all_tables(demo)[1:]:
+        for part in table.parts:
+            if part.title.startswith("Scores"):
+                assert [row.kind for row in part.rows][-2:] == ["floor", "floor"]
+
+
+def test_table_3_marks_whose_scores_a_row_holds(iu_xray):
+    rows, _ = rows_of(table_3(iu_xray), "Scores, paper")
+    sources = {(row[0], row[2]) for row in rows}
+    assert ("NIC", "the paper, cited") in sources and ("RCAN", "the paper") in sources
+    assert ("R2Gen", "its public log") in sources
+    assert ("RCAN", "ours, 3 seeds") in sources
+    assert ("best constant report", "floor, no model") in sources
+    [log] = [row for row in rows if row[2] == "its public log"]
+    assert log[3:] == ["0.462", "0.299", "0.221", "0.173", "0.187", "0.363"]
+
+
+def test_the_public_log_is_the_chosen_epoch_of_the_run_as_it_was_found(shared):
+    with (shared / "paper" / "r2gen_public_run.csv").open() as file:
+        epochs = list(csv.DictReader(file))
+    best = max(epochs, key=lambda row: float(row["val_BLEU_4"] or 0))
+    row = independent_run()
+    assert row["epoch"] == best["epoch"]
+    for metric in METRICS:
+        found = float(best[f"test_{metric.replace('-', '_')}"])
+        assert float(row[metric]) == pytest.approx(found, abs=1e-6)
+
+
+def test_the_misprints_are_what_the_printed_numbers_show():
+    rows = {r["model"]: r for r in published_table(3) if r["dataset"] == "iu_xray"}
+    bleus = METRICS[:4]
+    assert [rows["HRGR-Agent"][m] for m in bleus] == [rows["NIC"][m] for m in bleus]
+    ratios = {m: (float(r["BLEU-2"]) / float(r["BLEU-1"])) ** 2 for m, r in rows.items()}
+    odd = ratios.pop("SA&T")
+    assert f"{odd:.3f}" == "0.548" and f"{(0.251 / 0.399) ** 2:.3f}" == "0.396"
+    assert (f"{min(ratios.values()):.3f}", f"{max(ratios.values()):.3f}") == ("0.330", "0.444")
+    assert 227_758 + 1_808 + 3_269 > 227_835
+    notes = " ".join(misprints(3))
+    for figure in ("0.548", "0.396", "0.330 to 0.444", "0.438 / 0.298 / 0.208 / 0.151"):
+        assert figure in notes
+
+
+def test_table_2_sets_counts_as_found_beside_the_papers(iu_xray, demo):
+    rows, part = rows_of(data_table(iu_xray), "The data")
+    reports = next(row for row in rows if row[0] == "REPORTs")
+    assert reports == ["REPORTs", "8", "12", "40", "2,770", "395", "790", "−2,762", "−383", "−750"]
+    assert [row[0] for row in rows] == ["IMAGEs", "REPORTs", "PATIENTs", "AVG.LEN"]
+    rows, part = rows_of(data_table(demo), "The data")
+    assert len(part.head) == 4 and "2,770" not in str(rows)
+
+
+def test_the_grid_of_lambda_ends_with_the_full_model(demo):
+    rows, _ = rows_of(lambda_grid(demo), "Scores, strict")
+    assert [row[0] for row in rows][:2] == ["CE alone", "0.1"]
+    assert rows[10][0] == "the full model's"
+
+
+def test_controls_stand_beside_every_planned_cell(demo, iu_xray):
+    table = controls_table(demo)
+    rows, part = rows_of(table, "Controls")
+    assert len(rows) == len(demo.models) + 1  # and the constant report
+    assert {row["cell"] for row in table.records} == set(demo.models)
+    for row, kind in zip(rows, [row.kind for row in part.rows], strict=True):
+        assert kind == "floor" or re.fullmatch(
+            r"[+−]0\.\d{3} \[[+−]0\.\d{3}, [+−]0\.\d{3}\]", row[4]
+        )
+    assert any("(blind)" in row[0] for row in rows)
+    rows, _ = rows_of(controls_table(iu_xray), "Controls")
+    assert sum("not run" in row[1] for row in rows) > 20
+    [rcan] = [row for row in rows if "(rcan)" in row[0]]
+    assert "±" in rcan[2] and "±" in rcan[5]
+
+
+def test_groups_tell_how_unlike_validation_and_test_are(demo):
+    rows, part = rows_of(controls_table(demo), "BLEU-4 by group")
+    assert part.head[2:] == ["report in train, 10 studies", "not in train, 30 studies"]
+    assert "25.0 % of test are found in train, of validation 50.0 %" in part.caption
+    assert rows[-1][1] == "floor, no model"
+
+
+def test_findings_stand_beside_the_labelers_own_limit_and_0_of_0_has_no_score(demo):
+    rows, _ = rows_of(findings_table(demo), "All findings")
+    names = [row[0] for row in rows]
+    assert "Transformer without images" in names
+    assert names[-1] == "the reference reports: the labeler's own limit"
+    constant = next(row for row in rows if row[0] == "best constant report")
+    assert constant[1] == "–"
+
+
+def test_markdown_latex_and_csv_hold_the_same_table(tmp_path, iu_xray):
+    places = Places(
+        tmp_path / "t", tmp_path / "examples", tmp_path / "index.html", TOP / "docs/readings.md"
+    )
+    write_ablations(iu_xray, places)
+    names = {"table2", "table3", "table4", "table5", "fig5", "readings", "controls", "findings"}
+    for name in names:
+        assert {p.suffix for p in places.tables.glob(f"{name}.*")} >= {".md", ".tex", ".csv"}
+    with (places.tables / "table4.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0])[-8:-2] == list(METRICS)
+    [rve] = [r for r in rows if (r["source"], r["protocol"], r["statistic"])
+             == ("ours: rve", "paper", "score")]  # fmt: skip
+    assert f"{float(rve['BLEU-4']):.3f}" in (places.tables / "table4.md").read_text()
+    assert f"{float(rve['BLEU-4']):.3f}" in (places.tables / "table4.tex").read_text()
+    assert rve["seeds"] == "1 2" and "evaluate@rve-1" in rve["command"] and rve["commit"]
+    missing = [r for r in rows if r["statistic"] == "not run"]
+    assert missing and all(r["BLEU-4"] == "" and r["command"] for r in missing)
+
+
+def test_the_same_results_give_the_same_files_to_the_byte(tmp_path, demo):
+    contents = []
+    for name in ("one", "two"):
+        out = tmp_path / name
+        write_ablations(demo, Places(out, out / "e", out / "i.html", TOP / "docs/readings.md"))
+        contents.append({path.name: path.read_bytes() for path in sorted(out.iterdir())})
+    assert contents[0] == contents[1]
+
+
+HARSH = Table(
+    "harsh", "100 % & more_or_less", [Part(
+        "A {part}", "50 % of $5 & `code` <b>", ["a#b", "λ"],
+        [Row(["x_1 | y", Score("−0.1", "~2^")])],
+    )], ["a\\b"],
+)  # fmt: skip
+
+
+def test_letters_that_a_format_takes_for_its_own_are_escaped():
+    assert r"x\_1 $|$ y & $-$0.1 {\scriptsize \textasciitilde{}2\textasciicircum{}} \\" in latex(
+        HARSH
+    )
+    assert r"50 \% of \$5 \& code $<$b$>$" in latex(HARSH)
+    assert "x_1 \\| y" in markdown(HARSH)
+    page = html_table(HARSH)
+    assert "&lt;b&gt;" in page and "<b>" not in page and "<code>code</code>" in page
+
+
+def test_every_tabular_of_a_table_has_as_many_cells_a_row_as_columns(demo):
+    for table in [*all_tables(demo), controls_table(demo), findings_table(demo)]:
+        for part in table.parts:
+            assert {len(row.cells) for row in part.rows} == {len(part.head)}, part.title
+        text = latex(table)
+        assert text.count(r"\toprule") == text.count(r"\bottomrule") == len(table.parts)
+        assert text.isascii() or not set(text) & set("±−λτ✓×–†")
