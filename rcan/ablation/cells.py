@@ -13,7 +13,7 @@ from rcan.reading import parse_yaml, read_text
 
 LISTS = ("cells", "readings")
 _REMEDY = "mend it, or have it back by `git checkout ablations/cells.yaml`"
-_NAME = re.compile(r"[a-z0-9_.]+")
+_NAME = re.compile(r"[a-z][a-z0-9_.]*")
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def load_cells(path: Path) -> Cells:
     if (
         not isinstance(seeds, list)
         or not seeds
-        or not all(isinstance(seed, int) and not isinstance(seed, bool) for seed in seeds)
+        or not all(isinstance(s, int) and not isinstance(s, bool) and s >= 0 for s in seeds)
         or len(set(seeds)) < len(seeds)
     ):
         raise UserError(f"{path}: seeds must be different whole numbers; they are {shown(seeds)}")
@@ -72,7 +72,7 @@ def _cells(raw: object, path: Path, where: str) -> tuple[Cell, ...]:
     for name, changes in raw.items():
         if not isinstance(name, str) or not _NAME.fullmatch(name) or name == "main":
             raise UserError(
-                f"{path}: a cell's name is of a-z, 0-9, _ and ., and not main; got "
+                f"{path}: a cell's name begins with a-z, has 0-9, _ and . too, and is not main; got "
                 f"{name_shown(name)}; rename it"
             )
         if not isinstance(changes, dict) or not all(isinstance(key, str) for key in changes):

@@ -1,0 +1,75 @@
+"""Processes side by side: in order, none left behind, none stopped by another's failure."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from tiny import TOP
+
+from rcan.ablation.side_by_side import Job, run_side_by_side
+from rcan.errors import UserError
+
+NOTE = "import os, sys, time; print(os.environ.get('PLACE', '')); time.sleep({}); sys.exit({})"
+
+
+def job(folder: Path, name: str, *, seconds: float = 0.0, code: int = 0) -> Job:
+    return Job(name, [sys.executable, "-c", NOTE.format(seconds, code)], folder / f"{name}.txt")
+
+
+def test_jobs_run_two_at_once_each_in_its_place(tmp_path, capfd):
+    jobs = [job(tmp_path, name, seconds=1) for name in "abcd"]
+    began = time.monotonic()
+    run_side_by_side(jobs, [{"PLACE": "first"}, {"PLACE": "second"}])
+    assert time.monotonic() - began >= 2
+    said = capfd.readouterr().err
+    assert "4 of 4" in said
+    assert {(tmp_path / "a.txt").read_text(), (tmp_path / "b.txt").read_text()} == {
+        "first\n", "second\n",
+    }  # fmt: skip
+
+
+def test_one_that_fails_leaves_the_others_running_and_is_named_with_its_last_line(tmp_path, capfd):
+    bad = Job("bad", [sys.executable, "-c", "raise SystemExit('error: no luck')"],
+              tmp_path / "logs" / "bad.txt")  # fmt: skip
+    with pytest.raises(UserError, match=r"1 of 3 failed: bad \(error: no luck; all of it: .*bad"):
+        run_side_by_side([bad, job(tmp_path, "a"), job(tmp_path, "b", seconds=0.5)], [{}])
+    assert (tmp_path / "b.txt").exists()
+    assert "bad: failed; 1 of 3" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_stops_what_it_started(sent, tmp_path):
+    code = (
+        "import signal, sys; from pathlib import Path\n"
+        "from rcan.ablation.side_by_side import Job, run_side_by_side\n"
+        "signal.signal(signal.SIGTERM, signal.default_int_handler)\n"
+        "long = 'import os, time; print(os.getpid(), flush=True); time.sleep(600)'\n"
+        "jobs = [Job(n, [sys.executable, '-c', long], Path(n)) for n in ('one', 'two')]\n"
+        "run_side_by_side(jobs, [{}, {}])"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=tmp_path, stderr=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": str(TOP)},
+    )  # fmt: skip
+    logs = [tmp_path / name for name in ("one", "two")]
+    for _ in range(300):
+        if all(log.exists() and log.read_text() for log in logs):
+            break
+        time.sleep(0.1)
+    children = [int(log.read_text()) for log in logs]
+    parent.send_signal(sent)
+    assert parent.wait(30) != 0
+    for child in children:
+        with pytest.raises(ProcessLookupError):
+            os.kill(child, 0)
+
+
+def test_a_progress_bar_is_told_by_its_last_state(tmp_path):
+    bar = Job("bar", [sys.executable, "-c", r"print('1 %\r50 %\rerror: full', end=''); exit(1)"],
+              tmp_path / "bar.txt")  # fmt: skip
+    with pytest.raises(UserError, match=r"bar \(error: full; all"):
+        run_side_by_side([bar], [{}])
