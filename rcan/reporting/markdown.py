@@ -21,12 +21,10 @@ def to_html(text: str, *, least: int = 1) -> str:
 
 def inline(text: str) -> str:
     """One line's words."""
-    parts = re.split("(`[^`]*`)", html.escape(text, quote=False))
+    parts = re.split("`([^`]+)`", html.escape(text, quote=False))
     return "".join(
-        f"<code>{part[1:-1]}</code>" if part.startswith("`") and part.endswith("`") and part[1:]
-        else _words(part)
-        for part in parts
-    )  # fmt: skip
+        f"<code>{part}</code>" if place % 2 else _words(part) for place, part in enumerate(parts)
+    )
 
 
 def _words(text: str) -> str:

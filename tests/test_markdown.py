@@ -1,0 +1,55 @@
+"""The little Markdown that the page shows of the project's documents."""
+
+import pytest
+from imports import TOP
+
+from rcan.reporting.markdown import inline, to_html
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("# One", "<h2>One</h2>"),
+        ("### Three", "<h4>Three</h4>"),
+        ("two lines\nof one paragraph", "<p>two lines of one paragraph</p>"),
+        ("1. first\n   goes on\n2. second", "<ol><li>first goes on</li><li>second</li></ol>"),
+        ("- a\n- b", "<ul><li>a</li><li>b</li></ul>"),
+        ("```\na < b\n```", "<pre>a &lt; b</pre>"),
+        ("```\nnever closed", "<pre>never closed</pre>"),
+        ("a | b", "<p>a | b</p>"),
+        ("text\n# Head", "<p>text</p>\n<h2>Head</h2>"),
+        ("", ""),
+    ],
+)
+def test_blocks(text, wanted):
+    assert to_html(text, least=2) == wanted
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("`a_b <c>` and **bold**", "<code>a_b &lt;c&gt;</code> and <strong>bold</strong>"),
+        ("`**not bold**`", "<code>**not bold**</code>"),
+        ("see [the docs](docs/a.md)", "see the docs"),
+        ("<script>", "&lt;script&gt;"),
+        ("one ` alone", "one ` alone"),
+        ("``", "``"),
+    ],
+)
+def test_words_of_a_line(text, wanted):
+    assert inline(text) == wanted
+
+
+def test_a_table_keeps_its_cells_and_bars_in_them():
+    page = to_html("| a | b |\n|---|:-:|\n| `x \\| y` | 2 |\nafter")
+    assert page.count("<th ") == 2 and page.count("<td") == 2
+    assert "<code>x | y</code>" in page and page.endswith("<p>after</p>")
+
+
+def test_the_ledger_of_readings_is_shown_whole():
+    text = (TOP / "docs" / "readings.md").read_text(encoding="utf-8")
+    page = to_html(text)
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert page.count("<tr>") == len(rows) - 1
+    assert page.count("<li>") == 8
+    assert "|" not in page.replace("outer | inner", "").replace(" | ", "")
