@@ -90,7 +90,7 @@ def test_the_page_holds_every_table_both_figures_the_ledger_and_a_command_a_run(
     for model in demo.models.values():
         for run in model.runs:
             reading = run.place.removesuffix("-1") in demo.readings
-                stage = "evaluate_reading" if reading else "evaluate"
+            stage = "evaluate_reading" if reading else "evaluate"
             assert run.place == "main" or f"ablations/dvc.yaml:{stage}@{run.place}<" in page
 
 

@@ -100,7 +100,7 @@ def test_a_reading_tells_the_settings_that_it_changes(iu_xray):
 def test_every_cell_of_a_table_is_compared_with_the_full_model_under_holm(iu_xray):
     rows, part = rows_of(table_4(iu_xray), "Differences from the full model, strict")
     assert [row[:3] for row in rows] == [["✓", "–", "–"]]
-    assert "6 tests" in part.caption and all(", p " in cell for cell in rows[0][4:])
+    assert "6 tests" in part.caption and all("; p " in cell for cell in rows[0][4:])
 
 
 def test_with_one_seed_the_noise_of_seeds_is_called_unknown(demo):

@@ -15,7 +15,7 @@ from rcan.reporting.tables import markdown_table
 
 @dataclass(frozen=True)
 class Score:
-    """A number, and in small print what qualifies it."""
+    """A number, and in small print what qualifies it; what follows "; " may stand on its own line."""
 
     main: str
     sub: str = ""
@@ -166,8 +166,8 @@ def _grid(part: Part) -> str:
 def _html_cell(cell: Cell, words: bool) -> str:
     if isinstance(cell, str):
         return f"<td{' class=words' if words else ''}>{marked(cell)}</td>"
-    sub = f"<small>{marked(cell.sub)}</small>" if cell.sub else ""
-    return f"<td>{marked(cell.main)}{sub}</td>"
+    lines = [f"<small>{marked(line)}</small>" for line in cell.sub.split("; ") if line]
+    return f"<td>{marked(cell.main)}{''.join(lines)}</td>"
 
 
 def marked(text: str) -> str:

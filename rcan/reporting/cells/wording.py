@@ -94,7 +94,7 @@ def lead(value: Mapping[str, float], *, compared: bool) -> Score:
     if compared and value["p"] < SIGNIFICANT:
         mark = "†" if value.get("sd", 0.0) > abs(difference) else "*"
     told = f"[{signed(value['low'])}, {signed(value['high'])}]"
-    p = f", p {value['p']:.3f}" if compared else ""
+    p = f"; p {value['p']:.3f}" if compared else ""
     return Score(f"{signed(difference)}{spread}{mark}", told + p)
 
 
