@@ -1,6 +1,7 @@
 """The `rcan` command. Nothing heavy is imported until a command runs."""
 
 import sys
+from typing import Annotated
 
 import typer
 
@@ -12,23 +13,39 @@ app = typer.Typer(
 )
 
 
-@app.callback()
-def _commands() -> None:
-    """Keeps `sync` a command of its own while it is the only one."""
-
-
 @app.command()
 def sync() -> None:
     """Put into MLflow what it lacks: runs restored from the cache, or trained while it was down."""
+    _sync()
+
+
+@app.command()
+def ui(
+    port: Annotated[
+        int | None,
+        typer.Option(min=1, max=65535, help="Without it 5000, or a free one if that is taken."),
+    ] = None,
+    sync: Annotated[
+        bool, typer.Option("--sync/--no-sync", help="Put into MLflow what it lacks, first.")
+    ] = True,
+) -> None:
+    """Show all runs in MLflow's interface, on this machine alone, until Ctrl-C."""
     from rcan.project import project_root
-    from rcan.tracking import RunFolders
+    from rcan.tracking import free_port, serve
+
+    chosen = free_port(port)
+    if sync:
+        _sync()
+    serve(project_root(), chosen)
+
+
+def _sync() -> None:
+    from rcan.project import project_root
+    from rcan.tracking import run_folders
     from rcan.tracking import sync as sync_runs
 
     root = project_root()
-    folders = RunFolders(
-        run=root / "runs/main", evaluation=root / "data/evaluation/main", reports=root / "reports"
-    )
-    print(f"{sync_runs(root=root, folders=[folders])} run(s) in MLflow")
+    print(f"{sync_runs(root=root, folders=run_folders(root))} run(s) in MLflow", flush=True)
 
 
 def main() -> None:

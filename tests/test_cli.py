@@ -1,10 +1,20 @@
 """The command `rcan`."""
 
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
 import sys
+import time
+from http.client import HTTPConnection
 
 import pytest
+from fabricated import scores_of, write_evaluation, write_run
 
 from rcan.cli import main
+from rcan.tracking import free_port, interface
 
 
 @pytest.fixture
@@ -40,4 +50,72 @@ def test_a_damaged_run_is_one_line(rcan, tmp_path):
 
 def test_help_names_the_commands(rcan):
     code, output = rcan("--help")
-    assert code == 0 and "sync" in output
+    assert code == 0 and "sync" in output and "ui" in output
+
+
+def test_without_a_run_there_is_nothing_to_show(rcan):
+    code, output = rcan("ui")
+    assert code == "error: MLflow holds no run yet: `dvc repro` trains one"
+    assert output == "0 run(s) in MLflow\n"
+
+
+def test_a_port_that_is_taken_is_one_line_if_it_was_asked_for(rcan, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        code, output = rcan("ui", "--port", str(port))
+        assert code == (
+            f"error: port {port} cannot be had (Address already in use): leave out --port for a "
+            "free one"
+        )
+        assert output == ""
+        monkeypatch.setattr(interface, "PORT", port)
+        assert free_port(None) not in (port, 0)
+
+
+def test_runs_that_a_server_keeps_are_shown_by_that_server(rcan, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@tracker:5000")
+    assert rcan("ui", "--no-sync") == (
+        0, "MLFLOW_TRACKING_URI names a server: open http://tracker:5000\n",
+    )  # fmt: skip
+
+
+def test_a_server_that_ends_by_itself_is_one_line(rcan, tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    (tmp_path / "mlflow.db").touch()
+    monkeypatch.setattr(interface.sys, "executable", "/bin/false")
+    code, output = rcan("ui", "--no-sync")
+    assert code.startswith("error: MLflow's server ended by itself (1): what it said is in ")
+    assert "wait" in output
+
+
+def get(port: int, address: str) -> dict:
+    with contextlib.closing(HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
+        connection.request("GET", address)
+        return json.loads(connection.getresponse().read())
+
+
+def test_the_interface_opens_on_the_scores_and_ends_by_ctrl_c(rcan, tmp_path):
+    write_run(tmp_path / "runs/main")
+    write_evaluation(tmp_path / "data/evaluation/main", scores_of(num_studies=12))
+    port = free_port(None)
+    command = [sys.executable, "-c", "from rcan.cli import main; main()", "ui", "--port", str(port)]
+    environment = {key: value for key, value in os.environ.items() if "MLFLOW" not in key}
+    running = subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True
+    )
+    lines = [running.stdout.readline() for _ in range(4)]
+    assert lines == [
+        "1 run(s) in MLflow\n",
+        "MLflow is starting: wait, it takes about half a minute\n",
+        f"rcan-demo: http://127.0.0.1:{port}/#/experiments/1/runs?viewStateShareKey=scores"
+        "&workflowType=machine_learning\n",
+        "Ctrl-C ends it\n",
+    ]
+    found = get(port, "/api/2.0/mlflow/experiments/get?experiment_id=1")["experiment"]
+    assert "mlflow.sharedViewState.scores" in {tag["key"] for tag in found["tags"]}
+    start = time.monotonic()
+    running.send_signal(signal.SIGINT)
+    assert running.communicate(timeout=60) == ("MLflow has ended\n", None)
+    assert running.returncode == 0 and time.monotonic() - start < 15
+    with pytest.raises(ConnectionRefusedError):
+        get(port, "/health")

@@ -4,7 +4,7 @@ import pytest
 from fabricated import KEY, scores_of, write_evaluation, write_run
 
 from rcan.errors import UserError
-from rcan.files import write_text
+from rcan.files import write_json, write_text
 from rcan.tracking import RunFolders, epoch_metrics, flatten, open_tracker, score_metrics, sync
 from rcan.tracking.guard import Guard
 
@@ -27,7 +27,7 @@ def place(tmp_path) -> RunFolders:
         evaluation=tmp_path / "data/evaluation/main",
         reports=tmp_path / "reports",
     )
-    write_run(place.run, data="iu_xray")
+    write_run(place.run, data="iu_xray", changes={"wcl.lambda_ce": 0.7})
     write_evaluation(place.evaluation, scores_of("iu_xray", num_studies=12))
     write_text(place.reports / "results.md", "# Results\n")
     write_text(place.reports / "examples" / "examples.md", "report text\n")
@@ -137,3 +137,25 @@ def test_bare_names_are_strict_scores():
     assert metrics["BLEU-4"] == 0.2
     assert metrics["floor/BLEU-4"] == 0.1
     assert metrics["paper_protocol/BLEU-4"] == pytest.approx(0.204)
+
+
+def with_controls(f1: object = 0.25) -> dict:
+    return scores_of() | {
+        "controls": {"image_swap": {"strict": {"fall": {"BLEU-4": {"difference": 0.03}}}}},
+        "findings": {"model": {"macro": {"f1": {"score": f1}}}},
+    }
+
+
+def test_controls_are_metrics_where_the_evaluation_gives_them():
+    known = score_metrics(scores_of())
+    assert known["predictions/copied_from_train"] == 0.02
+    new = {"control/fall_BLEU-4": 0.03, "findings/macro_F1": 0.25}
+    assert score_metrics(with_controls()) == known | new
+    assert "findings/macro_F1" not in score_metrics(with_controls(None))
+
+
+@pytest.mark.parametrize("scores", [with_controls("much"), scores_of() | {"controls": {}}])
+def test_controls_that_are_no_numbers_are_one_line(root, place, scores):
+    write_json(place.evaluation / "scores.json", scores)
+    with pytest.raises(UserError, match=r"scores\.json, (findings|controls).*expected"):
+        sync(root=root, folders=[place])

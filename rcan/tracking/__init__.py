@@ -6,8 +6,10 @@ run, and `sync` rebuilds from the files whatever it missed. mlflow itself is imp
 `tracker.py` alone, and only once one is opened.
 """
 
+from rcan.tracking.folders import RunFolders, run_folders
+from rcan.tracking.interface import free_port, serve
 from rcan.tracking.names import epoch_metrics, flatten, score_metrics
-from rcan.tracking.restore import RunFolders, sync
+from rcan.tracking.restore import sync
 from rcan.tracking.run import Run
 from rcan.tracking.tracker import Tracker, open_tracker
 
@@ -17,7 +19,10 @@ __all__ = [
     "Tracker",
     "epoch_metrics",
     "flatten",
+    "free_port",
     "open_tracker",
+    "run_folders",
     "score_metrics",
+    "serve",
     "sync",
 ]

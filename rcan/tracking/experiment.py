@@ -1,12 +1,102 @@
-"""How an experiment presents itself in MLflow's interface: a description and a view of scores."""
+"""How an experiment presents itself in MLflow's interface: a description and saved views."""
 
 import json
+from dataclasses import dataclass
 from typing import Any
 
 from rcan.reporting.published import METRICS
 
-SCORES_VIEW = "scores"
 VIEW_TIME = 1_767_225_600_000  # some time in ms that never changes: an equal view is an equal tag
+_PRESENT = "tags.`outdated` IS NULL"
+_WIDTHS = {"attributes.`Run Name`": 390, "runDateAndNestInfo": 48}  # whole names; when, by hovering
+_SCORE_WIDTH, _WIDTH = 78, 100
+_LAST = "duration"
+_SECTION = "Test scores"
+
+
+@dataclass(frozen=True)
+class View:
+    """A saved view: which runs, in which order, with which columns besides the six scores."""
+
+    key: str
+    name: str
+    shows: str  # as the description says it
+    tag: str | None = None  # runs that have it
+    order_by: str = "metrics.`BLEU-4`"
+    ascending: bool = False
+    columns: tuple[str, ...] = ()
+    group_by: str | None = None  # a tag: one line for all runs that have it alike
+    over: str | None = None  # a parameter: the charts show the scores over it
+
+    def state(self) -> dict[str, Any]:
+        """What the interface keeps of a view."""
+        grouped = {"mode": "tag", "groupByData": self.group_by}
+        columns = [*(f"metrics.`{metric}`" for metric in METRICS), *self.columns]
+        scores = dict.fromkeys(columns[: len(METRICS)], _SCORE_WIDTH)
+        widths = {**_WIDTHS, **dict.fromkeys(columns, _WIDTH), **scores, _LAST: _WIDTH}
+        filters = [f"tags.`{self.tag}` IS NOT NULL", _PRESENT] if self.tag else [_PRESENT]
+        return {
+            "searchFilter": " AND ".join(filters),
+            "orderByKey": self.order_by,
+            "orderByAsc": self.ascending,
+            "startTime": "ALL",
+            "lifecycleFilter": "Active",
+            "datasetsFilter": [],
+            "modelVersionFilter": "All Runs",
+            "selectedColumns": columns,
+            "columnOrder": list(widths),
+            "columnWidths": widths,
+            "groupBy": {"aggregateFunction": "average", "groupByKeys": [grouped]}
+            if self.group_by
+            else None,
+            "compareRunCharts": [self._chart(metric) for metric in METRICS],
+            "compareRunSections": [
+                {"uuid": _SECTION, "name": _SECTION, "display": True, "isReordered": True}
+            ],
+            "isAccordionReordered": True,  # or the section would not come first
+            "runsHiddenMode": "SHOW_ALL",
+            "runsExpanded": {},
+            "runsPinned": [],
+            "runsHidden": [],
+        }
+
+    def _chart(self, metric: str) -> dict[str, Any]:
+        chart = {"uuid": metric, "metricSectionId": _SECTION}
+        if self.over is None:
+            return {**chart, "type": "BAR", "metricKey": metric, "dataAccessKey": metric}
+        axes = {
+            "xaxis": {"key": self.over, "type": "PARAM"},
+            "yaxis": {"key": metric, "type": "METRIC"},
+        }
+        return {**chart, "type": "SCATTER", **axes, "runsCountToCompare": 100}
+
+
+_PAPER, _SEED = "tags.`paper.BLEU-4`", "tags.`seed`"
+VIEWS = (
+    View("scores", "Scores", "all runs, best on top", columns=(_SEED, "tags.`dvc.exp`")),
+    View(
+        "table4", "Table 4 · modules", "RVE, CGM and WCL, alone and together",
+        tag="paper.table4", columns=(_PAPER, _SEED),
+    ),
+    View(
+        "table5", "Table 5 · tau", "the whole model under five temperatures of WCL",
+        tag="paper.table5", order_by="params.`wcl.tau`", ascending=True,
+        columns=("params.`wcl.tau`", _PAPER, _SEED), over="wcl.tau",
+    ),
+    View(
+        "fig5", "Fig. 5 · lambda", "the whole model under ten weights of cross-entropy",
+        tag="paper.fig5", order_by="params.`wcl.lambda_ce`", ascending=True,
+        columns=("params.`wcl.lambda_ce`", _SEED), over="wcl.lambda_ce",
+    ),
+    View(
+        "seeds", "Seeds", "a line a cell, with the mean over its seeds; open it to see each",
+        tag="cell", columns=(_SEED,), group_by="cell",
+    ),
+    View(
+        "readings", "Readings", "other readings of what the paper leaves open, and the default",
+        tag="paper.readings", columns=("tags.`cell`", _SEED),
+    ),
+)  # fmt: skip
 
 
 def experiment_tags(experiment_id: str, data_name: str) -> dict[str, str]:
@@ -17,41 +107,45 @@ def experiment_tags(experiment_id: str, data_name: str) -> dict[str, str]:
     """
     return {
         "mlflow.note.content": _description(experiment_id, data_name),
-        f"mlflow.sharedViewState.{SCORES_VIEW}": json.dumps(_scores_view()),
-    }
+    } | {f"mlflow.sharedViewState.{view.key}": json.dumps(_saved(view)) for view in VIEWS}
+
+
+def view_link(experiment_id: str, key: str) -> str:
+    """The address of a saved view, from the server's on."""
+    return (
+        f"#/experiments/{experiment_id}/runs?viewStateShareKey={key}&workflowType=machine_learning"
+    )
 
 
 def _description(experiment_id: str, data_name: str) -> str:
     # Only the first line shows until the description is opened.
-    link = f"#/experiments/{experiment_id}/runs?viewStateShareKey={SCORES_VIEW}"
-    return f"""One run is one model trained on {data_name}: open [Scores]({link}), best on top.
+    links = {view.key: f"[{view.name}]({view_link(experiment_id, view.key)})" for view in VIEWS}
+    views = "\n".join(f"- {links[view.key]}: {view.shows}." for view in VIEWS)
+    return f"""One run is one model trained on {data_name}: open {links["scores"]}, best on top, \
+{links["table4"]}, {links["table5"]}, {links["fig5"]}, {links["seeds"]} or {links["readings"]}.
+
+{views}
+
+How to compare: tick the runs and press Compare, or press the sign of a chart above the list.
 
 - `BLEU-4` and the like, bare, are scores on the test split under the strict protocol;
   `paper_protocol/BLEU-4` is the same prediction scored as the paper's field does it.
 - `floor/BLEU-4` is what one constant report scores on the same studies. A model that does not
   clear its floor does no better than one report for everybody.
+- `control/fall_BLEU-4` is what BLEU-4 falls by when every study is given another's images: near 0,
+  the model does not look at them. `findings/macro_F1` is whether the findings are right.
 - `val/BLEU-4` chose the epoch; `train/loss` = lambda · `train/loss_ce` + (1 - lambda) ·
   `train/loss_wcl`. In a run's page they are curves over epochs; an epoch is a second on an axis
   of time.
-- Tags: `paper.BLEU-4` is the published number, where there is one; `seed`; `git.commit`, and
-  `git.dirty` with the edits in the artifact `git.diff`; `dvc.exp` names the DVC experiment.
+- Tags: `cell` is all that the run goes by in `ablations/cells.yaml`; `paper.BLEU-4` is the paper's
+  number for the same settings, where it prints one; `seed`; `git.commit`, and `git.dirty` with the
+  edits in the artifact `git.diff`; `dvc.exp` names the DVC experiment.
+- A run tagged `outdated` has the settings of a newer one, by other code or data; the views leave
+  it out.
 - A run that `rcan sync` rebuilt from files has no commit, and its duration means nothing.
 """
 
 
-def _scores_view() -> dict[str, Any]:
-    state = {
-        "searchFilter": "",
-        "orderByKey": "metrics.`BLEU-4`",
-        "orderByAsc": False,
-        "startTime": "ALL",
-        "lifecycleFilter": "Active",
-        "datasetsFilter": [],
-        "modelVersionFilter": "All Runs",
-        "selectedColumns": [*(f"metrics.`{metric}`" for metric in METRICS), "tags.`seed`"],
-        "runsExpanded": {},
-        "runsPinned": [],
-        "runsHidden": [],
-    }
+def _saved(view: View) -> dict[str, Any]:
     times = dict.fromkeys(("createdAt", "updatedAt"), VIEW_TIME)
-    return {"name": "Scores", **times, "state": json.dumps(state)}
+    return {"name": view.name, **times, "state": json.dumps(view.state())}

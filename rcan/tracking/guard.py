@@ -58,7 +58,7 @@ class Guard:
         first_line = str(problem).strip().partition("\n")[0] or type(problem).__name__
         reason = textwrap.shorten(first_line, 160, placeholder=" ...").rstrip(".")
         line = f"{self.service}: {reason}. {self.otherwise}"
-        print(re.sub(r"//[^/@\s]*@", "//", line), file=sys.stderr)  # no password in a log
+        print(without_password(line), file=sys.stderr)
 
     def _work(self, done: threading.Event) -> None:
         for action in iter(self._actions.get, None):
@@ -68,3 +68,8 @@ class Guard:
             except Exception as problem:
                 self.close(problem)
         done.set()
+
+
+def without_password(text: str) -> str:
+    """A text with addresses in it, fit for a log."""
+    return re.sub(r"//[^/@\s]*@", "//", text)

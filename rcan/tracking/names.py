@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from rcan.reading import Shape
-from rcan.reporting.published import METRICS, rcan_row
+from rcan.reading import Shape, require_shape
+from rcan.reporting.groups import FULL, published_row
+from rcan.reporting.published import METRICS
 
 # history.csv's column -> metric; a column that is absent here is not logged.
 EPOCH_METRICS = {
@@ -19,7 +20,7 @@ EPOCH_METRICS = {
 }
 
 _SYSTEM: Shape = {metric: {"score": float} for metric in METRICS}
-_PREDICTIONS = ("distinct_reports", "top_share", "mean_length")
+_PREDICTIONS = ("distinct_reports", "top_share", "copied_from_train", "mean_length")
 SCORES: Shape = {  # what `score_metrics` takes of scores.json
     "restricted": bool,
     "protocols": {
@@ -31,6 +32,12 @@ SCORES: Shape = {  # what `score_metrics` takes of scores.json
     },
     "diagnostics": dict.fromkeys(_PREDICTIONS, float),
 }
+
+_CONTROLS: dict[str, Shape] = {
+    "controls": {"image_swap": {"strict": {"fall": {"BLEU-4": {"difference": float}}}}},
+    "findings": {"model": {"macro": {"f1": {"score": object}}}},
+}
+PRINTED_TAU, PRINTED_LAMBDA = 0.1, 0.7  # of all rows that name neither (Table 5; Fig. 5)
 
 
 def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, object]:
@@ -67,14 +74,53 @@ def score_metrics(scores: Mapping[str, Any]) -> dict[str, float]:
         "paper_protocol/": paper["model"],
         "paper_protocol_floor/": paper["floors"]["best_constant"],
     }
-    return {
+    metrics = {
         f"{prefix}{metric}": row[metric]["score"]
         for prefix, row in groups.items()
         for metric in METRICS
     } | {f"predictions/{name}": scores["diagnostics"][name] for name in _PREDICTIONS}
+    if "controls" in scores:
+        fall = scores["controls"]["image_swap"]["strict"]["fall"]
+        metrics["control/fall_BLEU-4"] = fall["BLEU-4"]["difference"]
+    if "findings" in scores and _macro_f1(scores) is not None:
+        metrics["findings/macro_F1"] = _macro_f1(scores)
+    return metrics
 
 
-def paper_tags(data_name: str) -> dict[str, str]:
-    """The paper's RCAN row, as tags: as metrics they would fill the charts of every run."""
-    row = rcan_row(data_name)
+def require_additions(scores: Mapping[str, Any], place: str, remedy: str) -> None:
+    """Raise `UserError` if what `score_metrics` takes, where it is there, is not as it should be.
+
+    An evaluation of an older version has neither `controls` nor, as where studies have no labels,
+    `findings`.
+    """
+    require_shape(
+        scores, {key: _CONTROLS[key] for key in _CONTROLS if key in scores}, place, remedy
+    )
+    if "findings" in scores and _macro_f1(scores) is not None:  # null: nothing to be found
+        place = f"{place}, findings, model, macro, f1, score"
+        require_shape(_macro_f1(scores), float, place, remedy)
+
+
+def _macro_f1(scores: Mapping[str, Any]) -> Any:
+    return scores["findings"]["model"]["macro"]["f1"]["score"]
+
+
+def paper_tags(config: Mapping[str, Any]) -> dict[str, str]:
+    """The paper's scores of the row that a run with these settings repeats, where it prints one.
+
+    As tags: as metrics they would fill the charts of every run.
+    """
+    row = published_row(str(config["data.name"]), _printed_cell(config))
     return {} if row is None else {f"paper.{metric}": f"{row[metric]:.3f}" for metric in METRICS}
+
+
+def _printed_cell(config: Mapping[str, Any]) -> str:
+    """The cell of Tables 3 to 5 that settings are; another reading of it is still that cell."""
+    modules = [name for name in ("rve", "cgm", "wcl") if config[f"model.use_{name}"]]
+    if "cgm" in modules and config["cgm.gate"] == "response":
+        return "r2gencmn" if modules == ["cgm"] else ""
+    if "wcl" in modules and config["wcl.lambda_ce"] != PRINTED_LAMBDA:
+        return ""
+    if "wcl" in modules and config["wcl.tau"] != PRINTED_TAU:
+        return f"tau_{config['wcl.tau']:g}" if len(modules) == 3 else ""
+    return FULL if len(modules) == 3 else "_".join(modules)

@@ -5,30 +5,26 @@ may have been down. All that is logged stands in files, so it can be logged agai
 """
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from rcan.config import from_dict
 from rcan.errors import UserError
 from rcan.reading import Shape, read_csv, read_json
-from rcan.tracking.names import SCORES, epoch_metrics, flatten, paper_tags, score_metrics
+from rcan.tracking.folders import REMEDY, RunFolders, read_config
+from rcan.tracking.names import (
+    SCORES,
+    epoch_metrics,
+    paper_tags,
+    require_additions,
+    score_metrics,
+)
+from rcan.tracking.outdated import mark_outdated
 from rcan.tracking.tracker import Tracker, open_tracker
 
 SECONDS = 300.0  # for one run: to catch up is the work here, also with a slow server
-_REMEDY = "run `dvc repro` or `dvc checkout` to have it back"
 _DIGEST = re.compile("[0-9a-f]{32}")
 _BEST: Shape = {"key": _DIGEST, "name": str, "data_digest": _DIGEST}
-
-
-@dataclass(frozen=True)
-class RunFolders:
-    """Where one run's files lie, e.g. runs/main, data/evaluation/main and reports."""
-
-    run: Path
-    evaluation: Path | None = None
-    reports: Path | None = None
 
 
 def sync(*, root: Path, folders: Iterable[RunFolders]) -> int:
@@ -42,30 +38,36 @@ def sync(*, root: Path, folders: Iterable[RunFolders]) -> int:
         UserError: a file is there but cannot be read. An MLflow that is down raises nothing.
     """
     trackers: dict[str, Tracker] = {}
+    restored: dict[str, dict[str, Mapping[str, str] | None]] = {}
     held = 0
     for place in folders:
         if not (place.run / "best.json").is_file():
             continue
-        config = _config(place.run / "config.json")
+        config = read_config(place.run)
         data_name = str(config["data.name"])
         if data_name not in trackers:
             trackers[data_name] = open_tracker(root=root, data_name=data_name)
-        _restore(trackers[data_name], place, config, data_name)
+        key = _restore(trackers[data_name], place, config, data_name)
+        restored.setdefault(data_name, {})[key] = place.tags
         held += trackers[data_name].guard.finish(SECONDS)
+    for data_name, tracker in trackers.items():
+        if tracker.local:
+            tracker.guard.send(mark_outdated, tracker, restored[data_name])
+            tracker.guard.finish(SECONDS)
     return held
 
 
-def _restore(tracker: Tracker, place: RunFolders, config: dict[str, Any], data_name: str) -> None:
-    """Have one run brought up to its files."""
-    best = read_json(place.run / "best.json", _BEST, "the best epoch", _REMEDY)
+def _restore(tracker: Tracker, place: RunFolders, config: dict[str, Any], data_name: str) -> str:
+    """Have one run brought up to its files; returns its key."""
+    best = read_json(place.run / "best.json", _BEST, "the best epoch", REMEDY)
     history = place.run / "history.csv"
-    rows = read_csv(history, {"epoch": int}, "a row an epoch", _REMEDY, rest=float)
+    rows = read_csv(history, {"epoch": int}, "a row an epoch", REMEDY, rest=float)
     scores, files = _evaluated(place.evaluation) if place.evaluation else ({}, [])
     run = tracker.attach(
         key=best["key"],
         name=best["name"],
         params=config,
-        tags={"seed": config["train.seed"], **paper_tags(data_name)},
+        tags={"seed": config["train.seed"], **paper_tags(config), **(place.tags or {})},
     )
     run.log_epochs([(int(row["epoch"]), epoch_metrics(row)) for row in rows])
     run.log_dataset(data_name, best["data_digest"], "data/processed")
@@ -79,15 +81,7 @@ def _restore(tracker: Tracker, place: RunFolders, config: dict[str, Any], data_n
     if place.reports:
         pages = [path for path in sorted(place.reports.glob("*.*")) if path.is_file()]
         run.log_files(pages, "reports")
-
-
-def _config(path: Path) -> dict[str, Any]:
-    """The settings of a run, one level of dotted keys."""
-    kept = read_json(path, dict, "settings", _REMEDY)
-    try:
-        return flatten(from_dict(kept).used())
-    except UserError as error:
-        raise UserError(f"{path}: {error}; {_REMEDY}") from None
+    return str(best["key"])
 
 
 def _evaluated(folder: Path) -> tuple[dict[str, Any], list[Path]]:
@@ -96,5 +90,7 @@ def _evaluated(folder: Path) -> tuple[dict[str, Any], list[Path]]:
     if not files[0].exists():
         return {}, []
     if not files[1].is_file():
-        raise UserError(f"{files[1]}: expected predictions, found no file; {_REMEDY}")
-    return read_json(files[0], SCORES, "scores", _REMEDY), files
+        raise UserError(f"{files[1]}: expected predictions, found no file; {REMEDY}")
+    scores = read_json(files[0], SCORES, "scores", REMEDY)
+    require_additions(scores, str(files[0]), REMEDY)
+    return scores, files

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 AT_THE_END = 10.0  # seconds that a run may wait for its tracker, once, when its work is done
 BATCH = 100  # MLflow takes no more parameters or tags at once, and 1,000 metrics
+EXPERIMENT = "rcan-"
 OTHERWISE = "The work goes on without it; `rcan sync` catches up later."
 
 
@@ -35,9 +36,6 @@ class Tracker:
 
     def __init__(self, uri: str, root: Path, data_name: str):
         self.local = uri.startswith("sqlite:///")  # whether what is logged stays on this machine
-        if self.local:
-            # A relative path means the repository: an experiment's working copy is deleted after it
-            uri = f"sqlite:///{root / uri.removeprefix('sqlite:///')}"
         self.guard = Guard(f"MLflow ({uri}) is not available", OTHERWISE)
         self._uri, self._root, self._data_name = uri, root, data_name
         try:
@@ -62,7 +60,7 @@ class Tracker:
                 self.client.set_experiment_tag(self.experiment_id, key, value)
 
     def _experiment(self) -> Experiment:
-        name = f"rcan-{self._data_name}"
+        name = EXPERIMENT + self._data_name
         experiment = self.client.get_experiment_by_name(name)
         if experiment is None:
             # MLflow would put the files under the current folder, for good.
@@ -148,8 +146,18 @@ def open_tracker(*, root: Path, data_name: str) -> Tracker:
     It lives at MLFLOW_TRACKING_URI, or else in `root`/mlflow.db with its files in
     `root`/mlartifacts. Where it cannot be had, one line will say so.
     """
+    return Tracker(store_uri(root), root.resolve(), data_name)
+
+
+def store_uri(root: Path) -> str:
+    """Where runs are kept: MLFLOW_TRACKING_URI, or else `root`/mlflow.db.
+
+    A relative path means the repository: an experiment's working copy is deleted after it.
+    """
     uri = os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
-    return Tracker(uri, root.resolve(), data_name)
+    if not uri.startswith("sqlite:///"):
+        return uri
+    return f"sqlite:///{root.resolve() / uri.removeprefix('sqlite:///')}"
 
 
 def _import_mlflow() -> None:

@@ -1,0 +1,56 @@
+"""Runs that others took the place of: they stay, and the saved views leave them out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from rcan.tracking.folders import CELL_TAGS
+
+if TYPE_CHECKING:
+    from rcan.tracking.tracker import Tracker
+
+OUTDATED = "outdated"
+
+
+def mark_outdated(tracker: Tracker, restored: Mapping[str, Mapping[str, str] | None]) -> None:
+    """Of runs with the same settings, by other code or data, tag all but the restored one as
+    outdated; and let a cell with its seed be one run alone.
+
+    Args:
+        tracker: of a database of one's own: on a server, the others' runs are the others' affair.
+        restored: keys of the runs whose files are here -> their CELL_TAGS, None where not known.
+    """
+    runs = _all_runs(tracker)
+    here = [run for run in runs if run.data.tags["rcan.key"] in restored]
+    for run in runs:
+        key, run_id = run.data.tags["rcan.key"], run.info.run_id
+        if key in restored:
+            tags = restored[key]
+            wrong = {OUTDATED} | (set() if tags is None else set(CELL_TAGS) - set(tags))
+        else:
+            wrong = set(CELL_TAGS) if any(_same_cell(run, other) for other in here) else set()
+            if any(run.data.params == other.data.params for other in here):
+                tracker.client.set_tag(run_id, OUTDATED, "yes")
+        for tag in wrong & set(run.data.tags):
+            tracker.client.delete_tag(run_id, tag)
+
+
+def _all_runs(tracker: Tracker) -> list[Any]:
+    search = partial(tracker.client.search_runs, [tracker.experiment_id])
+    page = search()
+    runs = list(page)
+    while page.token:
+        page = search(page_token=page.token)
+        runs += page
+    return [run for run in runs if "rcan.key" in run.data.tags]
+
+
+def _same_cell(run: Any, other: Any) -> bool:
+    cells, others = (set(one.data.tags.get("cell", "").split()) for one in (run, other))
+    return (
+        bool(cells & others)
+        and run.data.tags.get("seed") == other.data.tags.get("seed")
+        and run.data.params.get("scale") == other.data.params.get("scale")
+    )
