@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "cli": {"errors", "project", "tracking"},
     "pipeline": {
         "errors", "files", "config", "project", "command", "text", "data", "evaluation",
-        "training", "ablation", "reporting", "tracking",
+        "training", "ablation", "attention", "reporting", "tracking",
     },
 }  # fmt: skip
 

@@ -25,11 +25,15 @@ RULE = "#D8D8D8"
 
 @dataclass(frozen=True)
 class Word:
-    """A word and how it looks, in matplotlib's terms; `mark` says more to whoever draws it."""
+    """A word and how it looks, in matplotlib's terms; `mark` says more to whoever draws it.
+
+    `glued`: it stays on the line of the word before it, though it may stick out a little.
+    """
 
     text: str
     look: Mapping[str, Any] = field(default_factory=dict)
     mark: object = None
+    glued: bool = False
 
 
 Lines = list[list[tuple[float, Word]]]  # words, each with its distance from the left
@@ -70,21 +74,22 @@ def draw_image(
     put(axes, left, top + side + 0.05, caption, color=FAINT, size=8)
 
 
-def draw_words(axes: Axes, lines: Lines, left: float, top: float) -> None:
+def draw_words(axes: Axes, lines: Lines, left: float, top: float, size: float = WORD_SIZE) -> None:
     """Lines of words, each in its own look."""
     for number, line in enumerate(lines):
         for x, word in line:
-            put(axes, left + x, top + number * LINE, word.text, size=WORD_SIZE, **word.look)
+            y = top + number * LINE * size / WORD_SIZE
+            put(axes, left + x, y, word.text, **{"size": size, **word.look})
 
 
-def wrapped(words: Sequence[Word], column: float) -> Lines:
+def wrapped(words: Sequence[Word], column: float, size: float = WORD_SIZE) -> Lines:
     """Words with their distance from the column's left edge, line by line."""
-    space = width_of(Word("n")) * 0.55
+    space = width_of(Word("n"), size) * 0.55
     lines: Lines = [[]]
     x = 0.0
     for word in words:
-        width = width_of(word)
-        if x and x + width > column:
+        width = width_of(word, size)
+        if x and x + width > column and not word.glued:
             lines.append([])
             x = 0.0
         lines[-1].append((x, word))
@@ -103,7 +108,7 @@ def width_of(word: Word, size: float = WORD_SIZE) -> float:
     """Inches."""
     font = FontProperties(
         family="DejaVu Sans",
-        size=size,
+        size=word.look.get("size", size),
         style=word.look.get("style", "normal"),
         weight=word.look.get("weight", "normal"),
     )

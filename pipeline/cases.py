@@ -1,0 +1,96 @@
+"""Stage cases: attention over the image (Fig. 4) and case studies (Fig. 6) of the trained cells.
+
+Both show images and report text, so they go into a folder that git ignores; what the attention is
+worth as a number goes beside the tables. Cells that are not run yet are left out and named.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from functools import cache
+
+import numpy as np
+
+from pipeline.stage import EVALUATIONS, PROCESSED, REPORTS, RUNS, TOKENIZER, run
+from rcan.ablation.plan import planned_runs, same_as
+from rcan.config import PipelineSettings
+from rcan.data.finding_regions import finding_regions
+from rcan.data.store import Split, open_split, read_summary
+from rcan.evaluation.findings import LABELERS
+from rcan.files import write_text
+from rcan.project import project_root
+from rcan.reporting.attention_maps import ATTENTION, draw_attention
+from rcan.reporting.case_page import case_page, clear
+from rcan.reporting.cases import CASES, Rows, draw_cases, rows_of
+from rcan.reporting.pointing import write_pointing
+from rcan.reporting.scene import Looker, Scene
+
+EXAMPLES = REPORTS / "ablations" / "examples"
+POINTING = REPORTS / "ablations" / "fig4.csv"
+
+
+def main(settings: PipelineSettings) -> None:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # as cells are trained
+    split, summary = open_split(PROCESSED, "test"), read_summary(PROCESSED)
+    names = [name for name in planned_runs() if _cell(name) in (*ATTENTION, *CASES)]
+    done = [name for name in names if _is_run(same_as(name))]
+    rows = {name: rows_of(EVALUATIONS / same_as(name), split, summary["digest"]) for name in done}
+    labeler = LABELERS.get(summary["name"])
+    restricted = settings.privacy.restricted
+    shown: dict[str, list[str]] = {}
+    clear(EXAMPLES)
+    if labeler:
+        lookers = [_looker(name, split, rows[name]) for name in done if _cell(name) in ATTENTION]
+        regions = _regions(split, settings) if summary["name"] == "demo" else None
+        scene = Scene(summary["name"], split, labeler, regions)
+        bootstrap = settings.eval.model_dump()
+        write_pointing(scene, lookers, out=POINTING, **bootstrap)
+        if not restricted:
+            shown["fig4"] = draw_attention(scene, lookers, EXAMPLES / "fig4.png")
+            shown["fig6"] = draw_cases(scene, rows, EXAMPLES / "fig6.png")
+    missing = [name for name in names if name not in done]
+    text = case_page(summary["name"], shown, missing, restricted=restricted, known=bool(labeler))
+    write_text(EXAMPLES / "cases.md", text)
+    print(text)
+
+
+def _cell(name: str) -> str:
+    return name.rpartition("-")[0]
+
+
+def _is_run(place: str) -> bool:
+    weights, reports = RUNS / place / "best.json", EVALUATIONS / place / "predictions.csv"
+    return weights.is_file() and reports.is_file()
+
+
+def _looker(name: str, split: Split, rows: Rows) -> Looker:
+    """Have a trained model read its own reports, looking at the images."""
+    from rcan.attention.places import places_of
+    from rcan.attention.weights import attention_of_reports
+    from rcan.text.tokenizer import Tokenizer
+    from rcan.training.inputs import study_batches
+    from rcan.training.run_folder import load_run, require_same_inputs
+
+    words = Tokenizer.load(TOKENIZER)
+    model, trained, best = load_run(RUNS / same_as(name), len(words))
+    require_same_inputs(best, processed=PROCESSED, tokenizer=TOKENIZER)
+    batches = study_batches(
+        split, words, trained, cnn=model.cnn, device=model.device, processed=PROCESSED,
+        root=project_root(), batch_size=trained.generate.batch_size,
+    )  # fmt: skip
+    texts = [row["prediction"] for row in rows]
+    reports = [words.encode(text, trained.data.max_length) for text in texts]
+    attention = attention_of_reports(model, batches.in_order(), reports, pad_id=words.pad_id)
+    _, map_side = model.cnn.map_shape(trained.visual.crop)
+    return Looker(name, texts, attention, places_of(trained, map_side))
+
+
+def _regions(split: Split, settings: PipelineSettings) -> Callable[[int], Mapping[str, np.ndarray]]:
+    """Where each finding of a demo study shows, drawn again when asked for."""
+    rows = split.view_rows(settings.data.num_views).tolist()
+    return cache(
+        lambda study: finding_regions(split, study, seed=settings.demo.seed, rows=rows[study])
+    )
+
+
+if __name__ == "__main__":
+    run(main)

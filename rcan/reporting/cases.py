@@ -1,0 +1,142 @@
+"""Case studies (Fig. 6): which studies are shown, and what in their reports is right or wrong.
+
+Studies are chosen by rule: those whose labels or report name a finding, ranked by BLEU-4 of the
+last column's predictions, in even steps from the best to the worst.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from rcan.data.store import Split
+from rcan.data.study import Study
+from rcan.errors import UserError
+from rcan.evaluation.findings.labeler import Labeler
+from rcan.reading import read_json
+from rcan.reporting.case_figure import Case, Marked, Text, Verdict, cases_figure
+from rcan.reporting.cells.wording import cell_name, data_name
+from rcan.reporting.mentions import Mention, label_of, mentions
+from rcan.reporting.results import read_predictions
+from rcan.reporting.scene import Scene
+
+CASES = ("transformer", "r2gencmn", "rcan")  # the paper's columns
+NUM_CASES = 4
+NUM_VIEWS = 2
+
+Rows = Sequence[Mapping[str, str]]  # of predictions.csv
+
+
+def rows_of(evaluation: Path, split: Split, digest: str) -> Rows:
+    """The rows of an evaluation's predictions.csv, one for each study of `split`, in its order.
+
+    Raises `UserError` when they are of other data than that of `digest`.
+    """
+    remedy = "run its evaluation again"
+    told = read_json(evaluation / "scores.json", {"data_digest": str}, "scores", remedy)
+    path = evaluation / "predictions.csv"
+    rows = read_predictions(path)
+    of = {row["id"]: row for row in rows}
+    same = of.keys() == {study.id for study in split.studies} and len(of) == len(rows)
+    if told["data_digest"] != digest or not same:
+        raise UserError(
+            f"{path}: expected one prediction for each study of the processed {split.name} split, "
+            f"found those of other data; {remedy}"
+        )
+    return [of[study.id] for study in split.studies]
+
+
+def even_ranks(number: int, of: int) -> list[int]:
+    """`number` of the ranks 0 to of - 1, the first and the last among them, in even steps."""
+    return [int(rank) for rank in np.linspace(0, of - 1, min(number, of)).round()]
+
+
+def draw_cases(scene: Scene, rows: Mapping[str, Rows], out: Path) -> list[str]:
+    """Draw Fig. 6, a column a cell, of its first run; `rows` by run. The runs that it shows; none
+    if no run or no finding is there, and nothing is drawn."""
+    first: dict[str, str] = {}
+    for run in rows:
+        first.setdefault(run.rpartition("-")[0], run)
+    shown = [first[cell] for cell in CASES if cell in first]
+    cases = _cases(scene, [rows[run] for run in shown])
+    if cases:
+        title = f"{data_name(scene.data_name)}, {scene.split.name} split: references and reports"
+        columns = ["Reference", *(cell_name(run.rpartition("-")[0]) for run in shown)]
+        cases_figure(cases, columns, title, out)
+    return shown if cases else []
+
+
+def _cases(scene: Scene, columns: Sequence[Rows]) -> list[Case]:
+    with_finding = [index for index, there in enumerate(scene.truths) if there]
+    if not columns or not with_finding:
+        return []
+    ranked = sorted(with_finding, key=lambda index: -float(columns[-1][index]["BLEU-4"]))
+    cases = []
+    for rank in even_ranks(NUM_CASES, len(ranked)):
+        index = ranked[rank]
+        which = f"{rank + 1} of {len(ranked)} studies with a finding"
+        predictions = [rows[index]["prediction"] for rows in columns]
+        cases.append(_case(scene, index, predictions, which))
+    return cases
+
+
+def _case(scene: Scene, index: int, predictions: Sequence[str], which: str) -> Case:
+    study, there, labeler = scene.split.studies[index], scene.truths[index], scene.labeler
+    found = [mentions(text, labeler) for text in (study.text, *predictions)]
+    said = [mention.finding for of_text in found for mention in of_text]
+    unsaid = [finding for finding in labeler.findings if label_of(finding, there, labeler)]
+    numbers = {finding: n for n, finding in enumerate(dict.fromkeys([*said, *unsaid]))}
+    views = study.views[:NUM_VIEWS]
+    return Case(
+        heading=f"{which} · {study.id}",
+        images=[np.array(scene.split.images[view.row]) for view in views],
+        captions=[view.projection or "view" for view in views],
+        findings=[_name(finding, there, labeler) for finding in numbers],
+        texts=[
+            _reference(study, found[0], there, numbers, labeler),
+            *(
+                _prediction(text, of_text, there, numbers, labeler)
+                for text, of_text in zip(predictions, found[1:], strict=True)
+            ),
+        ],
+    )
+
+
+def _reference(
+    study: Study, found: Sequence[Mention], there: frozenset[str], numbers: Mapping[str, int],
+    labeler: Labeler,
+) -> Text:  # fmt: skip
+    marked = [Marked(m.start, m.end, numbers[m.finding]) for m in found]
+    said = {mention.finding for mention in found}
+    unsaid = [f for f in numbers if f not in said and label_of(f, there, labeler)]
+    below = f"Labelled, not in the report: {_listed(unsaid, numbers)}" if unsaid else ""
+    return Text(study.text.split(), marked, below)
+
+
+def _prediction(
+    text: str, found: Sequence[Mention], there: frozenset[str], numbers: Mapping[str, int],
+    labeler: Labeler,
+) -> Text:  # fmt: skip
+    marked = [Marked(m.start, m.end, numbers[m.finding], verdict(m, there, labeler)) for m in found]
+    said = {mention.finding for mention in found}
+    missed = [f for f in numbers if f not in said and label_of(f, there, labeler)]
+    below = f"Not named: {_listed(missed, numbers)}" if missed else "All findings are named."
+    return Text(text.split(), marked, below)
+
+
+def verdict(mention: Mention, there: frozenset[str], labeler: Labeler) -> Verdict:
+    """Whether what a report says is there: all of it, but for an attribute, or not at all."""
+    if mention.label in there:
+        return "right"
+    return "other" if label_of(mention.finding, there, labeler) else "wrong"
+
+
+def _name(finding: str, there: frozenset[str], labeler: Labeler) -> str:
+    """A finding as the figure's legend calls it: `pleural effusion: left, small`."""
+    name, *attributes = (label_of(finding, there, labeler) or finding).split("/")
+    words = name.replace("_", " ")
+    return f"{words}: {', '.join(attributes)}" if attributes else words
+
+
+def _listed(findings: Sequence[str], numbers: Mapping[str, int]) -> str:
+    return ", ".join(f"{numbers[finding] + 1} {finding.replace('_', ' ')}" for finding in findings)
