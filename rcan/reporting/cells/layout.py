@@ -15,7 +15,7 @@ from rcan.reporting.tables import markdown_table
 
 @dataclass(frozen=True)
 class Score:
-    """A number, and in small print what qualifies it; what follows "; " may stand on its own line."""
+    """A number, and in small print what qualifies it; a "; " there may end a line."""
 
     main: str
     sub: str = ""
