@@ -23,7 +23,6 @@ from rcan.reporting.cells.write import Places, write_ablations
 from rcan.reporting.published import METRICS, independent_run, misprints, published_table
 
 SMALL = "dvc exp run -S data.name=iu_xray -S scale=small"
-PAPERS_BLEU_4 = {row["BLEU-4"] for number in (3, 4, 5) for row in published_table(number)}
 
 
 @pytest.fixture(scope="module")
@@ -195,7 +194,7 @@ def test_the_grid_of_lambda_ends_with_the_full_model(demo):
 
 def test_controls_stand_beside_every_planned_cell(demo, iu_xray):
     table = controls_table(demo)
-    rows, part = rows_of(table, "Controls")
+    rows, part = rows_of(table, "What overlap")
     assert len(rows) == len(demo.models) + 1  # and the constant report
     assert {row["cell"] for row in table.records} == set(demo.models)
     for row, kind in zip(rows, [row.kind for row in part.rows], strict=True):
@@ -203,10 +202,24 @@ def test_controls_stand_beside_every_planned_cell(demo, iu_xray):
             r"[+−]0\.\d{3} \[[+−]0\.\d{3}, [+−]0\.\d{3}\]", row[4]
         )
     assert any("(blind)" in row[0] for row in rows)
-    rows, _ = rows_of(controls_table(iu_xray), "Controls")
+    rows, _ = rows_of(controls_table(iu_xray), "What overlap")
     assert sum("not run" in row[1] for row in rows) > 20
     [rcan] = [row for row in rows if "(rcan)" in row[0]]
     assert "±" in rcan[2] and "±" in rcan[5]
+
+
+def test_the_controls_of_its_cells_stand_in_every_table_of_scores(demo):
+    for make, cells in ((table_4, 7), (table_5, 5), (readings_table, len(demo.readings) + 1)):
+        rows, _ = rows_of(make(demo), "What overlap")
+        assert len(rows) == cells + 1
+
+
+def test_a_cell_that_is_not_planned_says_so(tmp_path):
+    made = project(tmp_path / "p", only={"main"})
+    (made.top / "plan" / "blind-1.json").unlink()
+    rows, _ = rows_of(table_3(made.read()), "Scores, strict")
+    [blind] = [row for row in rows if row[0] == "Transformer without images"]
+    assert blind[2] == "ours: not in `ablations/cells.yaml`"
 
 
 def test_groups_tell_how_unlike_validation_and_test_are(demo):

@@ -14,6 +14,7 @@ from rcan.reporting.cells.wording import (
     cell_name,
     command_of,
     ground,
+    not_run,
     percent,
     score,
     seeds,
@@ -42,13 +43,14 @@ def controls_table(ablations: Ablations) -> Table:
     return Table(
         "controls",
         f"What overlap scores cannot see: {ground(ablations)}",
-        [_controls(ablations, cells), *_groups(ablations, cells)],
+        [controls_part(ablations, cells), *_groups(ablations, cells)],
         _notes(ablations),
         _records(ablations, cells),
     )
 
 
-def _controls(ablations: Ablations, cells: Sequence[str]) -> Part:
+def controls_part(ablations: Ablations, cells: Sequence[str]) -> Part:
+    """Whether the scores of these cells are owed to the images, and how varied the reports are."""
     columns: dict[str, Callable[[Mapping[str, Any]], Any]] = {
         "BLEU-4": lambda s: s["protocols"][PROTOCOL]["model"]["BLEU-4"],
         "BLEU-4, other images": lambda s: s["controls"]["image_swap"][PROTOCOL]["model"]["BLEU-4"],
@@ -68,10 +70,10 @@ def _controls(ablations: Ablations, cells: Sequence[str]) -> Part:
         rows.append(_row(ablations, model, values))
     rows += _constant(ablations)
     return Part(
-        "Controls of every cell",
+        "What overlap scores cannot see",
         f"{ground(ablations, PROTOCOL)}. {_SEVERAL} Other images: the model is given another "
-        "study's; `fall` is what that costs in BLEU-4. The blind cell is the same Transformer "
-        "given no image, in training neither.",
+        "study's; `fall` is what that costs in BLEU-4. The blind cell is a Transformer that is "
+        "given no image, not even in training.",
         ["cell", "seeds", *columns],
         rows,
     )
@@ -79,8 +81,9 @@ def _controls(ablations: Ablations, cells: Sequence[str]) -> Part:
 
 def _row(ablations: Ablations, model: Model, values: Sequence[Cell]) -> Row:
     if not model.results:
-        told = f"not run, `{command_of(ablations, model.runs[0])}`"
-        return Row([_named(model), told, *["not run"] * len(values)], "missing")
+        return Row(
+            [_named(model), not_run(ablations, model), *["not run"] * len(values)], "missing"
+        )
     kind = "control" if model.cell == "blind" else "ours"
     return Row([_named(model), seeds(model), *values], kind)
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from rcan.reporting.cells.controls import controls_part
 from rcan.reporting.cells.layout import Part, Row, Score, Table
 from rcan.reporting.cells.provenance import provenance
 from rcan.reporting.cells.records import records
@@ -11,9 +12,9 @@ from rcan.reporting.cells.wording import (
     FLOORS,
     NONE,
     cell_name,
-    command_of,
     ground,
     lead,
+    not_run,
     published_scores,
     score,
     seeds,
@@ -57,6 +58,7 @@ def scores_table(ablations: Ablations, contents: Contents) -> Table:
     compared = {p: ablations.compared(contents.cells, p) for p in ("paper", "strict")}
     parts = [
         _scores(ablations, contents, "paper"),
+        controls_part(ablations, list(dict.fromkeys(contents.cells))),
         _scores(ablations, contents, "strict"),
         _differences(ablations, contents, "strict", compared["strict"]),
         _differences(ablations, contents, "paper", compared["paper"]),
@@ -119,20 +121,13 @@ def _beside(ablations: Ablations, protocol: str) -> str:
 def _own_row(ablations: Ablations, entry: Entry, protocol: str) -> Row:
     model = ablations.model(entry.cell or "")
     if not model.results:
-        return Row([*entry.keys, _not_run(ablations, entry), *["not run"] * 6], "missing")
+        return Row([*entry.keys, f"ours: {not_run(ablations, model)}", *["not run"] * 6], "missing")
     values = ablations.scores[model.cell, protocol]
     numbers = [score(values[metric]) for metric in METRICS]
     return Row(
         [*entry.keys, f"ours, {seeds(model)}", *numbers],
         "control" if entry.cell == "blind" else "ours",
     )
-
-
-def _not_run(ablations: Ablations, entry: Entry) -> str:
-    model = ablations.model(entry.cell or "")
-    if not model.runs:
-        return "ours: not in `ablations/cells.yaml`"
-    return f"ours: not run, `{command_of(ablations, model.runs[0])}`"
 
 
 def _minus_paper(ablations: Ablations, entry: Entry) -> list[Row]:

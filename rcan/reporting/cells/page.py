@@ -124,7 +124,11 @@ def _first_result(ablations: Ablations) -> str:
 
 def _contents(tables: Sequence[Table]) -> str:
     links = [(table.name, table.title.split(":")[0]) for table in tables]
-    links += [("examples", "Figures 4 and 6"), ("commands", "Commands"), ("ledger", "Readings")]
+    links += [
+        ("examples", "Figures 4 and 6"),
+        ("commands", "Commands"),
+        ("ledger", "How the paper was read"),
+    ]
     anchors = [f'<a href="#{to}">{html.escape(name)}</a>' for to, name in links]
     return f"<nav>{' '.join(anchors)}</nav>"
 

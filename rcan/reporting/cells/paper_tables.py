@@ -119,7 +119,7 @@ def readings_table(ablations: Ablations) -> Table:
         ablations,
         Contents(
             "readings",
-            "How much does the reading of the paper matter?",
+            "Readings, how much each matters",
             ("reading", "settings"),
             entries,
             (),

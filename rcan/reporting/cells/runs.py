@@ -67,10 +67,6 @@ class Model:
     def done(self) -> list[Run]:
         return [run for run in self.runs if run.result]
 
-    @property
-    def missing(self) -> list[Run]:
-        return [run for run in self.runs if not run.result]
-
 
 def read_models(
     plan: Path, runs: Path, evaluations: Path, main: Mapping[str, Any]

@@ -76,6 +76,13 @@ def command_of(ablations: Ablations, run: Run) -> str:
     return f"{start} ablations/dvc.yaml:{stage}@{run.place}{settings}"
 
 
+def not_run(ablations: Ablations, model: Model) -> str:
+    """What a row without results says."""
+    if not model.runs:
+        return "not in `ablations/cells.yaml`"
+    return f"not run, `{command_of(ablations, model.runs[0])}`"
+
+
 def score(value: Mapping[str, float]) -> Score:
     """`0.592 ± 0.010` and `[0.570, 0.615]`; of one seed there is no ±."""
     spread = f" ± {value['sd']:.3f}" if "sd" in value else ""
