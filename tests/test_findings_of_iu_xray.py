@@ -1,6 +1,7 @@
 """Mention and negation in IU X-ray reports: cases by hand, and what the references reach."""
 
 import pytest
+from imports import TOP
 from iu_labels import labelled
 
 from rcan.evaluation.findings import LABELERS
@@ -100,3 +101,22 @@ def test_a_finding_that_the_phrases_miss_half_of_is_not_hidden(references):
     assert (emphysema["positives"], emphysema["predicted"], emphysema["hits"]) == (16, 10, 9)
     assert emphysema["recall"]["score"] == 9 / 16
     assert emphysema["recall"]["low"] < 9 / 16 < emphysema["recall"]["high"]
+
+
+def test_the_document_lists_every_finding_with_what_the_references_reach(references):
+    lines = (TOP / "docs" / "findings.md").read_text(encoding="utf-8").splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if "|" in line]
+    told = {row[0]: row[2:] for row in rows}
+    for phrases in PHRASES:
+        problems, *cells = told.pop(phrases.finding)
+        assert problems == "; ".join(phrases.problems)
+        for split, cell in zip(("train", "val", "test"), cells, strict=True):
+            value = references[split]["references"]["per_finding"][phrases.finding]
+            rates = [f"{value[name]['score']:.2f}" for name in ("precision", "recall")]
+            assert cell == f"{value['positives']}: {', '.join(rates)}", (phrases.finding, split)
+    for total in ("micro", "macro"):
+        for split, cell in zip(("train", "val", "test"), told.pop(total)[1:], strict=True):
+            value = references[split]["references"][total]
+            rates = [f"{value[name]['score']:.2f}" for name in ("precision", "recall")]
+            assert cell == ", ".join(rates)
+    assert set(told) == {"Finding", "---"}

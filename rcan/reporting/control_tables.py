@@ -59,7 +59,9 @@ def _shares(scores: Mapping[str, Any]) -> str:
     told = []
     for split in SPLITS:
         shares = scores["group_shares"][split]
-        normal = f", {_percent(shares['normal'])} are normal" if "normal" in shares else ""
+        normal = ""
+        if "normal" in shares:
+            normal = f", {_percent(shares['normal'])} of the labelled ones are normal"
         told.append(
             f"{_percent(shares['in_train'])} of the {shares['num_studies']} {split} reports stand "
             f"word for word in train{normal}"
