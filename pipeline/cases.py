@@ -24,8 +24,8 @@ from rcan.reporting.cases import CASES, Rows, draw_cases, rows_of
 from rcan.reporting.pointing import write_pointing
 from rcan.reporting.scene import Looker, Scene
 
-EXAMPLES = REPORTS / "ablations" / "examples"
-POINTING = REPORTS / "ablations" / "fig4.csv"
+EXAMPLES = REPORTS / "cases" / "examples"
+POINTING = REPORTS / "cases" / "fig4.csv"
 
 
 def main(settings: PipelineSettings) -> None:

@@ -6,15 +6,16 @@ from pipeline.stage import EVALUATIONS, PROCESSED, REPORTS, RUNS, run
 from rcan.ablation.cells import load_cells
 from rcan.command import command
 from rcan.config import PipelineSettings
-from rcan.project import git_state
+from rcan.project import git_state, project_root
 from rcan.reporting.cells.study import Settings, read_ablations
 from rcan.reporting.cells.write import Places, write_ablations
+from rcan.tracking import run_folders, sync
 
 CELLS = Path("ablations/cells.yaml")
 PLAN = Path("ablations/plan")
 PLACES = Places(
     tables=REPORTS / "ablations",
-    examples=REPORTS / "examples",
+    examples=REPORTS / "cases" / "examples",
     page=REPORTS / "index.html",
     ledger=Path("docs/readings.md"),
 )
@@ -40,6 +41,9 @@ def main(settings: PipelineSettings) -> None:
     runs = [run for model in ablations.models.values() for run in model.runs]
     done = sum(run.result is not None for run in runs)
     print(f"{done} of {len(runs)} runs are in {PLACES.tables} and {PLACES.page}")
+    root = project_root()
+    if held := sync(root=root, folders=run_folders(Path.cwd())):
+        print(f"{held} runs are in MLflow; `rcan ui` shows them")
 
 
 def _commit() -> str:

@@ -33,8 +33,9 @@ class Repository:
         ).stdout.split("\n")  # fmt: skip
         if "dvc.yaml" not in listed:
             pytest.skip("needs a git checkout, to know which files are the project's")
+        made = (*OUTPUTS, "dvc.lock", "ablations/dvc.lock")
         for name in filter(None, listed):
-            if (TOP / name).is_file() and not name.startswith((*OUTPUTS, "dvc.lock")):
+            if (TOP / name).is_file() and not name.startswith(made):
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(TOP / name, folder / name)
         self.set(changes)

@@ -44,7 +44,7 @@ ONLY_IN = {
     "lightning_fabric": ["rcan/training"],
     "torch": [
         "rcan/data/batches.py", "rcan/data/features.py", "rcan/model", "rcan/generation",
-        "rcan/training", "rcan/attention/weights.py",
+        "rcan/training", "rcan/attention/weights.py", "rcan/ablation/fill.py",
     ],
     "tokenizers": ["rcan/text/tokenizer.py"],
     "pydantic": ["rcan/config"],

@@ -72,8 +72,8 @@ def _cells(raw: object, path: Path, where: str) -> tuple[Cell, ...]:
     for name, changes in raw.items():
         if not isinstance(name, str) or not _NAME.fullmatch(name) or name == "main":
             raise UserError(
-                f"{path}: a cell's name begins with a-z, has 0-9, _ and . too, and is not main; got "
-                f"{name_shown(name)}; rename it"
+                f"{path}: a cell's name begins with a-z, has 0-9, _ and . too, and is not "
+                f"main; got {name_shown(name)}; rename it"
             )
         if not isinstance(changes, dict) or not all(isinstance(key, str) for key in changes):
             raise UserError(

@@ -10,17 +10,22 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from rcan.ablation.cells import Cell, Cells, run_name
+from rcan.ablation.cells import Cell, Cells, load_cells, run_name
 from rcan.config import PipelineSettings, from_dict, resolve
 from rcan.errors import UserError, name_shown
 from rcan.files import digest_of, place_beside, write_json, write_text
-from rcan.reading import read_json, read_text
+from rcan.reading import parse_yaml, read_json, read_text
 
 MAIN = "main"
 PLAN = Path("ablations/plan")
 ORDER = "order.txt"
 _REMEDY = "run `dvc repro ablations/dvc.yaml:plan`"
 _DATA = ("root", "image_size", "fit", "min_freq")  # these shaped the data that are there
+
+
+def plan_files(params: Path, cells: Path) -> dict[str, dict[str, Any]]:
+    """`plan` for what params.yaml and cells.yaml hold."""
+    return plan(parse_yaml(read_text(params, "settings", "mend it")), load_cells(cells))
 
 
 def plan(raw: object, cells: Cells) -> dict[str, dict[str, Any]]:

@@ -29,8 +29,8 @@ def run_side_by_side(jobs: Sequence[Job], places: Sequence[Mapping[str, str]]) -
     One that fails leaves the others running. However this ends, no process is left behind.
     Raises `UserError` that names the failed ones, with their last line, once all have been tried.
     """
-    waiting, running = list(jobs), {}
-    failed: list[str] = []
+    waiting, failed = list(jobs), list[str]()
+    running: dict[int, tuple[Job, subprocess.Popen[bytes]]] = {}
     began, done, told = time.monotonic(), 0, time.monotonic()
     try:
         while waiting or running:

@@ -1,0 +1,74 @@
+"""The ablations stopped as a whole at random instants and started again end in the same bytes.
+
+Only in the long version: a run costs a minute.
+"""
+
+import os
+import random
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+from repository import Repository
+from stages import CHANGES, leftovers, logged
+from test_kill_dvc import wait_until_idle
+
+CELLS = """
+seeds: [1]
+cells:
+  rcan: {}
+  transformer: {model.use_rve: false, model.use_cgm: false, model.use_wcl: false}
+  cgm: {model.use_rve: false, model.use_wcl: false}
+readings:
+  wcl_denominator_all: {wcl.denominator: all}
+"""
+COMMAND = ("dvc", "repro", "ablations/dvc.yaml")
+SECONDS = 60  # of an undisturbed run, roughly
+
+
+def repository(folder: Path) -> Repository:
+    folder.mkdir()
+    project = Repository(folder, CHANGES)
+    (folder / "ablations" / "cells.yaml").write_text(CELLS)
+    return project
+
+
+def results(folder: Path) -> dict[str, bytes]:
+    """Every file that the ablations leave: name -> content."""
+    places = ("runs", "data/evaluation", "reports", "ablations/plan")
+    files = [path for place in places for path in (folder / place).rglob("*") if path.is_file()]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(files)}
+
+
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM])
+def test_ablations_stopped_with_all_their_processes(sent, tmp_path, amount, figure):
+    wanted = amount(0, 8 if sent == signal.SIGKILL else 3)
+    if not wanted:
+        pytest.skip("only in the long version: make torture")
+    calm, project = (repository(tmp_path / name) for name in ("calm", "stopped"))
+    assert calm.run(*COMMAND).returncode == 0
+    draw, stops = random.Random(int(sent)), 0
+    while True:
+        dvc = project.start(*COMMAND)
+        try:
+            limit = draw.uniform(1, SECONDS / 2) if stops < wanted else 600
+            code = dvc.wait(limit)
+        except subprocess.TimeoutExpired:
+            os.killpg(dvc.pid, sent)
+            code = dvc.wait(60)
+            stops += 1
+            wait_until_idle(project.folder)
+        output = project.printed()
+        if code == 0:
+            break
+        assert sent == signal.SIGKILL or "Traceback" not in output, output
+    assert results(project.folder) == results(calm.folder)
+    assert (calm.folder / "ablations" / "dvc.lock").read_bytes() == (
+        project.folder / "ablations" / "dvc.lock"
+    ).read_bytes()
+    assert leftovers(project.folder) == []
+    assert list((project.folder / ".rcan" / "checkpoints").iterdir()) == []
+    per_epoch = {n for (name, _), n in logged(project.folder).items() if name == "train/loss"}
+    assert per_epoch == {4}  # four trainings, of main and three cells: each epoch of each once
+    figure("killed", f"{sent.name}: stops of the ablations and all they run", stops)
