@@ -38,17 +38,20 @@ def installed(tmp_path, monkeypatch):
     os.environ.pop("HF_HUB_OFFLINE", None)
 
 
-def test_its_scores_are_handed_on_and_nothing_is_fetched_unasked(installed):
+@pytest.mark.usefixtures("installed")
+def test_its_scores_are_handed_on_and_nothing_is_fetched_unasked():
     found = radeval_scores("radgraph", ["a .", "b ."], ["a .", "c ."])
     assert found == {"radgraph": 0.5, "offline": 1.0}
 
 
-def test_whoever_says_so_lets_it_fetch(installed, monkeypatch):
+@pytest.mark.usefixtures("installed")
+def test_whoever_says_so_lets_it_fetch(monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "0")
     assert radeval_scores("radgraph", ["a ."], ["a ."])["offline"] == 0
 
 
-def test_weights_that_are_lacking_are_named_in_one_line(installed):
+@pytest.mark.usefixtures("installed")
+def test_weights_that_are_lacking_are_named_in_one_line():
     with pytest.raises(UserError, match=r"OSError: chexbert.pth is not in the cache.*1.3 GB"):
         radeval_scores("f1chexbert", ["a ."], ["a ."])
 
