@@ -22,6 +22,7 @@ from pathlib import Path
 
 sys.modules["mlflow"] = None  # as if there were no tracker
 jobs, java, told_in = json.loads(sys.argv[1]), sys.argv[2], sys.argv[3]
+del sys.argv[1:]  # a stage reads there which run is meant
 
 import torch
 from rcan.config import load_settings

@@ -196,10 +196,10 @@ def spoil_predictions(folder: Path, raw: Path) -> None:
 
 
 FAULT = """
-import pipeline.{stage} as stage
+import {module} as module
 def fault(*_, **__):
     raise KeyError("the zorblaxia lungs of CXR2384_IM-0942")
-stage.{name} = fault
+module.{name} = fault
 """
 # stage -> how it is spoilt, or what fails in it.
 TROUBLES = [
@@ -212,9 +212,9 @@ TROUBLES = [
     ("train", spoil_studies("val"), ""),
     ("evaluate", spoil_studies("test"), ""),
     ("report", spoil_predictions, ""),
-    ("train", None, FAULT.format(stage="train", name="train")),
-    ("evaluate", None, FAULT.format(stage="evaluate", name="evaluate")),
-    ("report", None, FAULT.format(stage="report", name="write_report")),
+    ("train", None, FAULT.format(module="rcan.training.train", name="train")),
+    ("evaluate", None, FAULT.format(module="rcan.evaluation.evaluate", name="evaluate")),
+    ("report", None, FAULT.format(module="pipeline.report", name="write_report")),
 ]
 
 
