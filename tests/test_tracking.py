@@ -1,6 +1,7 @@
 """Runs in a real local MLflow, and what becomes of work when MLflow is not there."""
 
 import _thread
+import json
 import os
 import socket
 import sqlite3
@@ -270,3 +271,35 @@ def test_a_guard_that_gets_no_thread_costs_one_line(monkeypatch, capsys):
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err == "store: can't start new thread. work goes on.\n"
+
+
+def test_mlflow_understands_what_the_views_look_for(tracker):
+    """The interface sends a view's filter and its order to the server as they are."""
+    experiment = tracker.client.get_experiment(tracker.experiment_id)
+    for name, outdated in (("1", {}), ("2", {"outdated": "yes"})):
+        tags = dict.fromkeys(
+            ("paper.table4", "paper.table5", "paper.fig5", "paper.readings"), "yes"
+        )
+        key = name * 32
+        with tracker.run(**{**RUN, "key": key, "tags": {**tags, **outdated, "cell": "all"}}):
+            pass
+    views = {
+        view: json.loads(json.loads(value)["state"])
+        for tag, value in experiment.tags.items()
+        for view in [tag.removeprefix("mlflow.sharedViewState.")]
+        if view != tag
+    }
+    assert set(views) == {"scores", "table4", "table5", "fig5", "seeds", "readings"}
+    for view, state in views.items():
+        direction = "ASC" if state["orderByAsc"] else "DESC"
+        found = tracker.client.search_runs(
+            [tracker.experiment_id], state["searchFilter"],
+            order_by=[f"{state['orderByKey']} {direction}"],
+        )  # fmt: skip
+        keys = {run.data.tags["rcan.key"] for run in found}
+        assert "1" * 32 in keys and "2" * 32 not in keys
+        assert view == "scores" or len(keys) == 1
+        assert f"viewStateShareKey={view}" in experiment.tags["mlflow.note.content"]
+        assert set(state["selectedColumns"]) <= set(state["columnOrder"])
+    first_line = experiment.tags["mlflow.note.content"].partition("\n")[0]
+    assert first_line.count("](#/experiments/") == len(views)

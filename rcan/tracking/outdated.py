@@ -15,8 +15,8 @@ OUTDATED = "outdated"
 
 
 def mark_outdated(tracker: Tracker, restored: Mapping[str, Mapping[str, str] | None]) -> None:
-    """Of runs with the same settings, by other code or data, tag all but the restored one as
-    outdated; and let a cell with its seed be one run alone.
+    """Tag older runs of the settings of a restored one, by other code or data, as outdated; and
+    let a cell with its seed be one run alone.
 
     Args:
         tracker: of a database of one's own: on a server, the others' runs are the others' affair.
@@ -31,7 +31,7 @@ def mark_outdated(tracker: Tracker, restored: Mapping[str, Mapping[str, str] | N
             wrong = {OUTDATED} | (set() if tags is None else set(CELL_TAGS) - set(tags))
         else:
             wrong = set(CELL_TAGS) if any(_same_cell(run, other) for other in here) else set()
-            if any(run.data.params == other.data.params for other in here):
+            if any(_is_older(run, other) for other in here):
                 tracker.client.set_tag(run_id, OUTDATED, "yes")
         for tag in wrong & set(run.data.tags):
             tracker.client.delete_tag(run_id, tag)
@@ -45,6 +45,12 @@ def _all_runs(tracker: Tracker) -> list[Any]:
         page = search(page_token=page.token)
         runs += page
     return [run for run in runs if "rcan.key" in run.data.tags]
+
+
+def _is_older(run: Any, other: Any) -> bool:
+    return bool(
+        run.data.params == other.data.params and run.info.start_time < other.info.start_time
+    )
 
 
 def _same_cell(run: Any, other: Any) -> bool:

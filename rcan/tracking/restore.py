@@ -48,7 +48,9 @@ def sync(*, root: Path, folders: Iterable[RunFolders]) -> int:
         if data_name not in trackers:
             trackers[data_name] = open_tracker(root=root, data_name=data_name)
         key = _restore(trackers[data_name], place, config, data_name)
-        restored.setdefault(data_name, {})[key] = place.tags
+        others = restored.setdefault(data_name, {}).get(key)  # one training may lie in two folders
+        known = place.tags is not None or others is not None
+        restored[data_name][key] = {**(others or {}), **(place.tags or {})} if known else None
         held += trackers[data_name].guard.finish(SECONDS)
     for data_name, tracker in trackers.items():
         if tracker.local:
