@@ -16,6 +16,7 @@ PLAN = Path("ablations/plan")
 PLACES = Places(
     tables=REPORTS / "ablations",
     examples=REPORTS / "cases" / "examples",
+    pointing=REPORTS / "cases" / "fig4.csv",
     page=REPORTS / "index.html",
     ledger=Path("docs/readings.md"),
 )

@@ -18,7 +18,8 @@ ENDLESS = {"meta", "img", "br", "hr", "link", "input"}
 
 def places(top):
     return Places(
-        top / "reports/ablations", top / "reports/examples", top / "reports/index.html",
+        top / "reports/ablations", top / "reports/examples", top / "reports/fig4.csv",
+        top / "reports/index.html",
         TOP / "docs/readings.md",
     )  # fmt: skip
 
@@ -136,7 +137,7 @@ def test_findings_of_an_earlier_run_do_not_stay(tmp_path):
 
 
 def test_without_the_ledger_nothing_is_written(tmp_path, demo):
-    no_ledger = Places(tmp_path / "t", tmp_path / "e", tmp_path / "i.html", tmp_path / "none.md")
+    no_ledger = Places(*(tmp_path / name for name in ("t", "e", "fig4.csv", "i.html", "none.md")))
     with pytest.raises(UserError, match=r"none\.md: expected how the paper was read"):
         write_ablations(demo, no_ledger)
     assert not list(tmp_path.iterdir())

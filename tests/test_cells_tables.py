@@ -7,6 +7,7 @@ import pytest
 from cells_on_disk import project
 from imports import TOP
 
+from rcan.errors import UserError
 from rcan.reporting.cells.controls import controls_table
 from rcan.reporting.cells.findings import findings_table
 from rcan.reporting.cells.layout import Part, Row, Score, Table, html_table, latex, markdown
@@ -18,10 +19,12 @@ from rcan.reporting.cells.paper_tables import (
     table_4,
     table_5,
 )
+from rcan.reporting.cells.pointing import pointing_table
 from rcan.reporting.cells.table2 import data_table
 from rcan.reporting.cells.write import Places, write_ablations
 from rcan.reporting.published import METRICS, independent_run, misprints, published_table
 
+LEDGER = TOP / "docs" / "readings.md"
 SMALL = "dvc exp run -S data.name=iu_xray -S scale=small"
 
 
@@ -238,9 +241,36 @@ def test_findings_stand_beside_the_labelers_own_limit_and_0_of_0_has_no_score(de
     assert constant[1] == "–"
 
 
+def pointing(path, data="demo", words="342"):
+    told = "data,run,word,finding,words,times_even,times_even_low,times_even_high,times_all_words"
+    row = f"{data},rcan-1,name,all that every model names,{words},1.5,1.25,1.75,"
+    path.write_text(f"{told}\n{row}\n{data},rcan-1,name,nodule,9,2,1,3,\n")
+    return path
+
+
+def test_figure_4_as_numbers_tells_what_all_models_name(demo, tmp_path):
+    table = pointing_table(demo, pointing(tmp_path / "fig4.csv"))
+    [row] = [[str(cell) for cell in row.cells] for row in table.parts[0].rows]
+    assert row[0] == "RCAN (rcan-1)" and row[2:] == ["342", "1.50 [1.25, 1.75]", "–"]
+    assert len(table.records) == 2
+
+
+def test_figure_4_of_no_measure_has_no_table_and_of_other_data_is_refused(demo, tmp_path):
+    assert pointing_table(demo, tmp_path / "none.csv") is None
+    path = tmp_path / "fig4.csv"
+    path.write_text("data,run,word,finding\n")
+    assert pointing_table(demo, path) is None
+    assert pointing_table(demo, pointing(path, words="0")) is None
+    with pytest.raises(UserError, match="one data set in a table"):
+        pointing_table(demo, pointing(path, data="iu_xray"))
+    path.write_text("data,run\ndemo,rcan-1\n")
+    with pytest.raises(UserError, match=r"fig4\.csv: expected the columns"):
+        pointing_table(demo, path)
+
+
 def test_markdown_latex_and_csv_hold_the_same_table(tmp_path, iu_xray):
     places = Places(
-        tmp_path / "t", tmp_path / "examples", tmp_path / "index.html", TOP / "docs/readings.md"
+        tmp_path / "t", tmp_path / "e", tmp_path / "fig4.csv", tmp_path / "index.html", LEDGER
     )
     write_ablations(iu_xray, places)
     names = {"table2", "table3", "table4", "table5", "fig5", "readings", "controls", "findings"}
@@ -262,7 +292,7 @@ def test_the_same_results_give_the_same_files_to_the_byte(tmp_path, demo):
     contents = []
     for name in ("one", "two"):
         out = tmp_path / name
-        write_ablations(demo, Places(out, out / "e", out / "i.html", TOP / "docs/readings.md"))
+        write_ablations(demo, Places(out, out / "e", out / "fig4", out / "i.html", LEDGER))
         contents.append({path.name: path.read_bytes() for path in sorted(out.iterdir())})
     assert contents[0] == contents[1]
 

@@ -8,6 +8,9 @@ import pytest
 from cells_on_disk import project
 from imports import TOP
 
+from pipeline import tables
+from rcan.config import load_settings
+
 
 @pytest.fixture
 def checkout(tmp_path):
@@ -32,10 +35,14 @@ def stage(top) -> subprocess.CompletedProcess:
     )  # fmt: skip
 
 
-def test_the_stage_writes_tables_figures_and_the_page(checkout):
-    done = stage(checkout)
-    assert done.returncode == 0, done.stderr
-    assert " runs are in reports/ablations and reports/index.html" in done.stdout
+def test_the_stage_writes_tables_figures_and_the_page(checkout, monkeypatch, capsys):
+    monkeypatch.chdir(checkout)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    synced = []
+    monkeypatch.setattr(tables, "sync", lambda root, folders: synced.append(root))
+    tables.main(load_settings())
+    assert " runs are in reports/ablations and reports/index.html" in capsys.readouterr().out
+    assert synced == [checkout]
     names = {path.name for path in (checkout / "reports" / "ablations").iterdir()}
     for table in ("table2", "table3", "table4", "table5", "fig5", "readings", "controls"):
         assert {f"{table}.md", f"{table}.csv", f"{table}.tex"} <= names

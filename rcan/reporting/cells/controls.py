@@ -90,7 +90,8 @@ def _row(ablations: Ablations, model: Model, values: Sequence[Cell]) -> Row:
 
 def _named(model: Model) -> str:
     """The cell, and whose training it is if not its own."""
-    name = f"{cell_name(model.cell)} ({model.cell})"
+    name = cell_name(model.cell)
+    name = name if name == model.cell else f"{name} ({model.cell})"
     others = {run.place.rpartition("-")[0] or FULL for run in model.runs if run.settings is None}
     others -= {model.cell, FULL} if model.cell == FULL else {model.cell}
     return f"{name}, same as {' and '.join(sorted(others))}" if others else name

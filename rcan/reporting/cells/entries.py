@@ -58,7 +58,7 @@ def scores_table(ablations: Ablations, contents: Contents) -> Table:
     compared = {p: ablations.compared(contents.cells, p) for p in ("paper", "strict")}
     parts = [
         _scores(ablations, contents, "paper"),
-        controls_part(ablations, list(dict.fromkeys(contents.cells))),
+        controls_part(ablations, _done(ablations, contents)),
         _scores(ablations, contents, "strict"),
         _differences(ablations, contents, "strict", compared["strict"]),
         _differences(ablations, contents, "paper", compared["paper"]),
@@ -72,6 +72,11 @@ def scores_table(ablations: Ablations, contents: Contents) -> Table:
         contents.notes,
         records(ablations, contents, compared),
     )
+
+
+def _done(ablations: Ablations, contents: Contents) -> list[str]:
+    """The cells with results; of the others the scores' part has told."""
+    return [cell for cell in dict.fromkeys(contents.cells) if ablations.model(cell).results]
 
 
 def _scores(ablations: Ablations, contents: Contents, protocol: str) -> Part:

@@ -109,11 +109,16 @@ def _first_result(ablations: Ablations) -> str:
     if not scores or not floors:
         return ""
     model, floor = scores["BLEU-4"], floors["best_constant"]["BLEU-4"]
+    looked = [
+        r.scores["controls"]["image_swap"]["strict"]["model"]["BLEU-4"]["score"]
+        for r in ablations.model(FULL).results
+    ]
     same = [r for r in ablations.results if is_collapsed(r.scores["diagnostics"])]
     told = (
         f"The full model scores BLEU-4 {model['score']:.3f} [{model['low']:.3f}, "
         f"{model['high']:.3f}] (strict protocol); one report given to every study scores "
-        f"{floor['score']:.3f}."
+        f"{floor['score']:.3f}, and the model given another study's images "
+        f"{sum(looked) / len(looked):.3f}."
     )
     if same:
         told += (

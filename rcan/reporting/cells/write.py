@@ -11,6 +11,7 @@ from rcan.reporting.cells.findings import findings_table
 from rcan.reporting.cells.layout import write_table
 from rcan.reporting.cells.page import page
 from rcan.reporting.cells.paper_tables import all_tables
+from rcan.reporting.cells.pointing import pointing_table
 from rcan.reporting.cells.study import Ablations
 
 _MEND = "have it back by `git checkout`"
@@ -22,6 +23,7 @@ class Places:
 
     tables: Path  # numbers and drawings of numbers
     examples: Path  # holds fig4.png and fig6.png, which show images and report text
+    pointing: Path  # CSV: Figure 4 as numbers
     page: Path
     ledger: Path  # Markdown: how the paper was read
 
@@ -33,12 +35,12 @@ def write_ablations(ablations: Ablations, places: Places) -> None:
         UserError: the ledger is missing.
     """
     ledger = read_text(places.ledger, "how the paper was read", _MEND)
-    findings = findings_table(ablations)
-    tables = [*all_tables(ablations), controls_table(ablations), *([findings] if findings else [])]
+    apart = (findings_table(ablations), pointing_table(ablations, places.pointing))
+    tables = [*all_tables(ablations), controls_table(ablations), *filter(None, apart)]
     for table in tables:
         write_table(table, places.tables)
-    if findings is None:
-        for stale in places.tables.glob("findings.*"):
+    for name, table_apart in zip(("findings", "fig4"), apart, strict=True):
+        for stale in places.tables.glob(f"{name}.*") if table_apart is None else ():
             stale.unlink()
     figures = {}
     for name, draw in (("fig3", figure_3), ("fig5", figure_5)):
