@@ -15,13 +15,14 @@ from rcan.ablation.plan import planned_runs, same_as
 from rcan.config import PipelineSettings
 from rcan.data.finding_regions import finding_regions
 from rcan.data.store import Split, open_split, read_summary
+from rcan.errors import UserError
 from rcan.evaluation.findings import LABELERS
 from rcan.files import write_text
 from rcan.project import project_root
 from rcan.reporting.attention_maps import ATTENTION, draw_attention
 from rcan.reporting.case_page import case_page, clear
 from rcan.reporting.cases import CASES, Rows, draw_cases, rows_of
-from rcan.reporting.pointing import write_pointing
+from rcan.reporting.pointing import write_no_pointing, write_pointing
 from rcan.reporting.scene import Looker, Scene
 
 EXAMPLES = REPORTS / "cases" / "examples"
@@ -47,6 +48,8 @@ def main(settings: PipelineSettings) -> None:
         if not restricted:
             shown["fig4"] = draw_attention(scene, lookers, EXAMPLES / "fig4.png")
             shown["fig6"] = draw_cases(scene, rows, EXAMPLES / "fig6.png")
+    else:
+        write_no_pointing(POINTING)
     missing = [name for name in names if name not in done]
     text = case_page(summary["name"], shown, missing, restricted=restricted, known=bool(labeler))
     write_text(EXAMPLES / "cases.md", text)
@@ -78,6 +81,11 @@ def _looker(name: str, split: Split, rows: Rows) -> Looker:
         root=project_root(), batch_size=trained.generate.batch_size,
     )  # fmt: skip
     texts = [row["prediction"] for row in rows]
+    if (longest := max(len(text.split()) for text in texts)) > trained.data.max_length:
+        raise UserError(
+            f"{EVALUATIONS / same_as(name) / 'predictions.csv'}: expected reports of at most "
+            f"{trained.data.max_length} words, found one of {longest}; run its evaluation again"
+        )
     reports = [words.encode(text, trained.data.max_length) for text in texts]
     attention = attention_of_reports(model, batches.in_order(), reports, pad_id=words.pad_id)
     _, map_side = model.cnn.map_shape(trained.visual.crop)

@@ -6,8 +6,9 @@ import pytest
 from fabricated import history_of, scores_of
 from PIL import Image
 
-from rcan.reporting.example_figure import MAX_LINES, Panel, examples_figure
+from rcan.reporting.example_figure import Panel, examples_figure
 from rcan.reporting.figures import scores_figure, training_curves
+from rcan.reporting.layout import MAX_LINES
 
 
 def drawn(path) -> np.ndarray:

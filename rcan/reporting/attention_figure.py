@@ -28,6 +28,7 @@ from rcan.reporting.layout import (
 SIDE, BETWEEN, GAP, MARGIN = 1.15, 0.05, 0.28, 0.25
 TOP, HEADING, CAPTION = 1.5, 0.42, 0.62
 SMALL = 8.5
+LEAST_WIDTH = 9.0  # for title and legend
 MOST = 4.0  # times an even share, at which the colour is full
 HEAT = LinearSegmentedColormap.from_list(
     "heat",
@@ -77,7 +78,7 @@ def attention_figure(rows: Sequence[Row], models: Sequence[str], title: str, out
     views = max(len(row.images) for row in rows)
     block = views * SIDE + (views - 1) * BETWEEN
     lefts = [MARGIN + column * (block + GAP) for column in range(len(models) + 1)]
-    width = max(lefts[-1] + block + MARGIN, 8.0)
+    width = max(lefts[-1] + block + MARGIN, LEAST_WIDTH)
     strip_height = SIDE + CAPTION
     height = TOP + sum(HEADING + strip_height * len(row.strips) for row in rows)
     with style():

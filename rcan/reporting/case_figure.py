@@ -33,6 +33,8 @@ from rcan.reporting.layout import (
 
 IMAGE, GAP, MARGIN, COLUMN, BETWEEN = 1.15, 0.27, 0.25, 2.85, 0.42
 TOP, HEADING, FOOT = 1.2, 0.75, 0.25
+LETTERS = 22  # of a word, which fit into a column
+LEAST_WIDTH = 10.0  # for title and legend
 COLOURS = (  # Okabe and Ito's
     "#E69F00", "#56B4E9", "#009E73", "#CC79A7", "#F0E442", "#0072B2", "#D55E00", "#999999",
 )  # fmt: skip
@@ -78,7 +80,7 @@ def cases_figure(cases: Sequence[Case], columns: Sequence[str], title: str, out:
     """Draw the cases one above the other, as `out` (PNG) and beside it as SVG."""
     first = MARGIN + IMAGE + BETWEEN
     lefts = [first + number * (COLUMN + BETWEEN) for number in range(len(columns))]
-    width = lefts[-1] + COLUMN + MARGIN
+    width = max(lefts[-1] + COLUMN + MARGIN + 0.1, LEAST_WIDTH)
     with style():
         placed = [[_lines(text) for text in case.texts] for case in cases]
         heights = [
@@ -119,7 +121,7 @@ def _lines(text: Text) -> Lines:
     words: list[Word] = []
     for number, word in enumerate(text.words[:MAX_WORDS]):
         inside = next((m for m in text.marked if m.start <= number < m.end), None)
-        words.append(Word(short(word), mark=inside, glued=word == "."))
+        words.append(Word(short(word, LETTERS), mark=inside, glued=word == "."))
         for mention in text.marked:
             if number == mention.end - 1:
                 tag = f"{mention.number + 1}{SIGN[mention.verdict]}"
@@ -127,7 +129,7 @@ def _lines(text: Text) -> Lines:
                     Word(tag, {"weight": "bold", "size": 8}, inside or mention, glued=True)
                 )
     lines = wrapped(words or [Word(NOTHING, {"color": FAINT})], COLUMN)
-    below = [Word(short(word), {"color": FAINT}) for word in text.below.split()]
+    below = [Word(short(word, LETTERS), {"color": FAINT}) for word in text.below.split()]
     return [*lines, [], *wrapped(below, COLUMN)] if below else lines
 
 

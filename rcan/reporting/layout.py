@@ -99,9 +99,9 @@ def wrapped(words: Sequence[Word], column: float, size: float = WORD_SIZE) -> Li
     return lines
 
 
-def short(word: str) -> str:
-    """A word that fits into a column."""
-    return word if len(word) <= MAX_LETTERS else f"{word[: MAX_LETTERS - 1]}…"
+def short(word: str, most: int = MAX_LETTERS) -> str:
+    """A word that fits into a column, of at most so many letters."""
+    return word if len(word) <= most else f"{word[: most - 1]}…"
 
 
 def width_of(word: Word, size: float = WORD_SIZE) -> float:

@@ -57,9 +57,14 @@ def pointing_rows(
 def write_pointing(
     scene: Scene, lookers: Sequence[Looker], *, out: Path, resamples: int, seed: int
 ) -> None:
-    """Write the rows as CSV; without a run there is nothing but the header of none."""
+    """Write the rows as CSV."""
     rows = pointing_rows(scene, lookers, resamples=resamples, seed=seed)
     if rows:
         write_csv(out, rows)
     else:
-        write_text(out, "data,run,word,finding\n")
+        write_no_pointing(out)
+
+
+def write_no_pointing(out: Path) -> None:
+    """Where no model is run, or nothing reads its findings: a header without rows."""
+    write_text(out, "data,run,word,finding\n")
