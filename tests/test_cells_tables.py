@@ -7,6 +7,7 @@ import pytest
 from cells_on_disk import project
 from imports import TOP
 
+import rcan.reporting.pointing as pointing_rows
 from rcan.errors import UserError
 from rcan.reporting.cells.controls import controls_table
 from rcan.reporting.cells.findings import findings_table
@@ -19,7 +20,7 @@ from rcan.reporting.cells.paper_tables import (
     table_4,
     table_5,
 )
-from rcan.reporting.cells.pointing import pointing_table
+from rcan.reporting.cells.pointing import COMMON, pointing_table
 from rcan.reporting.cells.table2 import data_table
 from rcan.reporting.cells.write import Places, write_ablations
 from rcan.reporting.published import METRICS, independent_run, misprints, published_table
@@ -253,6 +254,10 @@ def test_figure_4_as_numbers_tells_what_all_models_name(demo, tmp_path):
     [row] = [[str(cell) for cell in row.cells] for row in table.parts[0].rows]
     assert row[0] == "RCAN (rcan-1)" and row[2:] == ["342", "1.50 [1.25, 1.75]", "–"]
     assert len(table.records) == 2
+
+
+def test_figure_4_is_read_by_the_name_that_it_is_written_under():
+    assert COMMON == pointing_rows.COMMON
 
 
 def test_figure_4_of_no_measure_has_no_table_and_of_other_data_is_refused(demo, tmp_path):

@@ -8,8 +8,8 @@ from rcan.reporting.cells.layout import Part, Row, Score, Table
 from rcan.reporting.cells.study import Ablations
 from rcan.reporting.cells.wording import NONE, cell_name, ground
 from rcan.reporting.ground import require_same_ground
-from rcan.reporting.pointing import COMMON
 
+COMMON = "all that every model names"  # as the stage cases writes it
 _WHAT, _REMEDY = "where the models look", "run `dvc repro ablations/dvc.yaml:cases`"
 _WORDS = {"first": "the first word of its sentence", "name": "the finding's name"}
 _COLUMNS = {"data": str, "run": str, "word": str, "finding": str, "words": int}
