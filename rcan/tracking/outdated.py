@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from rcan.ablation.plan import MAIN
 from rcan.tracking.folders import CELL_TAGS
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def _is_older(run: Any, other: Any) -> bool:
 
 
 def _same_cell(run: Any, other: Any) -> bool:
-    cells, others = (set(one.data.tags.get("cell", "").split()) for one in (run, other))
+    cells, others = (set(one.data.tags.get("cell", "").split()) - {MAIN} for one in (run, other))
     return (
         bool(cells & others)
         and run.data.tags.get("seed") == other.data.tags.get("seed")

@@ -3,6 +3,7 @@
 import csv
 import json
 import sqlite3
+import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -42,6 +43,7 @@ class Training:
 
         with self._patch.context() as patch:
             patch.chdir(self.folder)
+            patch.setattr(sys, "argv", ["train"])  # the main run, whatever pytest was given
             patch.setattr(loop, "_epoch_line", interrupted)
             for name in ("send", "finish"):
                 patch.setattr(guard.Guard, name, self._timed(getattr(guard.Guard, name)))
