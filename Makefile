@@ -3,10 +3,19 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro test lint torture coverage mutants audit licences bench lock
+.PHONY: repro ablations ui test lint torture coverage mutants audit licences bench lock
 
 repro: .venv/ready
 	dvc repro
+
+# Every experiment of the paper, then its tables and figures: reports/index.html.
+ablations: .venv/ready
+	dvc repro
+	dvc repro ablations/dvc.yaml
+
+# All runs in MLflow's interface, on this machine alone.
+ui: .venv/ready
+	rcan ui
 
 test: .venv/ready
 	python -m pytest

@@ -76,9 +76,9 @@ class Repository:
         """What the command that was started last has said so far."""
         return (self.folder.parent / "printed").read_text(encoding="utf-8", errors="replace")
 
-    def repro(self) -> tuple[int, list[str], str]:
+    def repro(self, *targets: str) -> tuple[int, list[str], str]:
         """Exit code, the stages that ran, and all that was printed."""
-        done = self.run("dvc", "repro")
+        done = self.run("dvc", "repro", *targets)
         lines = done.stdout.splitlines()
         ran = [line.split("'")[1] for line in lines if line.startswith("Running stage")]
         return done.returncode, ran, done.stdout

@@ -19,7 +19,6 @@ def test_repro_goes_from_raw_data_to_tables_and_then_runs_only_what_a_change_nee
     assert None not in project.runs().values()
 
     assert project.repro()[:2] == (0, [])
-
     project.set({"data.fit": "round"})
     code, ran, output = project.repro()
     assert (code != 0, ran) == (True, ["preprocess"])
@@ -37,3 +36,35 @@ def test_repro_goes_from_raw_data_to_tables_and_then_runs_only_what_a_change_nee
     }  # fmt: skip
     assert None not in project.runs().values()
     assert list((tmp_path / ".rcan" / "checkpoints").iterdir()) == []
+    cells_are_trained_once_and_again_when_they_use_what_changed(project)
+
+
+CELLS = """
+seeds: [1]
+cells:
+  rcan: {}
+  transformer: {model.use_rve: false, model.use_cgm: false, model.use_wcl: false}
+readings:
+  wcl_denominator_all: {wcl.denominator: all}
+"""
+
+
+def cells_are_trained_once_and_again_when_they_use_what_changed(project: Repository) -> None:
+    folder, before = project.folder, set(project.runs())
+    (folder / "ablations" / "cells.yaml").write_text(CELLS)
+    code, ran, output = project.repro("ablations/dvc.yaml")
+    assert code == 0, output
+    assert [name.removeprefix("ablations/dvc.yaml:") for name in ran[:2]] == ["plan", "fill"]
+    assert "3 cells, 2 to be trained; 1 equal another" in output
+    assert {path.name for path in (folder / "runs").iterdir()} == {
+        "main", "rcan-1", "transformer-1", "wcl_denominator_all-1",
+    }  # fmt: skip
+    assert [path.name for path in (folder / "runs" / "rcan-1").iterdir()] == ["same_as.json"]
+    table = (folder / "reports" / "ablations" / "table4.md").read_text(encoding="utf-8")
+    assert table.startswith("# Table 4, modules: demo")
+    assert "not run" in table  # of the others
+    assert (folder / "reports" / "index.html").stat().st_size > 10_000
+    assert set(project.runs()) - before == {
+        "RVE+CGM+WCL tau=0.2 lambda=0.7 denominator=all seed=1", "Transformer seed=1",
+    }  # fmt: skip
+    assert project.repro("ablations/dvc.yaml")[:2] == (0, [])

@@ -72,3 +72,18 @@ def test_ablations_stopped_with_all_their_processes(sent, tmp_path, amount, figu
     per_epoch = {n for (name, _), n in logged(project.folder).items() if name == "train/loss"}
     assert per_epoch == {4}  # four trainings, of main and three cells: each epoch of each once
     figure("killed", f"{sent.name}: stops of the ablations and all they run", stops)
+
+
+def test_a_changed_setting_trains_the_cells_that_use_it_and_no_other(tmp_path, amount, figure):
+    if not amount(0, 1):
+        pytest.skip("only in the long version: make torture")
+    project = repository(tmp_path / "project")
+    assert project.repro("ablations/dvc.yaml")[0] == 0
+    project.set({"wcl.tau": 0.15})
+    code, ran, output = project.repro("ablations/dvc.yaml")
+    assert code == 0, output
+    trained = {name.partition("@")[2] for name in ran if "train" in name}
+    assert trained == {"wcl_denominator_all-1"}
+    logs = {path.stem for path in (project.folder / ".rcan" / "logs").iterdir()}
+    assert logs == {"transformer-1", "cgm-1", "wcl_denominator_all-1"}
+    figure("same bits", "changes of a setting that trained the cells which use it alone", 1)
