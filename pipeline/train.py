@@ -44,7 +44,7 @@ def main(settings: PipelineSettings) -> None:
                     key=key,
                     name=settings.name,
                     params=flatten(settings.used()),
-                    tags={"seed": settings.train.seed, "cell": name},
+                    tags={"seed": settings.train.seed},
                     with_diff=not settings.privacy.restricted,
                 )
             )
