@@ -29,12 +29,12 @@ class Stopped(KeyboardInterrupt):
 
 def run(stage: Callable[[PipelineSettings], None]) -> None:
     """Run a stage with the validated settings of params.yaml; what ends it early is one line."""
-    signal.signal(signal.SIGTERM, _stop)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    sys.unraisablehook = _not_lost
-    faulthandler.enable(2)  # a file cut while it is mapped ends a process without a word else
     restricted = False
     try:
+        signal.signal(signal.SIGTERM, _stop)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        sys.unraisablehook = _not_lost
+        faulthandler.enable(2)  # a file cut while it is mapped ends a process without a word else
         settings = load_settings()
         restricted = settings.privacy.restricted
         stage(settings)

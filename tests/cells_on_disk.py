@@ -136,7 +136,6 @@ def _evaluation(number: int) -> tuple[dict, dict[str, Scores]]:
             "labeler": "made up",
             "num_studies": NUM_STUDIES,
             "with_attributes": {"model": _findings(0.15)["micro"]},
-            "num_studies": 40,
             **{w: _findings(0.1 * k) for k, w in enumerate(
                 ("best_constant", "image_swap", "model", "references"))},
         },

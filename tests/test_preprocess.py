@@ -195,12 +195,12 @@ sys.path.insert(0, {tests!r})
 from test_preprocess import demo, packing
 from rcan.data import demo as source
 packing.BLOCK = 2
-drawn = source._draw
+drawn = source.draw_view
 def draw(seen, study_seed, projection, size):
     if study_seed[1:] == (0, 2):
         os.kill(os.getpid(), signal.SIGKILL)
     return drawn(seen, study_seed, projection, size)
-source._draw = draw
+source.draw_view = draw
 demo(Path({folder!r}))
 """
 

@@ -70,7 +70,7 @@ def require_told(code: int, printed: str, number: int) -> None:
 # The signal comes in the midst of a callback, where Python drops what is raised.
 DROPPED = """
 import os, signal, weakref
-from pipeline import train
+from rcan.training import train
 
 class Thing:
     pass
@@ -101,7 +101,7 @@ def test_a_signal_that_python_would_drop_ends_a_stage_too(number, zygote, undist
 
 HELD_UP = """
 import time
-from pipeline import train
+from rcan.training import train
 
 def held_up(*_, **__):
     try:
