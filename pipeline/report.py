@@ -15,7 +15,7 @@ def main(_: PipelineSettings) -> None:
     print(f"{REPORTS / 'results.md'} is written")
     folders = [RunFolders(run=RUN, evaluation=EVALUATION, reports=REPORTS)]
     if sync(root=project_root(), folders=folders):
-        print("the run is in MLflow; `mlflow ui` shows it")
+        print("the run is in MLflow; `rcan ui` shows it")
 
 
 if __name__ == "__main__":
