@@ -113,6 +113,10 @@ LIGHT = [
     ("rcan.reporting.page", HEAVY - {"matplotlib", "pandas"}),
     ("pipeline.preprocess", HEAVY),
     ("pipeline.tokenizer", HEAVY),
+    ("pipeline.plan", HEAVY),
+    ("pipeline.train", HEAVY),
+    ("pipeline.evaluate", HEAVY),
+    ("pipeline.tables", HEAVY - {"matplotlib", "pandas"}),
 ]
 
 

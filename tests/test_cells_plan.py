@@ -1,8 +1,12 @@
 """Cells become settings: each with what it uses alone, and equal ones trained once."""
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
+import yaml
 from tiny import TINY, TOP, changed
 
 from rcan.ablation.cells import load_cells
@@ -164,3 +168,23 @@ def test_a_list_of_cells_that_is_none_is_one_clear_error(cells_of, text, message
 def test_a_missing_plan_says_what_to_run(tmp_path):
     with pytest.raises(UserError, match=r"rve-1\.json.*dvc repro ablations/dvc.yaml:plan"):
         same_as("rve-1", tmp_path)
+
+
+@pytest.mark.parametrize("stage", ["train", "evaluate"])
+def test_a_pointer_costs_no_heavy_import(stage, tmp_path):
+    raw = changed(TINY | BASE)
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(raw))
+    write_plan(plan(raw, load_cells(CELLS)), tmp_path / "ablations" / "plan")
+    code = (
+        f"import runpy, sys; sys.argv = ['{stage}', 'rcan-1']\n"
+        f"runpy.run_module('pipeline.{stage}', run_name='__main__')\n"
+        "print('loaded:', *{'torch', 'mlflow', 'numpy', 'pandas', 'matplotlib'} & {*sys.modules})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True,
+        env={**os.environ, "PYTHONPATH": str(TOP)},
+    )  # fmt: skip
+    assert done.stdout.splitlines()[-1] == "loaded:"
+    place = {"train": "runs", "evaluate": "data/evaluation"}[stage]
+    told = json.loads((tmp_path / place / "rcan-1" / "same_as.json").read_text())
+    assert told == {"same_as": "main"}
