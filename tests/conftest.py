@@ -21,3 +21,8 @@ def shared() -> Path:
     if not (folder / "data" / "iu_xray").is_dir():
         pytest.skip("needs the real IU X-ray data beside the checkout")
     return folder
+
+
+def pytest_collection_modifyitems(items):
+    """The long ones first: the other processes are through with the rest meanwhile."""
+    items.sort(key=lambda item: "slow" not in item.keywords)

@@ -174,7 +174,9 @@ def _curve(
     axes.set_title(metric)
     axes.set_xlabel("λ, the weight of cross-entropy")
     axes.set_xlim(0.05, 1.05)
-    axes.set_xticks([tenths / 10 for tenths in range(1, 11)])
+    tenths = [number / 10 for number in range(1, 10)]
+    ticks = sorted({*tenths, *(at for at, _ in points)})
+    axes.set_xticks(ticks, [f"{at:g}" for at in ticks])
     axes.tick_params(axis="x", labelsize=8)
     axes.margins(y=0.12)
 
