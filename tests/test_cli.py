@@ -17,6 +17,13 @@ from rcan.cli import main
 from rcan.tracking import free_port, interface
 
 
+@pytest.fixture(autouse=True)
+def _nobody_elses_tracker(monkeypatch):
+    """MLflow leaves in the environment what it was used with last."""
+    for name in ("MLFLOW_TRACKING_URI", "DVC_ROOT"):
+        monkeypatch.delenv(name, raising=False)
+
+
 @pytest.fixture
 def rcan(tmp_path, monkeypatch, capsys):
     """Runs the command in an empty project: its exit code, or what it ends with, and its output."""
