@@ -137,7 +137,7 @@ def test_edited_progress(kept, amount, figure):
     counted = Counter()
     tensors, facts = read_tensors(kept.state.last)
 
-    @seeded(amount(8, 400))
+    @seeded(amount(40, 400))
     @given(edited(facts))
     def of_values(value):
         try:
