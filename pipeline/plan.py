@@ -3,10 +3,11 @@
 from pathlib import Path
 
 from pipeline.stage import run
+from rcan.ablation.cells import CELLS
 from rcan.ablation.plan import PLAN, plan_files, write_plan
 from rcan.config import PipelineSettings
 
-PARAMS, CELLS = Path("params.yaml"), Path("ablations/cells.yaml")
+PARAMS = Path("params.yaml")
 
 
 def main(_: PipelineSettings) -> None:

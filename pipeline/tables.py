@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from pipeline.stage import EVALUATIONS, PROCESSED, REPORTS, RUNS, run
-from rcan.ablation.cells import load_cells
+from rcan.ablation.cells import CELLS, load_cells
+from rcan.ablation.plan import PLAN
 from rcan.command import command
 from rcan.config import PipelineSettings
 from rcan.project import git_state, project_root
@@ -11,8 +12,6 @@ from rcan.reporting.cells.study import Settings, read_ablations
 from rcan.reporting.cells.write import Places, write_ablations
 from rcan.tracking import run_folders, sync
 
-CELLS = Path("ablations/cells.yaml")
-PLAN = Path("ablations/plan")
 PLACES = Places(
     tables=REPORTS / "ablations",
     examples=REPORTS / "cases" / "examples",

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from rcan.dotted import flatten
 from rcan.project import git_output
 from rcan.reading import parse_yaml
 
@@ -29,20 +30,11 @@ def _read(name: str) -> str:
 
 
 def _flat(text: str) -> dict[str, object]:
-    flat: dict[str, object] = {}
-
-    def walk(value: object, key: str) -> None:
-        if isinstance(value, dict):
-            for name, inner in value.items():
-                walk(inner, f"{key}.{name}" if key else str(name))
-        else:
-            flat[key] = value
-
     try:
-        walk(parse_yaml(text) or {}, "")
+        settings = parse_yaml(text)
     except ValueError:  # the commit's file may be any
         return {}
-    return flat
+    return flatten(settings) if isinstance(settings, dict) else {}
 
 
 def _shown(value: object) -> str:

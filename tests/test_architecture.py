@@ -14,7 +14,8 @@ MAY_IMPORT = {
     "reading": {"errors"},
     "config": {"errors", "reading"},
     "project": {"errors"},
-    "command": {"project", "reading"},
+    "dotted": set(),
+    "command": {"dotted", "project", "reading"},
     "text": {"errors", "files", "reading"},
     "data": {"errors", "files", "reading", "text"},
     "model": {"errors", "config"},  # no tokenizer, no file, no data set
@@ -26,12 +27,16 @@ MAY_IMPORT = {
     },
     "ablation": {"errors", "files", "reading", "config", "training"},
     "attention": {"errors", "config", "data", "model", "evaluation"},
-    "reporting": {"errors", "files", "reading", "text", "data", "evaluation", "attention"},
+    "reporting": {
+        "errors", "files", "reading", "dotted", "text", "data", "evaluation", "attention",
+    },
     # of reporting, `published` and `groups` alone
-    "tracking": {"errors", "files", "reading", "config", "project", "ablation", "reporting"},
+    "tracking": {
+        "errors", "files", "reading", "dotted", "config", "project", "ablation", "reporting",
+    },
     "cli": {"errors", "project", "tracking"},
     "pipeline": {
-        "errors", "files", "config", "project", "command", "text", "data", "evaluation",
+        "errors", "files", "config", "project", "command", "dotted", "text", "data", "evaluation",
         "training", "ablation", "attention", "reporting", "tracking",
     },
 }  # fmt: skip

@@ -8,9 +8,10 @@ from fabricated import write_run
 from tiny import TOP, changed
 
 from rcan.config import resolve
+from rcan.dotted import flatten
 from rcan.errors import UserError
 from rcan.files import digest_of, write_json
-from rcan.tracking import flatten, open_tracker, run_folders, sync
+from rcan.tracking import open_tracker, run_folders, sync
 from rcan.tracking.names import paper_tags
 
 DATA = {"data.name": "iu_xray"}

@@ -3,9 +3,10 @@
 import pytest
 from fabricated import KEY, scores_of, write_evaluation, write_run
 
+from rcan.dotted import flatten
 from rcan.errors import UserError
 from rcan.files import write_json, write_text
-from rcan.tracking import RunFolders, epoch_metrics, flatten, open_tracker, score_metrics, sync
+from rcan.tracking import RunFolders, epoch_metrics, open_tracker, score_metrics, sync
 from rcan.tracking.guard import Guard
 
 

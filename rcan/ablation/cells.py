@@ -11,6 +11,7 @@ from typing import Any
 from rcan.errors import UserError, name_shown, shown
 from rcan.reading import parse_yaml, read_text
 
+CELLS = Path("ablations/cells.yaml")
 LISTS = ("cells", "readings")
 _REMEDY = "mend it, or have it back by `git checkout ablations/cells.yaml`"
 _NAME = re.compile(r"[a-z][a-z0-9_.]*")

@@ -6,9 +6,10 @@ run, and `sync` rebuilds from the files whatever it missed. mlflow itself is imp
 `tracker.py` alone, and only once one is opened.
 """
 
+from rcan.dotted import flatten
 from rcan.tracking.folders import RunFolders, run_folders
 from rcan.tracking.interface import free_port, serve
-from rcan.tracking.names import epoch_metrics, flatten, score_metrics
+from rcan.tracking.names import epoch_metrics, score_metrics
 from rcan.tracking.restore import sync
 from rcan.tracking.run import Run
 from rcan.tracking.tracker import Tracker, open_tracker

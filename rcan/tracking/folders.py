@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rcan.ablation.cells import load_cells
+from rcan.ablation.cells import CELLS, load_cells
 from rcan.ablation.plan import MAIN, plan
 from rcan.config import from_dict, load_settings
+from rcan.dotted import flatten
 from rcan.errors import UserError
 from rcan.reading import parse_yaml, read_json, read_text
 from rcan.reporting.groups import FIG_5, FULL, TABLE_4, TABLE_5
-from rcan.tracking.names import flatten
 
 CELL_TAGS = ("cell", "paper.table4", "paper.table5", "paper.fig5", "paper.readings")
 REMEDY = "run `dvc repro` or `dvc checkout` to have it back"
@@ -77,7 +77,7 @@ def cell_tags(cells: Iterable[str], readings: Iterable[str]) -> dict[str, str]:
 
 def _planned(root: Path) -> tuple[dict[str, dict[str, Any]] | None, list[str]]:
     """The settings of every run, or the run that it is the same as, and the names of readings."""
-    path, params = root / "ablations/cells.yaml", root / "params.yaml"
+    path, params = root / CELLS, root / "params.yaml"
     if not path.exists():
         return None, []
     settings, cells = load_settings(params), load_cells(path)

@@ -40,17 +40,6 @@ _CONTROLS: dict[str, Shape] = {
 PRINTED_TAU, PRINTED_LAMBDA = 0.1, 0.7  # of all rows that name neither (Table 5; Fig. 5)
 
 
-def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, object]:
-    """Nested settings as one level of dotted keys: {"wcl": {"tau": 0.1}} -> {"wcl.tau": 0.1}."""
-    flat: dict[str, object] = {}
-    for key, value in settings.items():
-        if isinstance(value, Mapping):
-            flat |= flatten(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
-
-
 def epoch_metrics(row: Mapping[str, str | float]) -> dict[str, float]:
     """The metrics of one line of history.csv; an empty cell (a loss that is off) is left out."""
     return {

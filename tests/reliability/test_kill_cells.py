@@ -3,16 +3,14 @@
 Only in the long version: a run costs a minute.
 """
 
-import os
 import random
 import signal
-import subprocess
 from pathlib import Path
 
 import pytest
 from repository import Repository
 from stages import CHANGES, leftovers, logged
-from test_kill_dvc import wait_until_idle
+from stops import stop_until_through
 
 CELLS = """
 seeds: [1]
@@ -48,21 +46,8 @@ def test_ablations_stopped_with_all_their_processes(sent, tmp_path, amount, figu
         pytest.skip("only in the long version: make torture")
     calm, project = (repository(tmp_path / name) for name in ("calm", "stopped"))
     assert calm.run(*COMMAND).returncode == 0
-    draw, stops = random.Random(int(sent)), 0
-    while True:
-        dvc = project.start(*COMMAND)
-        try:
-            limit = draw.uniform(1, SECONDS / 2) if stops < wanted else 600
-            code = dvc.wait(limit)
-        except subprocess.TimeoutExpired:
-            os.killpg(dvc.pid, sent)
-            code = dvc.wait(60)
-            stops += 1
-            wait_until_idle(project.folder)
-        output = project.printed()
-        if code == 0:
-            break
-        assert sent == signal.SIGKILL or "Traceback" not in output, output
+    draw = random.Random(int(sent))
+    stops = stop_until_through(project, COMMAND, sent, wanted, draw, SECONDS / 2)
     assert results(project.folder) == results(calm.folder)
     assert (calm.folder / "ablations" / "dvc.lock").read_bytes() == (
         project.folder / "ablations" / "dvc.lock"

@@ -15,6 +15,7 @@ import pytest
 import yaml
 from repository import Repository
 from stages import CHANGES, leftovers, logged, results
+from stops import processes_in, stop_until_through, wait_until_idle
 
 SECONDS = 40  # of an undisturbed `dvc repro`, roughly
 QUEUED = ("0.05", "0.2")
@@ -48,47 +49,11 @@ def require_the_same(project: Repository, undisturbed: Repository) -> None:
     assert {n for (name, _), n in logged(project.folder).items() if "/" in name} == {1}
 
 
-def processes_in(folder: Path) -> list[int]:
-    """Processes whose current folder is in `folder`, or that were started for it."""
-    found, name = [], os.fsencode(folder)
-    for place in Path("/proc").glob("[0-9]*"):
-        try:
-            here = os.readlink(place / "cwd")
-            told = (place / "environ").read_bytes() + (place / "cmdline").read_bytes()
-        except OSError:  # it has ended, or is somebody else's
-            continue
-        if Path(here).is_relative_to(folder) or name in told:
-            found.append(int(place.name))
-    return found
-
-
-def wait_until_idle(folder: Path) -> None:
-    for _ in range(600):
-        if not processes_in(folder):
-            return
-        time.sleep(0.2)
-    raise AssertionError(f"still running: {processes_in(folder)}")
-
-
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_repro_stopped_with_all_its_processes(sent, undisturbed, tmp_path, amount, figure):
     project, draw = repository(tmp_path / "project"), random.Random(int(sent))
-    stops, wanted = 0, amount(0, 8 if sent == signal.SIGKILL else 3)
-    while True:
-        dvc = project.start("dvc", "repro")
-        try:
-            most = SECONDS if stops < wanted else 600
-            code = dvc.wait(draw.uniform(1, most / 2) if stops < wanted else most)
-        except subprocess.TimeoutExpired:
-            os.killpg(dvc.pid, sent)
-            code = dvc.wait(60)
-            stops += 1
-            wait_until_idle(project.folder)
-        output = project.printed()
-        if code == 0:
-            break
-        assert code != 1 or "error:" in output, output
-        assert sent == signal.SIGKILL or "Traceback" not in output, output
+    wanted = amount(0, 8 if sent == signal.SIGKILL else 3)
+    stops = stop_until_through(project, ["dvc", "repro"], sent, wanted, draw, SECONDS / 2)
     require_the_same(project, undisturbed)
     figure("killed", f"{sent.name}: stops of dvc and all it runs", stops)
 

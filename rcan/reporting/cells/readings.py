@@ -1,6 +1,6 @@
 """What a cell changes, told from the settings that it was planned with."""
 
-from rcan.reporting.cells.runs import flat
+from rcan.dotted import flatten
 from rcan.reporting.cells.study import Ablations
 from rcan.reporting.cells.wording import NONE, cell_name
 from rcan.reporting.groups import FULL
@@ -20,7 +20,7 @@ def what_changes(ablations: Ablations, cell: str) -> str:
     of_full = [run for run in ablations.model(FULL).done if run.result]
     if not of_full or not of_full[0].result:
         return NONE
-    own, full = flat(settings), flat(of_full[0].result.config)
+    own, full = flatten(settings), flatten(of_full[0].result.config)
     changed = [
         f"{key} = {_told(value)} (not {_told(full[key])})"
         for key, value in own.items()

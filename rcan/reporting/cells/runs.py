@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rcan.dotted import flatten
 from rcan.errors import UserError, name_shown
 from rcan.evaluation.counts import read_counts
 from rcan.evaluation.scores import METRICS, Scores
@@ -144,21 +145,10 @@ def _read_result(place: str, run: Path, evaluation: Path) -> Result | None:
 
 def _other_settings(planned: Mapping[str, Any], config: Mapping[str, Any]) -> str:
     """The first setting in which a run differs from its plan; empty if it was run as planned."""
-    have = flat(config)
-    for key, value in flat(planned).items():
+    have = flatten(config)
+    for key, value in flatten(planned).items():
         if key == "visual.weights":  # kept without the folder that they lie in
             value = Path(str(value)).name
         if key in have and have[key] != value:
             return key
     return ""
-
-
-def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings by dotted keys."""
-    found: dict[str, Any] = {}
-    for key, value in settings.items():
-        if isinstance(value, Mapping):
-            found |= flat(value, f"{prefix}{key}.")
-        else:
-            found[f"{prefix}{key}"] = value
-    return found
