@@ -166,8 +166,14 @@ def test_a_list_of_cells_that_is_none_is_one_clear_error(cells_of, text, message
 
 
 def test_a_missing_plan_says_what_to_run(tmp_path):
-    with pytest.raises(UserError, match=r"rve-1\.json.*dvc repro ablations/dvc.yaml:plan"):
+    with pytest.raises(UserError, match=r"order\.txt.*dvc repro ablations/dvc.yaml:plan"):
         same_as("rve-1", tmp_path)
+    write_plan(plan(changed(TINY | BASE), load_cells(CELLS)), tmp_path / "plan")
+    with pytest.raises(UserError, match=r"rve_cgn-1 is no planned cell.*mean rve_cgm-1\?"):
+        same_as("rve_cgn-1", tmp_path / "plan")
+    (tmp_path / "plan" / "rve-1.json").unlink()
+    with pytest.raises(UserError, match=r"rve-1\.json.*dvc repro ablations/dvc.yaml:plan"):
+        same_as("rve-1", tmp_path / "plan")
 
 
 @pytest.mark.parametrize("stage", ["train", "evaluate"])

@@ -6,6 +6,7 @@ cell's, holds a pointer in their place: {"same_as": "main"}.
 """
 
 import copy
+import difflib
 import shutil
 from pathlib import Path
 from typing import Any
@@ -96,6 +97,10 @@ def pass_on(out: Path, of: str) -> None:
 
 def _read(name: str, folder: Path) -> dict[str, Any]:
     path = folder / f"{name}.json"
+    if not path.is_file() and name not in (known := planned_runs(folder)):
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
+        raise UserError(f"{name_shown(name)} is no planned cell with its seed; {hint}")
     planned: dict[str, Any] = read_json(path, dict, "the plan of a cell", _REMEDY)
     return planned
 
