@@ -107,9 +107,11 @@ def test_the_interface_opens_on_the_scores_and_ends_by_ctrl_c(rcan, tmp_path):
     port = free_port(None)
     command = [sys.executable, "-c", "from rcan.cli import main; main()", "ui", "--port", str(port)]
     environment = {key: value for key, value in os.environ.items() if "MLFLOW" not in key}
+    ignored = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as in a shell's background
     running = subprocess.Popen(
         command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True
     )
+    signal.signal(signal.SIGINT, ignored)
     lines = [running.stdout.readline() for _ in range(4)]
     assert lines == [
         "1 run(s) in MLflow\n",

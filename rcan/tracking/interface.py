@@ -55,7 +55,8 @@ def serve(root: Path, port: int) -> None:
         raise UserError("MLflow holds no run yet: `dvc repro` trains one")
     print("MLflow is starting: wait, it takes about half a minute", flush=True)
     with contextlib.suppress(KeyboardInterrupt):
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        for number in (signal.SIGTERM, signal.SIGINT):  # a shell's background job ignores Ctrl-C
+            signal.signal(number, signal.default_int_handler)
         with _server(root, uri, port) as server:
             _wait(server, port, _log(root))
             for name, experiment_id in _experiments(port):
