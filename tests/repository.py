@@ -33,7 +33,8 @@ class Repository:
         ).stdout.split("\n")  # fmt: skip
         if "dvc.yaml" not in listed:
             pytest.skip("needs a git checkout, to know which files are the project's")
-        made = (*OUTPUTS, "dvc.lock", "ablations/dvc.lock")
+        cells = ("ablations/dvc.lock", "reports/ablations", "reports/cases", "reports/index.html")
+        made = (*OUTPUTS, "dvc.lock", *cells)
         for name in filter(None, listed):
             if (TOP / name).is_file() and not name.startswith(made):
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)

@@ -44,7 +44,7 @@ def require_the_same(project: Repository, undisturbed: Repository) -> None:
     assert results(project.folder) == results(undisturbed.folder)
     lock = "dvc.lock"
     assert (project.folder / lock).read_bytes() == (undisturbed.folder / lock).read_bytes()
-    assert "up to date" in project.run("dvc", "status").stdout
+    assert "up to date" in project.run("dvc", "status", "dvc.yaml").stdout
     assert leftovers(project.folder) == []
     assert {n for (name, _), n in logged(project.folder).items() if "/" in name} == {1}
 
