@@ -53,7 +53,7 @@ ONLY_IN = {
     ],
     "tokenizers": ["rcan/text/tokenizer.py"],
     "pydantic": ["rcan/config"],
-    "typer": ["rcan/cli.py"],
+    "typer": ["rcan/cli"],
     "dvc": [],
     "hydra": [],
 }  # fmt: skip

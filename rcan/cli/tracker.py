@@ -1,25 +1,15 @@
-"""The `rcan` command. Nothing heavy is imported until a command runs."""
+"""`rcan ui` and `rcan sync`: MLflow's interface, and what it lacks."""
 
-import sys
 from typing import Annotated
 
 import typer
 
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,  # plain help: rich takes longer to load than all the rest
-    help="RCAN: chest X-rays in, a radiology report out. The pipeline itself runs by `dvc repro`.",
-)
 
-
-@app.command()
 def sync() -> None:
     """Put into MLflow what it lacks: runs restored from the cache, or trained while it was down."""
     _sync()
 
 
-@app.command()
 def ui(
     port: Annotated[
         int | None,
@@ -46,13 +36,3 @@ def _sync() -> None:
 
     root = project_root()
     print(f"{sync_runs(root=root, folders=run_folders(root))} run(s) in MLflow", flush=True)
-
-
-def main() -> None:
-    """Entry point: bad input ends with one line."""
-    from rcan.errors import UserError, one_line
-
-    try:
-        app()
-    except (UserError, OSError) as error:
-        sys.exit(f"error: {one_line(str(error))}")
