@@ -1,4 +1,4 @@
-"""The `rcan` command: a file a group of commands. Nothing heavy is imported until a command runs."""
+"""The `rcan` command, a file a group of commands. Heavy imports wait until a command runs."""
 
 from rcan.cli.app import main
 

@@ -83,7 +83,7 @@ def test_dvc_killed_alone_leaves_a_stage_that_no_second_one_disturbs(
 def queue_the_grid(project: Repository) -> None:
     done = project.run("dvc", "exp", "run", "--queue", "-S", f"wcl.tau={','.join(QUEUED)}")
     assert done.returncode == 0, done.stdout
-    started = project.start("dvc", "queue", "start", "-j", "2")  # its workers hold what it prints to
+    started = project.start("dvc", "queue", "start", "-j", "2")  # workers hold its output
     assert started.wait(60) == 0, project.printed()
 
 
