@@ -34,7 +34,9 @@ MAY_IMPORT = {
     "tracking": {
         "errors", "files", "reading", "dotted", "config", "project", "ablation", "reporting",
     },
-    "cli": {"errors", "project", "tracking"},
+    "machine": {"errors", "project", "evaluation"},
+    "settings_table": {"errors", "reading", "dotted", "config"},
+    "cli": {"errors", "project", "machine", "settings_table", "tracking"},
     "pipeline": {
         "errors", "files", "config", "project", "command", "dotted", "text", "data", "evaluation",
         "training", "ablation", "attention", "reporting", "tracking",
@@ -49,7 +51,7 @@ ONLY_IN = {
     "lightning_fabric": ["rcan/training"],
     "torch": [
         "rcan/data/batches.py", "rcan/data/features.py", "rcan/model", "rcan/generation",
-        "rcan/training", "rcan/attention/weights.py", "rcan/ablation/fill.py",
+        "rcan/training", "rcan/attention/weights.py", "rcan/ablation/fill.py", "rcan/machine.py",
     ],
     "tokenizers": ["rcan/text/tokenizer.py"],
     "pydantic": ["rcan/config"],

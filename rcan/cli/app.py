@@ -5,6 +5,8 @@ import sys
 import typer
 
 from rcan.cli import tracker
+from rcan.cli.doctor import doctor
+from rcan.cli.params import params
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -12,8 +14,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="RCAN: chest X-rays in, a radiology report out. The pipeline itself runs by `dvc repro`.",
 )
+app.command()(params)
 app.command()(tracker.ui)
 app.command()(tracker.sync)
+app.command()(doctor)
 
 
 def main() -> None:

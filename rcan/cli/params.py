@@ -1,0 +1,42 @@
+"""`rcan params`: every setting as it is resolved, the paper's value beside it."""
+
+from typing import Annotated, Any
+
+import typer
+
+from rcan.cli.options import Json, print_json
+
+
+def params(
+    keys: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY]...", help="Sections or keys, e.g. wcl or wcl.tau."),
+    ] = None,
+    data: Annotated[str | None, typer.Option(help="As if data.name were this.")] = None,
+    scale: Annotated[str | None, typer.Option(help="As if scale were this.")] = None,
+    differing: Annotated[
+        bool, typer.Option("--differing", help="Only what is not as in the paper.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Every setting as params.yaml resolves it, beside the value for the paper's own setting."""
+    from rcan.project import project_root
+    from rcan.settings_table import settings_table
+
+    rows = settings_table(project_root() / "params.yaml", keys or [], data=data, scale=scale)
+    if differing:
+        rows = [row for row in rows if row["value"] != row["paper"]]
+    if as_json:
+        print_json(rows)
+        return
+    cells = [("", "here", "paper", "")]
+    cells += [(row["key"], _shown(row["value"]), _shown(row["paper"]), row["note"]) for row in rows]
+    widths = [max(len(row[place]) for row in cells) for place in range(3)]
+    for row in cells:
+        print("  ".join(f"{c:<{w}}" for c, w in zip(row, widths, strict=False)), row[3], sep="  ")
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "" if value is None else str(value).replace(" ", "")

@@ -1,0 +1,82 @@
+"""`rcan params`: settings resolved, the paper's beside."""
+
+import json
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from rcan.cli import main
+from rcan.config import load_settings
+from rcan.dotted import flatten
+from rcan.settings_table import settings_table
+
+PARAMS = Path(__file__).parents[1] / "params.yaml"
+
+
+@pytest.fixture
+def params(monkeypatch, capsys, tmp_path):
+    """Runs the command in a project with the real params.yaml."""
+    shutil.copy(PARAMS, tmp_path)
+    (tmp_path / "dvc.yaml").touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+
+    def run(*arguments: str) -> tuple[int | str | None, str]:
+        monkeypatch.setattr(sys, "argv", ["rcan", "params", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return ended.value.code, capsys.readouterr().out
+
+    return run
+
+
+def test_every_setting_stands_there_once_as_it_is_resolved(params):
+    code, printed = params("--json")
+    assert code == 0
+    rows = json.loads(printed)
+    assert {row["key"]: row["value"] for row in rows} == flatten(load_settings(PARAMS).model_dump())
+    assert len({row["key"] for row in rows}) == len(rows)
+
+
+def test_the_papers_own_value_and_section_stand_beside(params):
+    rows = {row["key"]: row for row in json.loads(params("train", "--json")[1])}
+    assert set(rows) == {key for key in rows if key.startswith("train.")}
+    assert rows["train.lr"]["paper"] == 0.0001 and "§4.1.2" in rows["train.lr"]["note"]
+    assert rows["train.epochs"]["value"] == 12 and rows["train.epochs"]["paper"] == 100
+    mimic = {row["key"]: row for row in settings_table(PARAMS, [], data="mimic_cxr")}
+    assert mimic["train.epochs"]["value"] == mimic["train.epochs"]["paper"] == 30
+
+
+def test_every_line_of_the_file_that_has_a_remark_passes_it_on():
+    told = {row["key"]: row["note"] for row in settings_table(PARAMS, [])}
+    remarked = re.findall(r"^ {0,2}(\w+):[^#\n]*# ", PARAMS.read_text(), re.MULTILINE)
+    assert len(remarked) == sum(bool(note) for note in told.values()) + 3  # the sections' own
+    assert told["wcl.tau"] == "Table 5"
+
+
+def test_what_differs_from_the_paper_alone(params):
+    code, printed = params("--differing", "--data", "iu_xray", "--scale", "full")
+    assert code == 0 and len(printed.splitlines()) == 1  # the header: that is the paper's setting
+    assert "visual.backbone" in params("--differing", "--data", "iu_xray", "--scale", "small")[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("wcl.tua",), "wcl.tua is no setting and no section; did you mean wcl.tau?"),
+        (("--data", "mimic"), "data.name is 'mimic'"),
+        (("--scale", "small"), "scale: small is for iu_xray and mimic_cxr"),
+    ],
+)
+def test_what_is_not_known_is_one_line(params, arguments, told):
+    code, printed = params(*arguments)
+    assert isinstance(code, str) and code.startswith("error: ") and told in code
+    assert "\n" not in code and printed == ""
+
+
+def test_a_file_that_holds_no_settings_is_one_line(params):
+    Path("params.yaml").write_text("wcl: [\n")
+    assert "not valid YAML" in params()[0]
