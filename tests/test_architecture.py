@@ -34,7 +34,9 @@ MAY_IMPORT = {
     "tracking": {
         "errors", "files", "reading", "dotted", "config", "project", "ablation", "reporting",
     },
-    "cli": {"errors", "project", "tracking"},
+    "scoring": {"errors", "reading", "dotted", "text", "evaluation"},  # neither model nor training
+    "audit": {"errors", "reading", "evaluation", "scoring"},
+    "cli": {"errors", "files", "project", "evaluation", "tracking", "scoring", "audit"},
     "pipeline": {
         "errors", "files", "config", "project", "command", "dotted", "text", "data", "evaluation",
         "training", "ablation", "attention", "reporting", "tracking",

@@ -58,9 +58,7 @@ def solve(printed: Sequence[str], corpus: Corpus) -> Solution:
         return Solution("too few digits")
     scores = np.array([float(number) for number in decimals])
     relative = 0.5 * 10.0 ** np.array(exponents) / scores + ROUNDING  # each score's own error
-    lengths = np.arange(
-        (ORDERS - 1) * corpus.num_studies + 1, MAX_WORDS * corpus.num_studies + 1
-    )
+    lengths = np.arange((ORDERS - 1) * corpus.num_studies + 1, MAX_WORDS * corpus.num_studies + 1)
     matches = _matches(scores, lengths, corpus)  # (4, lengths)
     orders = np.arange(1, ORDERS + 1)
     # c_k is a ratio of BLEU-k to the k and BLEU-(k - 1) to the k - 1: their errors add up.

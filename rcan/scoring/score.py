@@ -163,7 +163,9 @@ def beats_floor(
         metric: max(floors, key=lambda floor: floors[floor].corpus[metric])
         for metric in model.corpus
     }
-    return {metric: {**against[floor][metric], "floor": floor} for metric, floor in stronger.items()}
+    return {
+        metric: {**against[floor][metric], "floor": floor} for metric, floor in stronger.items()
+    }
 
 
 def compared(

@@ -86,12 +86,12 @@ def read_annotation(path: Path) -> dict[str, Texts] | None:
     return {split: read_texts(path, "reports", split) for split in SPLITS if held.get(split)}
 
 
-def _of_table(path: Path, side: str, remedy: str) -> list[tuple[str, str]]:
+def _of_table(path: Path, side: str, remedy: str) -> Iterator[tuple[str, str]]:
     rows = read_csv(path, {}, side, remedy)
     names = _columns(rows[0])
     ids = _column(names, IDS, (), f"{path}", "ids", remedy)
     texts = _column(names, SIDES[side], EITHER, f"{path}", side, remedy)
-    return [(row[ids], row[texts]) for row in rows]
+    return ((row[ids], row[texts]) for row in rows)
 
 
 def _columns(row: Mapping[str, Any]) -> dict[str, str]:
