@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rcan.errors import UserError
-from rcan.reading import read_csv, read_text
+from rcan.reading import read_text
+from rcan.scoring.texts import read_table
 
 ORDERS = ("1", "2", "3", "4")
 _SPLITS = {"val": "val", "valid": "val", "validation": "val", "dev": "val", "test": "test"}
@@ -53,7 +54,7 @@ def read_log(path: Path) -> list[Row]:
 
 
 def _of_table(path: Path) -> Iterator[Row]:
-    table = read_csv(path, {}, "rows of scores", _REMEDY)
+    table = read_table(path, "rows of scores", _REMEDY)
     columns: dict[str, tuple[str, str]] = {}
     for name in table[0]:
         if met := _NAME.fullmatch(name.strip()):

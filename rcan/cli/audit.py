@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rcan.cli.options import Json, print_json
+from rcan.cli.options import Json, print_json, remark
 from rcan.cli.scoring_options import Data
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ def audit(
     corpora |= _numbers("val", val_studies, val_reference_length)
     corpora |= _numbers("test", studies, reference_length)
     if not corpora:
+        remark("no references named: those of R2Gen's IU X-ray split are taken (--data iu_xray)")
         corpora = _preset("iu_xray")
     result = audited(read_log(log), corpora)
     if json:

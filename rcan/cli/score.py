@@ -11,6 +11,7 @@ from rcan.cli.scoring_options import Clean, Cleaned, Data, Meteor, Resamples, Se
 
 if TYPE_CHECKING:
     from rcan.evaluation.scores import Scores
+    from rcan.scoring.texts import Texts
 
 
 class Protocol(StrEnum):
@@ -65,15 +66,19 @@ def score(
 
     be_quiet(quiet)
     cleaner = Cleaner(data.value, clean)
+
+    def read(path: Path, side: str) -> "Texts":
+        return read_texts(path, side, split, tell=cleaner.tells_ids)
+
     ground = read_ground(
-        read_texts(_references(predictions, references), "references", split),
+        read(_references(predictions, references), "references"),
         cleaner,
         train=train,
         val=val,
     )
-    written = matched(read_texts(predictions, "predictions", split), ground, cleaner)
+    written = matched(read(predictions, "predictions"), ground, cleaner)
     others = {
-        name: matched(read_texts(path, "predictions", split), ground, cleaner)
+        name: matched(read(path, "predictions"), ground, cleaner)
         for name, path in _names(against or []).items()
     }
     if empty := sum(not text for text in written):

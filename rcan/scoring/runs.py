@@ -112,8 +112,10 @@ def _of_predictions(name: str, path: Path, cleaner: Cleaner) -> Run:
             f"{path}: expected a table with the columns id, reference and prediction; for"
             " predictions and references in two files, use `rcan score --against`"
         )
-    ground = read_ground(read_texts(path, "references"), cleaner, train=None, val=None)
-    predictions = matched(read_texts(path, "predictions"), ground, cleaner)
+    ground = read_ground(
+        read_texts(path, "references", tell=cleaner.tells_ids), cleaner, train=None, val=None
+    )
+    predictions = matched(read_texts(path, "predictions", tell=cleaner.tells_ids), ground, cleaner)
     return Run(
         name=name,
         data=None,

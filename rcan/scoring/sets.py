@@ -71,14 +71,15 @@ def read_ground(
             f" {len(references.by_id)} are empty{_named(empty, cleaner)}; leave these studies out"
             " of both files"
         )
-    splits = read_annotation(train if train else references.path) or {}
+    tell = cleaner.tells_ids
+    splits = read_annotation(train if train else references.path, tell=tell) or {}
     reports: dict[str, Mapping[str, str]] = {
         split: splits[split].by_id for split in ("train", "val") if split in splits
     }
     if train and "train" not in reports:
-        reports["train"] = read_texts(train, "reports", "train").by_id
+        reports["train"] = read_texts(train, "reports", "train", tell=tell).by_id
     if val:
-        reports["val"] = read_texts(val, "reports", "val").by_id
+        reports["val"] = read_texts(val, "reports", "val", tell=tell).by_id
     if reports.get("train") == references.by_id:
         reports = {}
     return Ground(

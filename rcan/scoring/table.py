@@ -7,6 +7,7 @@ from rcan.evaluation.diagnostics import verdict
 from rcan.evaluation.scores import METRICS
 
 FLOORS = {"most_frequent": "most frequent report", "best_constant": "best constant report"}
+FEW = 30  # studies
 NO_FLOOR = (
     "No floor: without train reports nobody can say what one report for every study would score;"
     " give them by --train (R2Gen's annotation.json, or a file of reports)"
@@ -22,6 +23,8 @@ def score_tables(result: Mapping[str, Any]) -> str:
     for name, by_protocol in result.get("against", {}).items():
         blocks += [_against(name, protocol, found) for protocol, found in by_protocol.items()]
     blocks.append(_diagnostics(result["diagnostics"], result.get("floors")))
+    if result["num_studies"] < FEW:
+        blocks.append(f"Few studies: an interval over fewer than {FEW} is not to be trusted")
     if "floors" not in result:
         blocks.append(NO_FLOOR)
     blocks.append(
@@ -64,7 +67,8 @@ def _protocol(result: Mapping[str, Any], protocol: str, systems: Mapping[str, An
     floors = {floor: told for floor, told in FLOORS.items() if floor in systems["floors"]}
     fall = result["controls"]["image_swap"][protocol]["fall"]
     head = [protocol, "score [95 % interval]", *floors.values()]
-    head += ["beats the floor", "with another study's report"] if floors else ["exchanged"]
+    head += ["beats the floor"] if floors else []
+    head.append("with another study's report")
     rows = []
     for metric in (metric for metric in METRICS if metric in systems["model"]):
         cells = [metric, interval_of(systems["model"][metric])]
@@ -73,7 +77,7 @@ def _protocol(result: Mapping[str, Any], protocol: str, systems: Mapping[str, An
             lead = result["beats_floor"][protocol][metric]
             word = "yes" if lead["low"] > 0 else "no" if lead["high"] < 0 else "within noise"
             cells.append(f"{word} ({lead['difference']:+.3f})")
-        cells.append(f"{-fall[metric]['difference']:+.3f}")
+        cells.append(f"{0 - fall[metric]['difference']:+.3f}")
         rows.append(cells)
     return markdown_table(head, rows)
 

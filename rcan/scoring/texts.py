@@ -23,7 +23,7 @@ PREDICTION = (
 )  # fmt: skip
 REFERENCE = ("reference", "references", "ref", "ground_truth", "gt", "target", "label")
 EITHER = ("report", "text", "findings", "caption")
-SIDES = {"predictions": PREDICTION, "references": REFERENCE, "reports": ()}
+SIDES = {"predictions": PREDICTION, "references": REFERENCE, "reports": REFERENCE}
 MISSING = ("nan", "none", "null", "na", "n/a", "<na>")  # what tables write for a text they lack
 
 
@@ -36,12 +36,13 @@ class Texts:
     by_line: bool = False
 
 
-def read_texts(path: Path, side: str, split: str = "test") -> Texts:
+def read_texts(path: Path, side: str, split: str = "test", *, tell: bool = True) -> Texts:
     """The reports of one side.
 
     Args:
         side: "predictions", "references", or "reports" (of train): which column is meant.
         split: the one to take of an annotation.json.
+        tell: whether a message may name ids and columns; not those of restricted data.
 
     Raises:
         UserError: no such file, no UTF-8, another format, no reports, an id twice.
@@ -51,9 +52,9 @@ def read_texts(path: Path, side: str, split: str = "test") -> Texts:
     if path.is_dir():
         raise UserError(f"{path}: expected a file of {side}, found a folder; {remedy}")
     if kind == ".csv":
-        pairs = _of_table(path, side, remedy)
+        pairs = _of_table(path, side, remedy, tell)
     elif kind == ".json":
-        pairs = _of_json(path, side, split, remedy)
+        pairs = _of_json(path, side, split, remedy, tell)
     elif kind == ".txt":
         return Texts(path, _of_lines(path, side, remedy), by_line=True)
     else:
@@ -61,7 +62,8 @@ def read_texts(path: Path, side: str, split: str = "test") -> Texts:
     found: dict[str, str] = {}
     for name, text in pairs:
         if name in found:
-            raise UserError(f"{path}: expected every id once, found {name_shown(name)} twice; mend")
+            which = name_shown(name) if tell else "one"
+            raise UserError(f"{path}: expected every id once, found {which} twice; mend the file")
         found[name] = "" if text.strip().lower() in MISSING else text
     if not found:
         raise UserError(f"{path}: expected {side}, found none; {remedy}")
@@ -72,25 +74,37 @@ def has_both_sides(path: Path) -> bool:
     """Whether a table holds references beside its predictions, as our own predictions.csv does."""
     if path.suffix.lower() != ".csv" or path.is_dir():
         return False
-    names = _columns(read_csv(path, {}, "reports", "give another file")[0])
+    names = _columns(read_table(path, "reports", "give another file")[0])
     return bool(set(names) & set(PREDICTION)) and bool(set(names) & set(REFERENCE))
 
 
-def read_annotation(path: Path) -> dict[str, Texts] | None:
+def read_annotation(path: Path, *, tell: bool = True) -> dict[str, Texts] | None:
     """Split -> reports, if the file is R2Gen's annotation.json; None if it is any other."""
     if path.suffix.lower() != ".json" or not path.is_file():
         return None
-    held = _json(path, "reports", "mend it")
+    held = _json(path, "reports", "mend it", tell)
     if not _is_annotation(held):
         return None
-    return {split: read_texts(path, "reports", split) for split in SPLITS if held.get(split)}
+    return {
+        split: read_texts(path, "reports", split, tell=tell) for split in SPLITS if held.get(split)
+    }
 
 
-def _of_table(path: Path, side: str, remedy: str) -> Iterator[tuple[str, str]]:
-    rows = read_csv(path, {}, side, remedy)
+def read_table(path: Path, what: str, remedy: str) -> list[dict[str, str]]:
+    """The rows of a CSV file, whatever its columns.
+
+    Raises:
+        UserError: no such file, no UTF-8, a damaged table, no row.
+    """
+    read_text(path, what, remedy)  # first: told once, not as a fault of the table besides
+    return read_csv(path, {}, what, remedy)
+
+
+def _of_table(path: Path, side: str, remedy: str, tell: bool) -> Iterator[tuple[str, str]]:
+    rows = read_table(path, side, remedy)
     names = _columns(rows[0])
-    ids = _column(names, IDS, (), f"{path}", "ids", remedy)
-    texts = _column(names, SIDES[side], EITHER, f"{path}", side, remedy)
+    ids = _column(names, IDS, (), f"{path}", "ids", remedy, tell)
+    texts = _column(names, SIDES[side], EITHER, f"{path}", side, remedy, tell)
     return ((row[ids], row[texts]) for row in rows)
 
 
@@ -104,7 +118,7 @@ def _columns(row: Mapping[str, Any]) -> dict[str, str]:
 
 def _column(
     names: Mapping[str, str], of_side: tuple[str, ...], either: tuple[str, ...], place: str,
-    what: str, remedy: str,
+    what: str, remedy: str, tell: bool,
 ) -> str:  # fmt: skip
     """The column that is meant: the first that names its side, or the only one that names none."""
     for name in of_side:
@@ -119,14 +133,18 @@ def _column(
             f" that is meant {of_side[0] if of_side else 'report, and the other otherwise'}"
         )
     wanted = ", ".join((*of_side, *either))
-    found = ", ".join(name_shown(name) for name in list(names.values())[:8])
+    found = "others"  # without a header, the first row is a patient's
+    if tell:
+        found = ", ".join(name_shown(name) for name in list(names.values())[:8])
     raise UserError(
         f"{place}: expected a column of {what} ({wanted}), found {found}; rename it, or {remedy}"
     )
 
 
-def _of_json(path: Path, side: str, split: str, remedy: str) -> Iterator[tuple[str, str]]:
-    held = _json(path, side, remedy)
+def _of_json(
+    path: Path, side: str, split: str, remedy: str, tell: bool
+) -> Iterator[tuple[str, str]]:
+    held = _json(path, side, remedy, tell)
     if _is_annotation(held):
         if not held.get(split):
             raise UserError(
@@ -135,25 +153,31 @@ def _of_json(path: Path, side: str, split: str, remedy: str) -> Iterator[tuple[s
             )
         held = held[split]
     if isinstance(held, dict):
-        for name, text in held.items():
-            yield name, _text(text, f"{path}, {name_shown(name)}", remedy)
+        for number, (name, text) in enumerate(held.items(), start=1):
+            place = name_shown(name) if tell else f"item {number}"
+            yield name, _text(text, f"{path}, {place}", remedy)
         return
     for number, record in enumerate(held, start=1):
         place = f"{path}, item {number}"
         if not isinstance(record, dict):
             raise UserError(f"{place}: expected an object with id and report; {remedy}")
         names = _columns(record)
-        name = record[_column(names, IDS, (), place, "ids", remedy)]
+        name = record[_column(names, IDS, (), place, "ids", remedy, tell)]
         if isinstance(name, bool) or not isinstance(name, str | int):
             raise UserError(f"{place}: expected an id, a text or a whole number; {remedy}")
-        text = record[_column(names, SIDES[side], EITHER, place, side, remedy)]
+        text = record[_column(names, SIDES[side], EITHER, place, side, remedy, tell)]
         yield str(name), _text(text, place, remedy)
 
 
-def _json(path: Path, side: str, remedy: str) -> Any:
+def _json(path: Path, side: str, remedy: str, tell: bool) -> Any:
     text = read_text(path, side, remedy)
     kind = list if text.lstrip().startswith("[") else dict
-    return parse_json(text, kind, str(path), side, remedy)
+    try:
+        return parse_json(text, kind, str(path), side, remedy)
+    except UserError:
+        if tell:
+            raise
+        raise UserError(f"{path}: expected {side} in JSON, every id once; {remedy}") from None
 
 
 def _is_annotation(held: object) -> bool:
