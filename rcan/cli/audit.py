@@ -57,8 +57,8 @@ def _counted(
     from rcan.audit.references import count_references
 
     if references:
-        return count_references(references, (data or Data.iu_xray).value, max_length)
-    return _preset(data.value) if data else {}
+        return count_references(references, data or "iu_xray", max_length)
+    return _preset(data) if data else {}
 
 
 def _preset(data: str) -> "dict[str, Corpus]":

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from rcan.cli.options import Json, Quiet, be_quiet, print_json
-from rcan.cli.scoring_options import Clean, Cleaned, Data, Meteor, Resamples, Seed
+from rcan.cli.scoring_options import Clean, Cleaned, Meteor, Resamples, Seed
 
 _RUN = "An evaluated run (main, rve_cgm-1), a folder with scores.json, or a predictions.csv."
 
@@ -13,7 +13,7 @@ _RUN = "An evaluated run (main, rve_cgm-1), a folder with scores.json, or a pred
 def compare(
     first: Annotated[str, typer.Argument(help=_RUN)],
     second: Annotated[str, typer.Argument(help="The same.")],
-    data: Cleaned = Data.iu_xray,
+    data: Cleaned = "iu_xray",
     clean: Clean = True,
     resamples: Resamples = 1000,
     seed: Seed = 1,
@@ -31,7 +31,7 @@ def compare(
     result = compare_runs(
         (first, second),
         project_root(),
-        Cleaner(data.value, clean),
+        Cleaner(data, clean),
         resamples=resamples,
         seed=seed,
         meteor=meteor,

@@ -1,25 +1,16 @@
 """`rcan score`: any model's reports, with intervals, floors and signs of collapse."""
 
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from rcan.cli.options import Json, Quiet, be_quiet, print_json, remark
-from rcan.cli.scoring_options import Clean, Cleaned, Data, Meteor, Resamples, Seed
+from rcan.cli.scoring_options import Clean, Cleaned, Meteor, Resamples, Seed
 
 if TYPE_CHECKING:
     from rcan.evaluation.scores import Scores
     from rcan.scoring.texts import Texts
-
-
-class Protocol(StrEnum):
-    """What predictions are compared with."""
-
-    all = "all"
-    strict = "strict"
-    paper = "paper"
 
 
 def score(
@@ -38,9 +29,10 @@ def score(
         list[Path] | None, typer.Option(help="Other predictions to compare with; may come again.")
     ] = None,
     protocol: Annotated[
-        Protocol, typer.Option(help="strict: whole references; paper: R2Gen's.")
-    ] = Protocol.all,
-    data: Cleaned = Data.iu_xray,
+        Literal["all", "strict", "paper"],
+        typer.Option(help="strict: whole references; paper: R2Gen's."),
+    ] = "all",
+    data: Cleaned = "iu_xray",
     clean: Clean = True,
     min_freq: Annotated[
         int | None,
@@ -65,7 +57,7 @@ def score(
     from rcan.scoring.texts import read_texts
 
     be_quiet(quiet)
-    cleaner = Cleaner(data.value, clean)
+    cleaner = Cleaner(data, clean)
 
     def read(path: Path, side: str) -> "Texts":
         return read_texts(path, side, split, tell=cleaner.tells_ids)
@@ -84,9 +76,9 @@ def score(
     if empty := sum(not text for text in written):
         remark(f"{empty} of {len(written)} predictions are empty: each scores 0")
     options = Options(
-        protocols=protocols_of(protocol.value, ground),
-        min_freq=min_freq or MIN_FREQ[data.value],
-        max_length=max_length or MAX_LENGTH[data.value],
+        protocols=protocols_of(protocol, ground),
+        min_freq=min_freq or MIN_FREQ[data],
+        max_length=max_length or MAX_LENGTH[data],
         resamples=resamples,
         seed=seed,
         meteor=meteor,

@@ -1,19 +1,11 @@
 """Options that `rcan score`, `rcan compare` and `rcan audit` have in common."""
 
-from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 
-class Data(StrEnum):
-    """The data sets whose cleaning and references are known."""
-
-    iu_xray = "iu_xray"
-    mimic_cxr = "mimic_cxr"
-    demo = "demo"
-
-
+Data = Literal["iu_xray", "mimic_cxr", "demo"]  # whose cleaning is known
 Cleaned = Annotated[
     Data,
     typer.Option("--data", help="Whose cleaning of texts, R2Gen's; cleaning clean text is safe."),
