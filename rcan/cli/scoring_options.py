@@ -4,7 +4,6 @@ from typing import Annotated, Literal
 
 import typer
 
-
 Data = Literal["iu_xray", "mimic_cxr", "demo"]  # whose cleaning is known
 Cleaned = Annotated[
     Data,
