@@ -36,7 +36,12 @@ MAY_IMPORT = {
     },
     "machine": {"errors", "project", "evaluation"},
     "settings_table": {"errors", "reading", "dotted", "config"},
-    "cli": {"errors", "project", "machine", "settings_table", "tracking"},
+    "scoring": {"errors", "reading", "dotted", "text", "evaluation"},  # neither model nor training
+    "audit": {"errors", "reading", "evaluation", "scoring"},
+    "cli": {
+        "errors", "files", "project", "machine", "settings_table", "evaluation", "tracking",
+        "scoring", "audit",
+    },
     "pipeline": {
         "errors", "files", "config", "project", "command", "dotted", "text", "data", "evaluation",
         "training", "ablation", "attention", "reporting", "tracking",

@@ -5,8 +5,11 @@ import sys
 import typer
 
 from rcan.cli import tracker
+from rcan.cli.audit import audit
+from rcan.cli.compare import compare
 from rcan.cli.doctor import doctor
 from rcan.cli.params import params
+from rcan.cli.score import score
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -14,6 +17,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="RCAN: chest X-rays in, a radiology report out. The pipeline itself runs by `dvc repro`.",
 )
+app.command()(score)
+app.command()(compare)
+app.command()(audit)
 app.command()(params)
 app.command()(tracker.ui)
 app.command()(tracker.sync)

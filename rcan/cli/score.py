@@ -1,0 +1,138 @@
+"""`rcan score`: any model's reports, with intervals, floors and signs of collapse."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from rcan.cli.options import Json, Quiet, be_quiet, print_json, remark
+from rcan.cli.scoring_options import Clean, Cleaned, Meteor, Resamples, Seed
+
+if TYPE_CHECKING:
+    from rcan.evaluation.scores import Scores
+    from rcan.scoring.texts import Texts
+
+
+def score(
+    predictions: Annotated[Path, typer.Argument(help="CSV, JSON or text, a report a study.")],
+    references: Annotated[
+        Path | None,
+        typer.Argument(help="The same studies; not needed if PREDICTIONS has both columns."),
+    ] = None,
+    train: Annotated[
+        Path | None,
+        typer.Option(help="Reports of train, for floors and protocol paper; or annotation.json."),
+    ] = None,
+    val: Annotated[Path | None, typer.Option(help="Reports of validation, for a floor.")] = None,
+    split: Annotated[str, typer.Option(help="Of an annotation.json with references.")] = "test",
+    against: Annotated[
+        list[Path] | None, typer.Option(help="Other predictions to compare with; may come again.")
+    ] = None,
+    protocol: Annotated[
+        Literal["all", "strict", "paper"],
+        typer.Option(help="strict: whole references; paper: R2Gen's."),
+    ] = "all",
+    data: Cleaned = "iu_xray",
+    clean: Clean = True,
+    min_freq: Annotated[
+        int | None,
+        typer.Option(min=1, help="Rarer words of train are <unk>; R2Gen's if not given."),
+    ] = None,
+    max_length: Annotated[
+        int | None, typer.Option(min=2, help="Longest report in words; R2Gen's if not given.")
+    ] = None,
+    resamples: Resamples = 1000,
+    seed: Seed = 1,
+    meteor: Meteor = True,
+    output: Annotated[
+        Path | None, typer.Option(help="Folder for scores.json and table.md.")
+    ] = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Score any model's reports: intervals, floors, signs of collapse. Needs no training."""
+    from rcan.scoring.score import MAX_LENGTH, MIN_FREQ, Options, protocols_of, score_reports
+    from rcan.scoring.sets import Cleaner, matched, read_ground
+    from rcan.scoring.table import score_tables
+    from rcan.scoring.texts import read_texts
+
+    be_quiet(quiet)
+    cleaner = Cleaner(data, clean)
+
+    def read(path: Path, side: str) -> "Texts":
+        return read_texts(path, side, split, tell=cleaner.tells_ids)
+
+    ground = read_ground(
+        read(_references(predictions, references), "references"),
+        cleaner,
+        train=train,
+        val=val,
+    )
+    written = matched(read(predictions, "predictions"), ground, cleaner)
+    others = {
+        name: matched(read(path, "predictions"), ground, cleaner)
+        for name, path in _names(against or []).items()
+    }
+    if empty := sum(not text for text in written):
+        remark(f"{empty} of {len(written)} predictions are empty: each scores 0")
+    options = Options(
+        protocols=protocols_of(protocol, ground),
+        min_freq=min_freq or MIN_FREQ[data],
+        max_length=max_length or MAX_LENGTH[data],
+        resamples=resamples,
+        seed=seed,
+        meteor=meteor,
+    )
+    result, models = score_reports(written, ground, others, options)
+    result |= {
+        "text": f"cleaned as {cleaner.name}" if clean else "as given",
+        "min_freq": options.min_freq,
+        "max_length": options.max_length,
+    }
+    if not cleaner.tells_ids:
+        for floor in result.get("floors", {}).values():
+            del floor["texts"]
+    table = score_tables(result)
+    if output:
+        _keep(output, result, table, models)
+    if json:
+        print_json(result)
+    else:
+        print(table)
+
+
+def _references(predictions: Path, references: Path | None) -> Path:
+    from rcan.errors import UserError
+    from rcan.scoring.texts import has_both_sides
+
+    if references:
+        return references
+    if has_both_sides(predictions):
+        return predictions
+    raise UserError(
+        f"{predictions}: expected the columns id, reference and prediction, or a second file with"
+        " the references; give it: `rcan score PREDICTIONS REFERENCES`"
+    )
+
+
+def _names(against: list[Path]) -> dict[str, Path]:
+    """A short name for each file, the whole path where two would have the same."""
+    stems = [path.stem for path in against]
+    return {path.stem if stems.count(path.stem) == 1 else str(path): path for path in against}
+
+
+def _keep(folder: Path, result: dict[str, Any], table: str, models: "dict[str, Scores]") -> None:
+    """scores.json, table.md and, if all metrics and protocols are there, counts.npz to compare."""
+    from rcan.evaluation import counts
+    from rcan.evaluation.protocols import PROTOCOLS
+    from rcan.files import write_json, write_text
+
+    write_json(folder / "scores.json", result)
+    write_text(folder / "table.md", table + "\n")
+    if set(models) == set(PROTOCOLS) and all(
+        model.meteor_counts is not None for model in models.values()
+    ):
+        counts.write_counts(folder, models)
+    else:
+        (folder / counts.NAME).unlink(missing_ok=True)
+    remark(f"kept in {folder}")

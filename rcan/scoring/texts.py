@@ -1,0 +1,201 @@
+"""Reports from whatever file people keep them in: id -> text, in the file's order.
+
+CSV: a column of ids and one of texts. JSON: {id: text}, a list of {id, report}, or R2Gen's
+annotation.json. Plain text: a report a line; its ids are the numbers of the lines.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rcan.errors import UserError, name_shown, shown
+from rcan.reading import parse_json, read_csv, read_text
+
+SPLITS = ("train", "val", "test")
+IDS = (
+    "id", "study_id", "image_id", "dicom_id", "report_id", "uid", "key", "filename", "file_name",
+)  # fmt: skip
+# Names that say which side a text is on, then names that either side may have.
+PREDICTION = (
+    "prediction", "predictions", "predicted", "pred", "hypothesis", "generated",
+    "generated_report", "output", "candidate",
+)  # fmt: skip
+REFERENCE = ("reference", "references", "ref", "ground_truth", "gt", "target", "label")
+EITHER = ("report", "text", "findings", "caption")
+SIDES = {"predictions": PREDICTION, "references": REFERENCE, "reports": REFERENCE}
+MISSING = ("nan", "none", "null", "na", "n/a", "<na>")  # what tables write for a text they lack
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Reports as a file holds them; a missing text is empty. `by_line`: the ids are lines."""
+
+    path: Path
+    by_id: dict[str, str]
+    by_line: bool = False
+
+
+def read_texts(path: Path, side: str, split: str = "test", *, tell: bool = True) -> Texts:
+    """The reports of one side.
+
+    Args:
+        side: "predictions", "references", or "reports" (of train): which column is meant.
+        split: the one to take of an annotation.json.
+        tell: whether a message may name ids and columns; not those of restricted data.
+
+    Raises:
+        UserError: no such file, no UTF-8, another format, no reports, an id twice.
+    """
+    remedy = f"give the {side} as CSV, JSON or plain text (see docs/scoring.md)"
+    kind = path.suffix.lower()
+    if path.is_dir():
+        raise UserError(f"{path}: expected a file of {side}, found a folder; {remedy}")
+    if kind == ".csv":
+        pairs = _of_table(path, side, remedy, tell)
+    elif kind == ".json":
+        pairs = _of_json(path, side, split, remedy, tell)
+    elif kind == ".txt":
+        return Texts(path, _of_lines(path, side, remedy), by_line=True)
+    else:
+        raise UserError(f"{path}: expected the ending .csv, .json or .txt; {remedy}")
+    found: dict[str, str] = {}
+    for name, text in pairs:
+        if name in found:
+            which = name_shown(name) if tell else "one"
+            raise UserError(f"{path}: expected every id once, found {which} twice; mend the file")
+        found[name] = "" if text.strip().lower() in MISSING else text
+    if not found:
+        raise UserError(f"{path}: expected {side}, found none; {remedy}")
+    return Texts(path, found)
+
+
+def has_both_sides(path: Path) -> bool:
+    """Whether a table holds references beside its predictions, as our own predictions.csv does."""
+    if path.suffix.lower() != ".csv" or path.is_dir():
+        return False
+    names = _columns(read_table(path, "reports", "give another file")[0])
+    return bool(set(names) & set(PREDICTION)) and bool(set(names) & set(REFERENCE))
+
+
+def read_annotation(path: Path, *, tell: bool = True) -> dict[str, Texts] | None:
+    """Split -> reports, if the file is R2Gen's annotation.json; None if it is any other."""
+    if path.suffix.lower() != ".json" or not path.is_file():
+        return None
+    held = _json(path, "reports", "mend it", tell)
+    if not _is_annotation(held):
+        return None
+    return {
+        split: read_texts(path, "reports", split, tell=tell) for split in SPLITS if held.get(split)
+    }
+
+
+def read_table(path: Path, what: str, remedy: str) -> list[dict[str, str]]:
+    """The rows of a CSV file, whatever its columns.
+
+    Raises:
+        UserError: no such file, no UTF-8, a damaged table, no row.
+    """
+    read_text(path, what, remedy)  # first: told once, not as a fault of the table besides
+    return read_csv(path, {}, what, remedy)
+
+
+def _of_table(path: Path, side: str, remedy: str, tell: bool) -> Iterator[tuple[str, str]]:
+    rows = read_table(path, side, remedy)
+    names = _columns(rows[0])
+    ids = _column(names, IDS, (), f"{path}", "ids", remedy, tell)
+    texts = _column(names, SIDES[side], EITHER, f"{path}", side, remedy, tell)
+    return ((row[ids], row[texts]) for row in rows)
+
+
+def _columns(row: Mapping[str, Any]) -> dict[str, str]:
+    """What a column is called, written our way -> written theirs."""
+    return {
+        "_".join(name.strip().lower().replace("-", " ").replace("_", " ").split()): name
+        for name in row
+    }
+
+
+def _column(
+    names: Mapping[str, str], of_side: tuple[str, ...], either: tuple[str, ...], place: str,
+    what: str, remedy: str, tell: bool,
+) -> str:  # fmt: skip
+    """The column that is meant: the first that names its side, or the only one that names none."""
+    for name in of_side:
+        if name in names:
+            return names[name]
+    plain = [name for name in either if name in names]
+    if len(plain) == 1:
+        return names[plain[0]]
+    if plain:
+        raise UserError(
+            f"{place}: expected one column of {what}, found {' and '.join(plain)}; name the one"
+            f" that is meant {of_side[0] if of_side else 'report, and the other otherwise'}"
+        )
+    wanted = ", ".join((*of_side, *either))
+    found = "others"  # without a header, the first row is a patient's
+    if tell:
+        found = ", ".join(name_shown(name) for name in list(names.values())[:8])
+    raise UserError(
+        f"{place}: expected a column of {what} ({wanted}), found {found}; rename it, or {remedy}"
+    )
+
+
+def _of_json(
+    path: Path, side: str, split: str, remedy: str, tell: bool
+) -> Iterator[tuple[str, str]]:
+    held = _json(path, side, remedy, tell)
+    if _is_annotation(held):
+        if not held.get(split):
+            raise UserError(
+                f"{path}: expected studies under {shown(split)}, found none; name another --split"
+                f" ({', '.join(name for name in SPLITS if held.get(name)) or 'there is none'})"
+            )
+        held = held[split]
+    if isinstance(held, dict):
+        for number, (name, text) in enumerate(held.items(), start=1):
+            place = name_shown(name) if tell else f"item {number}"
+            yield name, _text(text, f"{path}, {place}", remedy)
+        return
+    for number, record in enumerate(held, start=1):
+        place = f"{path}, item {number}"
+        if not isinstance(record, dict):
+            raise UserError(f"{place}: expected an object with id and report; {remedy}")
+        names = _columns(record)
+        name = record[_column(names, IDS, (), place, "ids", remedy, tell)]
+        if isinstance(name, bool) or not isinstance(name, str | int):
+            raise UserError(f"{place}: expected an id, a text or a whole number; {remedy}")
+        text = record[_column(names, SIDES[side], EITHER, place, side, remedy, tell)]
+        yield str(name), _text(text, place, remedy)
+
+
+def _json(path: Path, side: str, remedy: str, tell: bool) -> Any:
+    text = read_text(path, side, remedy)
+    kind = list if text.lstrip().startswith("[") else dict
+    try:
+        return parse_json(text, kind, str(path), side, remedy)
+    except UserError:
+        if tell:
+            raise
+        raise UserError(f"{path}: expected {side} in JSON, every id once; {remedy}") from None
+
+
+def _is_annotation(held: object) -> bool:
+    return isinstance(held, dict) and any(isinstance(held.get(split), list) for split in SPLITS)
+
+
+def _text(value: object, place: str, remedy: str) -> str:
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise UserError(f"{place}: expected a text, found {type(value).__name__}; {remedy}")
+    return value
+
+
+def _of_lines(path: Path, side: str, remedy: str) -> dict[str, str]:
+    lines = read_text(path, side, remedy).replace("\r\n", "\n").split("\n")
+    if lines[-1] == "":
+        lines.pop()
+    if not lines:
+        raise UserError(f"{path}: expected {side}, one a line, found none; {remedy}")
+    return {str(number): line for number, line in enumerate(lines, start=1)}

@@ -1,0 +1,347 @@
+"""`rcan score`: anybody's reports get the numbers that our own evaluation gives."""
+
+import csv
+import json
+import random
+import sys
+
+import pytest
+from java_programs import python_java
+from pycocoevalcap.bleu.bleu import Bleu
+from pycocoevalcap.rouge.rouge import Rouge
+
+from rcan.cli import main
+from rcan.data.study import Study, View
+from rcan.errors import UserError
+from rcan.evaluation import meteor
+from rcan.evaluation.bleu import BLEU
+from rcan.evaluation.evaluate import evaluate
+from rcan.evaluation.scores import METRICS
+from rcan.evaluation.statistics import holm
+from rcan.scoring.sets import Cleaner
+from rcan.scoring.texts import read_texts
+from rcan.text.cleaning import clean_iu_xray
+from rcan.text.tokenizer import Tokenizer
+
+SENTENCES = (
+    "The heart is normal in size.", "Lungs are clear.", "No pleural effusion.",
+    "1. A small nodule is seen.", "The bones are intact; no fracture.", "Mild scoliosis.",
+    "There is a rarely mentioned zebra.",
+)  # fmt: skip
+
+
+def reports(num: int, seed: int) -> list[str]:
+    draw = random.Random(seed)
+    return [" ".join(draw.sample(SENTENCES, draw.randint(1, 4))) for _ in range(num)]
+
+
+TRAIN, VAL, TEST = (reports(num, seed) for num, seed in ((60, 1), (12, 2), (20, 3)))
+WRITTEN = [
+    a if place % 2 else b for place, (a, b) in enumerate(zip(TEST, reports(20, 4), strict=True))
+]
+
+
+@pytest.fixture(scope="module")
+def java(tmp_path_factory):
+    return python_java(tmp_path_factory.mktemp("java"))
+
+
+@pytest.fixture
+def rcan(tmp_path, monkeypatch, capsys, java):
+    """Runs `rcan score` in an empty folder, without real Java; gives its code and both outputs."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(meteor, "_find_java", lambda _: str(java))
+    monkeypatch.delenv("TQDM_DISABLE", raising=False)
+
+    def run(*arguments: str):
+        monkeypatch.setattr(
+            sys, "argv", ["rcan", "score", *map(str, arguments), "--resamples", "50"]
+        )
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return ended.value.code, *capsys.readouterr()
+
+    return run
+
+
+def table(path, texts, *, column="prediction", ids=None):
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["id", column])
+        writer.writerows(zip(ids or [f"s{i}" for i in range(len(texts))], texts, strict=True))
+    return path
+
+
+def annotation(path):
+    splits = {"train": TRAIN, "val": VAL, "test": TEST}
+    path.write_text(
+        json.dumps(
+            {
+                split: [{"id": f"s{i}", "report": text} for i, text in enumerate(texts)]
+                for split, texts in splits.items()
+            }
+        )
+    )
+    return path
+
+
+def found(rcan, *arguments):
+    code, output, errors = rcan(*arguments, "--json", "--quiet")
+    assert code == 0, code
+    assert errors == ""
+    return json.loads(output)
+
+
+def test_the_numbers_are_those_of_our_own_evaluation(rcan, tmp_path, java):
+    got = found(rcan, table(tmp_path / "a.csv", WRITTEN), annotation(tmp_path / "annotation.json"))
+
+    def studies(split, texts):
+        return [
+            Study(f"s{i}", split, text, clean_iu_xray(text), (View(i, None),))
+            for i, text in enumerate(texts)
+        ]
+
+    train = [clean_iu_xray(text) for text in TRAIN]
+    train = [" ".join(text.split()) for text in train]
+    expected, *_ = evaluate(
+        predictions=[" ".join(clean_iu_xray(text).split()) for text in WRITTEN],
+        test=studies("test", TEST), train_texts=train, val=studies("val", VAL),
+        vocabulary=Tokenizer.train(train, 3).vocabulary, max_length=60, clean=clean_iu_xray,
+        resamples=50, seed=1, java=java,
+    )  # fmt: skip
+    for key in ("protocols", "beats_floor", "controls", "references", "diagnostics"):
+        assert got[key] == expected[key], key
+    for floor, told in got["floors"].items():
+        assert told["texts"] == expected["floors"][floor]["texts"]
+        assert told["chosen_on"] == expected["floors"][floor]["chosen_on"]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_bleu_and_rouge_l_are_pycocoevalcaps(rcan, tmp_path, seed):
+    draw = random.Random(seed)
+    words = ["the", "lungs", "are", "clear", ".", "heart", "is", "normal", "<unk>", "x-ray"]
+    sides = [
+        [" ".join(draw.choices(words, k=draw.randint(1, 30))) for _ in range(25)] for _ in range(2)
+    ]
+    files = [table(tmp_path / f"{k}.csv", texts, column="text") for k, texts in enumerate(sides)]
+    got = found(rcan, *files, "--no-clean", "--no-meteor")["protocols"]["strict"]["model"]
+    written, wanted = ({i: [text] for i, text in enumerate(texts)} for texts in sides)
+    bleu, _ = Bleu(4).compute_score(wanted, written, verbose=0)
+    rouge, _ = Rouge().compute_score(wanted, written)
+    assert {m: v["score"] for m, v in got.items()} == pytest.approx(
+        dict(zip((*BLEU, "ROUGE-L"), (*bleu, rouge), strict=True)), abs=1e-12
+    )
+
+
+def test_real_reports_score_what_pycocoevalcap_gave_them(shared, tmp_path, monkeypatch, capsys):
+    golden = json.loads((shared / "data" / "golden_metrics.json").read_text())
+    monkeypatch.chdir(tmp_path)
+    files = [
+        table(tmp_path / f"{side}.csv", [item[side] for item in golden["items"]], column="text")
+        for side in ("hypothesis", "reference")
+    ]
+    arguments = [*map(str, files), "--no-clean", "--resamples", "2", "--json"]
+    monkeypatch.setattr(sys, "argv", ["rcan", "score", *arguments])
+    with pytest.raises(SystemExit):
+        main()
+    got = json.loads(capsys.readouterr().out)["protocols"]["strict"]["model"]
+    for metric in (*BLEU, "METEOR"):
+        known = golden["corpus"][metric.replace("BLEU-", "BLEU_")]
+        assert got[metric]["score"] == pytest.approx(known, abs=1e-9), metric
+
+
+def test_every_format_gives_the_same_scores(rcan, tmp_path):
+    ids = [f"s{i}" for i in range(20)]
+    pairs = list(zip(ids, WRITTEN, strict=True))
+    (tmp_path / "map.json").write_text(json.dumps(dict(reversed(pairs))))
+    (tmp_path / "list.json").write_text(json.dumps([{"id": i, "report": t} for i, t in pairs]))
+    table(tmp_path / "caps.csv", WRITTEN, column="Generated-Report")
+    references = table(tmp_path / "r.csv", TEST, column="findings")
+    with (tmp_path / "both.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(
+            [["id", "reference", "prediction"], *zip(ids, TEST, WRITTEN, strict=True)]
+        )
+    for name, texts in (("p", WRITTEN), ("q", TEST)):
+        (tmp_path / f"{name}.txt").write_text("\n".join(texts) + "\n")
+    given = [
+        ("map.json", references), ("list.json", references), ("caps.csv", references),
+        ("both.csv",), ("p.txt", "q.txt"), ("caps.csv", annotation(tmp_path / "annotation.json")),
+    ]  # fmt: skip
+    results = [found(rcan, *files, "--protocol", "strict") for files in given]
+    models = [result["protocols"]["strict"]["model"] for result in results]
+    assert all(model == models[0] for model in models)
+    assert ["floors" in result for result in results] == [False] * 5 + [True]
+
+
+def test_clean_text_is_not_changed_by_cleaning_and_unknown_words_stay():
+    clean = Cleaner("iu_xray")
+    once = clean("1. The heart's <unk> is LARGE. No effusion, or pneumothorax.")
+    assert once == "the hearts <unk> is large . no effusion or pneumothorax ."
+    assert clean(once) == once
+    assert clean("  ") == ""
+
+
+def test_without_train_one_line_says_so_and_how_to_get_a_floor(rcan, tmp_path):
+    files = table(tmp_path / "a.csv", WRITTEN), table(tmp_path / "b.csv", TEST, column="text")
+    code, output, _ = rcan(*files)
+    assert code == 0 and "| strict " in output and "| paper" not in output
+    [line] = [line for line in output.splitlines() if line.startswith("No floor")]
+    assert "--train" in line
+    assert "word for word" not in output
+    assert "pycocoevalcap" in output.splitlines()[-1]
+
+
+def test_a_model_that_writes_one_report_is_told_and_does_not_beat_the_floor(rcan, tmp_path):
+    constant = table(tmp_path / "a.csv", [TRAIN[0]] * 20)
+    code, output, _ = rcan(constant, annotation(tmp_path / "annotation.json"))
+    assert code == 0 and "collapsed: 100 % of 20 studies got the same report" in output
+    assert "100 % word for word from train" in output
+    rows = [line.split("|") for line in output.splitlines() if line.startswith("| BLEU-4")]
+    assert len(rows) == 2
+    for row in rows:
+        assert "yes" not in row[5] and row[6].strip() == "+0.000"
+
+
+def test_without_validation_the_constant_is_chosen_on_train(rcan, tmp_path):
+    files = table(tmp_path / "a.csv", WRITTEN), table(tmp_path / "b.csv", TEST, column="text")
+    train = table(tmp_path / "train.csv", TRAIN, column="report")
+    got = found(rcan, *files, "--train", train)
+    assert got["floors"]["best_constant"]["chosen_on"] == "train"
+    assert set(got["protocols"]) == {"strict", "paper"}
+    val = table(tmp_path / "val.csv", VAL, column="report")
+    assert found(rcan, *files, "--train", train, "--val", val)["floors"]["best_constant"][
+        "chosen_on"
+    ] == ("val")
+
+
+def test_references_that_are_the_train_split_are_no_floor_for_themselves(rcan, tmp_path):
+    predictions = table(tmp_path / "a.csv", TRAIN)
+    got = found(rcan, predictions, annotation(tmp_path / "annotation.json"), "--split", "train")
+    assert "floors" not in got
+
+
+def test_others_are_compared_with_p_values_corrected_over_all(rcan, tmp_path):
+    files = table(tmp_path / "a.csv", WRITTEN), table(tmp_path / "b.csv", TEST, column="text")
+    (tmp_path / "x").mkdir()
+    others = [
+        table(tmp_path / "same.csv", WRITTEN),
+        table(tmp_path / "worse.csv", ["Nothing."] * 20),
+    ]
+    got = found(rcan, *files, "--against", others[0], "--against", others[1])["against"]
+    assert list(got) == ["same", "worse"]
+    assert {value["difference"] for value in got["same"]["strict"].values()} == {0}
+    assert got["worse"]["strict"]["BLEU-4"]["low"] > 0
+    tests = [got[name]["strict"][metric] for name in got for metric in METRICS]
+    assert [t["p_holm"] for t in tests] == holm([t["p"] for t in tests])
+    code, output, _ = rcan(*files, "--against", others[0], "--against", others[1])
+    assert code == 0 and "within noise" in output and "beyond noise" in output
+
+
+def test_output_holds_what_was_printed_and_counts_only_if_all_is_there(rcan, tmp_path):
+    files = table(tmp_path / "a.csv", WRITTEN), annotation(tmp_path / "annotation.json")
+    code, output, errors = rcan(*files, "--output", tmp_path / "out")
+    assert code == 0 and "kept in" in errors
+    assert (tmp_path / "out/table.md").read_text() == output
+    assert json.loads((tmp_path / "out/scores.json").read_text())["num_studies"] == 20
+    assert (tmp_path / "out/counts.npz").exists()
+    rcan(*files, "--output", tmp_path / "out", "--no-meteor")
+    assert not (tmp_path / "out/counts.npz").exists()
+
+
+def test_an_empty_prediction_scores_zero_and_is_told(rcan, tmp_path):
+    files = (
+        table(tmp_path / "a.csv", ["", "nan", *WRITTEN[2:]]),
+        table(tmp_path / "b.csv", TEST, column="text"),
+    )
+    code, _, errors = rcan(*files)
+    assert code == 0 and "2 of 20 predictions are empty" in errors
+
+
+BAD = {
+    "none.csv": (None, "No such file"),
+    "empty.csv": ("", "found no row"),
+    "head.csv": ("id,prediction\n", "found no row"),
+    "twice.csv": ("id,prediction\na,x\na,y\n", "every id once, found a twice"),
+    "others.csv": ("name,words\na,x\n", "expected a column of ids .*found name, words"),
+    "notext.csv": ("id,words\na,x\n", "expected a column of predictions"),
+    "two.csv": ("id,report,text\na,x,y\n", "one column of predictions, found report and text"),
+    "ragged.csv": ("id,prediction\na\n", "expected 2 cells, found 1"),
+    "latin.csv": (b"id,prediction\na,\xe9\n", "UTF-8"),
+    "nan.json": ('{"a": NaN}', "NaN is no number"),
+    "number.json": ('{"a": 1}', "a: expected a text, found int"),
+    "items.json": ("[1]", "expected an object with id and report"),
+    "list.json": ("[]", "found none"),
+    "keys.json": ('{"a": "x", "a": "y"}', "stands twice"),
+    "lines.txt": ("x\n", "both sides to have ids"),
+    "book.xlsx": ("x", "the ending .csv, .json or .txt"),
+    "few.csv": (
+        "id,prediction\ns0,x\nq,y\n",
+        "19 have none .s1, s2, s3, ....*1 predictions .* .q.",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_is_one_line(rcan, tmp_path, name):
+    content, message = BAD[name]
+    if content is not None:
+        (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    code, output, _ = rcan(name, table(tmp_path / "references.csv", TEST, column="text"))
+    assert output == ""
+    assert isinstance(code, str) and code.startswith("error: ") and "\n" not in code
+    assert code.count(name) == 1 or name == "none.csv"
+    with pytest.raises(AssertionError, match=message):
+        raise AssertionError(code)
+
+
+def test_a_folder_and_a_lone_file_of_predictions_are_one_line(rcan, tmp_path):
+    assert "found a folder" in rcan(tmp_path, tmp_path)[0]
+    assert "the references" in rcan(table(tmp_path / "a.csv", WRITTEN))[0]
+
+
+def test_an_empty_reference_is_no_reference(rcan, tmp_path):
+    references = table(tmp_path / "b.csv", [*TEST[:-1], "NaN"], column="text")
+    code, *_ = rcan(table(tmp_path / "a.csv", WRITTEN), references)
+    assert "1 of 20 are empty (s19)" in code
+
+
+def test_the_paper_protocol_wants_train_reports(rcan, tmp_path):
+    files = table(tmp_path / "a.csv", WRITTEN), table(tmp_path / "b.csv", TEST, column="text")
+    code, *_ = rcan(*files, "--protocol", "paper")
+    assert "--train" in code
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", "id,prediction\np1234,secret\np9,secret\n"),
+        ("a.csv", "id,prediction\np1234,secret\np1234,secret\n"),
+        ("a.csv", "p1234,secret\np9,secret\n"),
+        ("a.json", '{"p1234": "secret", "p1234": "x"}'),
+        ("a.json", '{"p1234": 7}'),
+        ("a.json", '{"p1234": "secret"'),
+    ],
+)
+def test_no_id_and_no_text_of_restricted_data_is_told(rcan, tmp_path, name, content):
+    (tmp_path / name).write_text(content)
+    references = table(tmp_path / "b.csv", ["secret"], column="text", ids=["p77"])
+    code, output, errors = rcan(tmp_path / name, references, "--data", "mimic_cxr")
+    assert code.startswith("error: ")
+    told = code.replace(str(tmp_path), "") + output + errors
+    assert not any(mark in told for mark in ("p1234", "p77", "secret"))
+
+
+def test_floors_of_restricted_data_are_numbers_alone(rcan, tmp_path):
+    files = table(tmp_path / "a.csv", WRITTEN), annotation(tmp_path / "annotation.json")
+    got = found(rcan, *files, "--data", "mimic_cxr", "--min-freq", "3")
+    assert got["floors"]["best_constant"] == {"chosen_on": "val"}
+
+
+def test_line_breaks_of_windows_are_no_part_of_a_report(tmp_path):
+    (tmp_path / "a.txt").write_bytes(b"the lungs\r\n\r\nclear\r\n")
+    assert list(read_texts(tmp_path / "a.txt", "predictions").by_id.values()) == [
+        "the lungs", "", "clear",
+    ]  # fmt: skip
+    (tmp_path / "b.txt").write_bytes(b"")
+    with pytest.raises(UserError, match="found none"):
+        read_texts(tmp_path / "b.txt", "predictions")
