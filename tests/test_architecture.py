@@ -40,7 +40,7 @@ MAY_IMPORT = {
     "audit": {"errors", "reading", "evaluation", "scoring"},
     "cli": {
         "errors", "files", "project", "machine", "settings_table", "evaluation", "tracking",
-        "scoring", "audit",
+        "scoring", "audit", "config", "ablation",
     },
     "pipeline": {
         "errors", "files", "config", "project", "command", "dotted", "text", "data", "evaluation",
@@ -61,6 +61,7 @@ ONLY_IN = {
     "tokenizers": ["rcan/text/tokenizer.py"],
     "pydantic": ["rcan/config"],
     "typer": ["rcan/cli"],
+    "submitit": ["rcan/ablation/cluster.py"],
     "dvc": [],
     "hydra": [],
 }  # fmt: skip

@@ -10,6 +10,7 @@ from rcan.cli.compare import compare
 from rcan.cli.doctor import doctor
 from rcan.cli.params import params
 from rcan.cli.score import score
+from rcan.cli.submit import submit
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -21,6 +22,7 @@ app.command()(score)
 app.command()(compare)
 app.command()(audit)
 app.command()(params)
+app.command()(submit)
 app.command()(tracker.ui)
 app.command()(tracker.sync)
 app.command()(doctor)

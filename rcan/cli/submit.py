@@ -1,0 +1,71 @@
+"""`rcan submit`: cells to a cluster's scheduler."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from rcan.cli.options import Quiet, be_quiet, remark
+
+
+def submit(
+    cells: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[CELL]...", help="E.g. rve_cgm-1; all that are not trained yet."),
+    ] = None,
+    cluster: Annotated[str, typer.Option(help="slurm, or local for this machine.")] = "slurm",
+    minutes: Annotated[int, typer.Option(min=1, help="A job's time; it is queued again.")] = 720,
+    gpus: Annotated[int, typer.Option(min=0, help="Of each job.")] = 1,
+    cpus: Annotated[int, typer.Option(min=1, help="Of each job.")] = 4,
+    partition: Annotated[str | None, typer.Option(help="SLURM's.")] = None,
+    setup: Annotated[
+        list[str] | None, typer.Option(help="Shell line before it, e.g. 'module load cuda'.")
+    ] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Until all jobs have ended.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train cells as jobs of a cluster; then one `dvc repro ablations/dvc.yaml` has it all."""
+    from rcan.ablation import cluster as scheduler
+    from rcan.ablation.fill import untrained
+    from rcan.ablation.plan import planned_settings
+    from rcan.config import load_settings
+    from rcan.errors import UserError
+    from rcan.project import project_root
+
+    be_quiet(quiet)
+    if cluster not in scheduler.CLUSTERS:
+        raise UserError(
+            f"--cluster is {cluster!r}; expected {' or '.join(scheduler.CLUSTERS)}: other "
+            "schedulers run `python -m pipeline.train CELL --only-state`"
+        )
+    root = project_root()
+    os.chdir(root)
+    settings = load_settings()
+    for name in cells or []:
+        planned_settings(name, settings)  # an unknown one is told before any is submitted
+    names = untrained(
+        settings,
+        root=root,
+        runs=Path("runs"),
+        processed=Path("data/processed"),
+        tokenizer=Path("data/tokenizer.json"),
+    )
+    names = [name for name in names if not cells or name in cells]
+    if not names:
+        remark("every cell is trained: dvc repro ablations/dvc.yaml")
+        return
+    options: dict[str, Any] = {"gpus_per_node": gpus, "cpus_per_task": cpus}
+    if partition:
+        options["slurm_partition"] = partition
+    if setup:
+        options[f"{cluster}_setup"] = setup
+    jobs = scheduler.submit(names, root, cluster=cluster, minutes=minutes, options=options)
+    for name, job in jobs.items():
+        print(f"{job.job_id}\t{name}", flush=True)
+    remark(f"{len(jobs)} jobs; their logs: {scheduler.JOBS}/; then: dvc repro ablations/dvc.yaml")
+    if wait and (failed := scheduler.wait(jobs)):
+        raise UserError(
+            f"{len(failed)} of {len(jobs)} failed: {', '.join(failed)}; mend it and submit again: "
+            "what is done is kept"
+        )
