@@ -1,0 +1,70 @@
+"""Write docs/messages.md: every message of the project, read from the code."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+from imports import TOP, sources
+
+PAGE = TOP / "docs" / "messages.md"
+ERRORS = {"UserError", "LackingError"}
+HEAD = """# Every message
+
+What the pipeline and `rcan` end with when something is wrong is one line: what was expected, what
+came, what to do next. This page lists them all, by the part of the code that says them, so that a
+search for a few words of yours finds its kind; what stands between ‹ and › is filled in.
+[troubleshooting.md](troubleshooting.md) says more about the commoner ones.
+`python tests/messages_page.py` writes this page.
+"""
+
+
+def page() -> str:
+    """The page as the code has it now."""
+    parts = [HEAD]
+    for path in sorted(sources()):
+        if found := sorted(set(messages(path))):
+            parts.append(f"\n## {path.relative_to(TOP).as_posix()}\n\n")
+            parts += [f"- {message}\n" for message in found]
+    return "".join(parts)
+
+
+def messages(path: Path) -> Iterator[str]:
+    """The messages of one file's errors; of one passed on from elsewhere, none."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Name)
+            and node.func.id in ERRORS
+            and node.args
+        ):
+            text = " ".join(_text(node.args[0]).split())
+            if text.strip("‹›. abcdefghijklmnopqrstuvwxyz_()") or " " in text:
+                yield text.replace("|", "\\|").replace("<", "&lt;")
+
+
+def _text(node: ast.expr) -> str:
+    if isinstance(node, ast.Constant):
+        return str(node.value)
+    if isinstance(node, ast.JoinedStr):
+        return "".join(_text(value) for value in node.values)
+    if isinstance(node, ast.BinOp):
+        return _text(node.left) + _text(node.right)
+    value = node.value if isinstance(node, ast.FormattedValue) else node
+    return f"‹{_name(value)}›"
+
+
+def _name(node: ast.expr) -> str:
+    """A short word for what is filled in: the last name of an expression."""
+    if isinstance(node, ast.Name):
+        return node.id.strip("_").lower()
+    if isinstance(node, ast.Attribute):
+        return node.attr
+    if isinstance(node, ast.Call) and node.args:
+        return _name(node.args[0])
+    if isinstance(node, ast.Subscript):
+        return _name(node.value)
+    return "..."
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
