@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from rcan.cli import tracker
+from rcan.cli import export, generate, tracker
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -12,6 +12,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="RCAN: chest X-rays in, a radiology report out. The pipeline itself runs by `dvc repro`.",
 )
+app.command()(generate.generate)
+app.command()(export.export)
 app.command()(tracker.ui)
 app.command()(tracker.sync)
 
