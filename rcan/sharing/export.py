@@ -55,7 +55,7 @@ def export(
     from rcan.sharing.loading import load_model, tokenizer_of_run
 
     folder = root / "runs" / run
-    _require_run(folder, run)
+    _require_run(root / "runs", run)
     _require_place(out, force)
     loaded = load_model(folder)
     settings = loaded.settings
@@ -119,9 +119,10 @@ def _number(key: str, value: Any) -> Any:
     return value if isinstance(value, int | float) else None
 
 
-def _require_run(folder: Path, run: str) -> None:
+def _require_run(runs: Path, run: str) -> None:
+    folder = runs / run
     if run in ("", ".", "..") or Path(run).name != run or not (folder / "best.json").is_file():
-        there = sorted(path.parent.name for path in folder.parent.glob("*/best.json"))
+        there = sorted(path.parent.name for path in runs.glob("*/best.json"))
         known = (
             f"there are {', '.join(there)}" if there else "there is none: `dvc repro` trains one"
         )

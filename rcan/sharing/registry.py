@@ -1,6 +1,7 @@
 """An exported model in MLflow's registry, as `rcan-<data set>` with the alias `best`."""
 
 import contextlib
+import io
 import os
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
@@ -14,6 +15,7 @@ from rcan.tracking.guard import without_password
 from rcan.tracking.tracker import store_uri
 
 ALIAS = "best"
+_STORE = "MLFLOW_TRACKING_URI"
 SECONDS = 60.0  # that the tracker may take to open
 _NEEDED = (  # by what is loaded; the model brings this project's own code with it
     "numpy", "pandas", "pillow", "pydantic", "pydicom", "safetensors", "tokenizers", "torch",
@@ -46,15 +48,18 @@ def register(exported: Exported, root: Path) -> str:
 
 @contextlib.contextmanager
 def _store(root: Path) -> Iterator[None]:
-    """MLflow's own functions speak to the project's store meanwhile."""
+    """MLflow's own functions speak to the project's store meanwhile, and not to the terminal."""
     import mlflow
 
-    before = mlflow.get_tracking_uri()
+    before = os.environ.get(_STORE)
     mlflow.set_tracking_uri(store_uri(root))
     try:
-        yield
+        with contextlib.redirect_stderr(io.StringIO()):
+            yield
     finally:
-        mlflow.set_tracking_uri(before)
+        mlflow.set_tracking_uri(None)  # type: ignore[arg-type]  # as if it had never been set
+        if before is not None:
+            os.environ[_STORE] = before
 
 
 def _register(exported: Exported, experiment_id: str, *, num_views: int, beam_size: int) -> str:

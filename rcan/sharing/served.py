@@ -26,9 +26,8 @@ class Reporter(PythonModel):
 
         self._predictor = Predictor(load_model(Path(context.artifacts["model"])))
 
-    def predict(
-        self, context: Any, model_input: Any, params: dict[str, Any] | None = None
-    ) -> list[dict[str, Any]]:
+    # Without types: MLflow would take them for a schema, beside the signature that it is given.
+    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
         """A report and its log-probability for each row. Raises `UserError`, naming the row."""
         from rcan.errors import UserError
 
