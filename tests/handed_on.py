@@ -68,12 +68,9 @@ def make_project(root: Path, changes: dict[str, object] | None = None) -> Path:
     return images
 
 
-def test_places(images: Path) -> list[Path]:
+def places_of_test(images: Path) -> list[Path]:
     """The folders of the test studies, in the split's order."""
     return sorted(images.glob("test-*"))
-
-
-test_places.__test__ = False
 
 
 def pipeline_reports(root: Path) -> list[str]:

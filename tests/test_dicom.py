@@ -2,46 +2,17 @@
 
 import numpy as np
 import pytest
-from pydicom import Dataset, FileMetaDataset, dcmread, dcmwrite
-from pydicom.encaps import encapsulate
+from dicom_files import RAMP, write
+from pydicom import Dataset, dcmread
 from pydicom.pixels import apply_modality_lut, apply_voi_lut
 from pydicom.pixels.decoders.base import Decoder
 from pydicom.sequence import Sequence
-from pydicom.uid import ExplicitVRLittleEndian, HTJ2KLossless, JPEG2000Lossless, JPEGLSLossless
+from pydicom.uid import HTJ2KLossless, JPEG2000Lossless, JPEGLSLossless
 
 from rcan.errors import UserError
 from rcan.sharing import dicom
 from rcan.sharing.dicom import is_dicom, read_dicom
 from rcan.sharing.given import read_image
-
-RAMP = np.arange(24 * 20, dtype=np.uint16).reshape(24, 20) * 8  # 0 to 3832, of 12 bits
-
-
-def write(path, pixels=RAMP, *, bits=12, syntax=ExplicitVRLittleEndian, **attributes):
-    """A DICOM file with one image; `attributes` take the place of the usual ones, None of none."""
-    file = Dataset()
-    file.SOPClassUID, file.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.1.1", "1.2.3"
-    file.PatientName, file.Modality = "Doe^Jane", "DX"
-    file.Rows, file.Columns = pixels.shape[-2:]
-    file.SamplesPerPixel, file.PhotometricInterpretation = 1, "MONOCHROME2"
-    file.BitsAllocated, file.BitsStored, file.HighBit = 8 * pixels.itemsize, bits, bits - 1
-    file.PixelRepresentation = int(pixels.dtype.kind == "i")
-    file.PixelData = pixels.tobytes()
-    file["PixelData"].VR = "OW" if pixels.itemsize == 2 else "OB"
-    for name, value in attributes.items():
-        if value is None:
-            delattr(file, name)
-        else:
-            setattr(file, name, value)
-    file.file_meta = FileMetaDataset()
-    file.file_meta.MediaStorageSOPClassUID = file.SOPClassUID
-    file.file_meta.MediaStorageSOPInstanceUID = file.SOPInstanceUID
-    file.file_meta.TransferSyntaxUID = syntax
-    if syntax.is_compressed:  # no decoder will see it
-        file.PixelData = encapsulate([bytes(64)])
-        file["PixelData"].is_undefined_length = True
-    dcmwrite(path, file, enforce_file_format=True)
-    return path
 
 
 def table(entries, first, bits) -> Sequence:

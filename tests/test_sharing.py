@@ -14,7 +14,7 @@ from http.client import HTTPConnection
 import pytest
 import yaml
 from fabricated import SENTENCES, scores_of
-from handed_on import FROZEN, make_project, pipeline_reports, test_places, write_scores
+from handed_on import FROZEN, make_project, pipeline_reports, places_of_test, write_scores
 from tiny import tiny
 
 from rcan.errors import UserError
@@ -64,7 +64,7 @@ def reports_of(folder, places, **options) -> list:
 def test_the_images_of_the_test_split_get_the_pipelines_reports_word_for_word(either, tmp_path):
     root, images = either
     wanted = pipeline_reports(root)
-    places = test_places(images)
+    places = places_of_test(images)
     assert len(set(wanted)) > 1 and len(wanted) == len(places)
     for model in (root / "runs" / "main", export(root, "main", tmp_path / "model").folder):
         found = reports_of(model, places)
@@ -78,7 +78,7 @@ def test_the_log_probability_is_that_of_the_words_and_their_end(either):
     root, images = either
     loaded = load_model(root / "runs" / "main")
     predictor, data = Predictor(loaded), loaded.settings.data
-    (given,) = studies_of(test_places(images)[:1], 2)
+    (given,) = studies_of(places_of_test(images)[:1], 2)
     study = read_study(given, size=data.image_size, fit=data.fit)
     (report,) = predictor.reports([study])
     batch = predictor.batch_of([study])
@@ -92,7 +92,7 @@ def test_the_log_probability_is_that_of_the_words_and_their_end(either):
 
 def test_a_wider_search_finds_no_less_likely_report_here(either):
     root, images = either
-    place = test_places(images)
+    place = places_of_test(images)
     one, five = (reports_of(root / "runs/main", place, beams=number) for number in (1, 5))
     assert sum(r.log_probability for r in five) > sum(r.log_probability for r in one)
 
@@ -307,7 +307,7 @@ def rows_of(project, images) -> list[dict[str, bytes]]:
             column: path.read_bytes()
             for column, path in zip(("image", "lateral"), sorted(place.iterdir()), strict=False)
         }
-        for place in test_places(images)
+        for place in places_of_test(images)
     ]
 
 

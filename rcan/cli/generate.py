@@ -1,5 +1,6 @@
 """`rcan generate`: images in, reports out."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -74,12 +75,18 @@ def generate(
         raise UserError(f"expected --view {predictor.num_views} times at most for this model")
     given = studies_of(images, predictor.num_views)
     data = predictor.loaded.settings.data
-    remark(f"{predictor.loaded.name}; {NOTE}")
+    remark(f"{predictor.loaded.name}, trained on {data.name}; {NOTE}")
     read: list[ReadStudy] = []
+    failed: list[UserError] = []
 
-    def reading() -> Any:
+    def reading() -> Iterator["ReadStudy"]:
+        """Up to the first that cannot be read: those before it are not to be lost."""
         for study in given:
-            one = read_study(study, size=data.image_size, fit=data.fit, projections=view or [])
+            try:
+                one = read_study(study, size=data.image_size, fit=data.fit, projections=view or [])
+            except UserError as error:
+                failed.append(error)
+                return
             read.append(one)
             yield one
 
@@ -94,6 +101,8 @@ def generate(
             else:
                 tqdm.write(f"{one_line(study.name)}: {report.text}")
             bar.update()
+    if failed:
+        raise failed[0]
     if json:
         print_json(
             {

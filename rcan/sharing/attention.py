@@ -32,7 +32,7 @@ def draw_attention(
     if loaded.settings.visual.blind:
         raise UserError("this model is a control that sees no image: it has no attention to draw")
     words = report.text.split()
-    numbers = _numbers(words, chosen)
+    numbers = numbers_of_words(words, chosen)
     ids = [loaded.words.bos_id, *report.tokens, loaded.words.eos_id]
     (attention,) = attention_of_reports(
         loaded.model, [predictor.batch_of([study])], [ids], pad_id=loaded.words.pad_id
@@ -69,7 +69,8 @@ def times_an_even_share(places: Places, weights: np.ndarray, num_views: int) -> 
     return ratio
 
 
-def _numbers(words: Sequence[str], chosen: Sequence[str]) -> list[int]:
+def numbers_of_words(words: Sequence[str], chosen: Sequence[str]) -> list[int]:
+    """The numbers of the words to draw: all that are in `chosen`, or all but full stops."""
     wanted = {word.lower() for word in chosen}
     if missing := sorted(wanted - set(words)):
         raise UserError(
