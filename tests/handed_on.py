@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 from tiny import TOP, tiny
 
+from rcan.data.batches import Batch, StudyBatches
 from rcan.data.demo import demo_studies
 from rcan.data.images import read_grey
 from rcan.data.preprocess import process
@@ -75,6 +76,15 @@ def places_of_test(images: Path) -> list[Path]:
 
 def pipeline_reports(root: Path) -> list[str]:
     """What the pipeline's own evaluation generates for the test split."""
+    return _evaluated(root)[0]
+
+
+def pipeline_batch(root: Path) -> Batch:
+    """What it feeds the model for the first studies of the test split."""
+    return next(_evaluated(root)[1].in_order())
+
+
+def _evaluated(root: Path) -> tuple[list[str], StudyBatches]:
     from rcan.training.inputs import study_batches
     from rcan.training.run_folder import load_run
     from rcan.training.train import write_reports
@@ -86,7 +96,8 @@ def pipeline_reports(root: Path) -> list[str]:
         open_split(processed, "test"), words, settings, cnn=model.cnn, device=model.device,
         processed=processed, root=root, batch_size=settings.generate.batch_size,
     )  # fmt: skip
-    return write_reports(model, batches, words, settings, penalties=[best["length_penalty"]])[0]
+    penalties = [best["length_penalty"]]
+    return write_reports(model, batches, words, settings, penalties=penalties)[0], batches
 
 
 def write_scores(root: Path, scores: dict) -> None:

@@ -14,7 +14,14 @@ from http.client import HTTPConnection
 import pytest
 import yaml
 from fabricated import SENTENCES, scores_of
-from handed_on import FROZEN, make_project, pipeline_reports, places_of_test, write_scores
+from handed_on import (
+    FROZEN,
+    make_project,
+    pipeline_batch,
+    pipeline_reports,
+    places_of_test,
+    write_scores,
+)
 from tiny import tiny
 
 from rcan.errors import UserError
@@ -70,6 +77,36 @@ def test_the_images_of_the_test_split_get_the_pipelines_reports_word_for_word(ei
         found = reports_of(model, places)
         assert [report.text for report in found] == wanted
         assert all(len(one.tokens) == len(one.text.split()) for one in found)
+
+
+def test_the_model_is_fed_the_very_numbers_that_the_pipeline_feeds_it(either):
+    import torch
+
+    root, images = either
+    predictor = Predictor(load_model(root / "runs" / "main"))
+    wanted, data = pipeline_batch(root), predictor.loaded.settings.data
+    given = studies_of(places_of_test(images)[: len(wanted.images)], predictor.num_views)
+    studies = [read_study(one, size=data.image_size, fit=data.fit) for one in given]
+    found = predictor.batch_of(studies)
+    assert torch.equal(found.images, wanted.images)
+    assert torch.equal(found.projections, wanted.projections)
+
+
+def test_the_length_penalty_is_the_one_that_validation_chose(either, tmp_path, monkeypatch):
+    from rcan.sharing import predictor
+
+    root, images = either
+    seen = []
+    search = predictor.beam_search
+
+    def looked_at(*arguments, **options):
+        seen.append(options["length_penalties"])
+        return search(*arguments, **options)
+
+    monkeypatch.setattr(predictor, "beam_search", looked_at)
+    for model in (root / "runs" / "main", export(root, "main", tmp_path / "model").folder):
+        reports_of(model, places_of_test(images)[:1])
+    assert seen == [[0.5], [0.5]]
 
 
 def test_the_log_probability_is_that_of_the_words_and_their_end(either):
