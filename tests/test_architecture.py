@@ -38,9 +38,13 @@ MAY_IMPORT = {
     "settings_table": {"errors", "reading", "dotted", "config"},
     "scoring": {"errors", "reading", "dotted", "text", "evaluation"},  # neither model nor training
     "audit": {"errors", "reading", "evaluation", "scoring"},
+    "sharing": {
+        "errors", "files", "reading", "config", "text", "data", "model", "generation",
+        "training", "attention", "reporting", "tracking",
+    },
     "cli": {
         "errors", "files", "project", "machine", "settings_table", "evaluation", "tracking",
-        "scoring", "audit", "config", "ablation",
+        "scoring", "audit", "config", "ablation", "sharing",
     },
     "pipeline": {
         "errors", "files", "config", "project", "command", "dotted", "text", "data", "evaluation",
@@ -50,18 +54,22 @@ MAY_IMPORT = {
 
 # Libraries that are slow to load or may be absent, and the only places that may name them.
 ONLY_IN = {
-    "mlflow": ["rcan/tracking/tracker.py"],
+    "mlflow": [
+        "rcan/tracking/tracker.py", "rcan/sharing/registry.py", "rcan/sharing/served.py",
+    ],
     "matplotlib": ["rcan/reporting"],
     "torchvision": ["rcan/model/cnn.py"],
     "lightning_fabric": ["rcan/training"],
     "torch": [
         "rcan/data/batches.py", "rcan/data/features.py", "rcan/model", "rcan/generation",
         "rcan/training", "rcan/attention/weights.py", "rcan/ablation/fill.py", "rcan/machine.py",
+        "rcan/sharing/loading.py", "rcan/sharing/predictor.py",
     ],
     "tokenizers": ["rcan/text/tokenizer.py"],
     "pydantic": ["rcan/config"],
     "typer": ["rcan/cli"],
     "submitit": ["rcan/ablation/cluster.py"],
+    "pydicom": ["rcan/sharing/dicom.py"],
     "dvc": [],
     "hydra": [],
 }  # fmt: skip
@@ -120,6 +128,7 @@ LIGHT = [
     ("rcan.cli", HEAVY | {"pydantic", "numpy"}),
     ("rcan.config", HEAVY | {"numpy"}),
     ("rcan.tracking", HEAVY),
+    ("rcan.sharing.export, rcan.sharing.given, rcan.sharing.registry", HEAVY | {"pydicom"}),
     ("rcan.text.cleaning, rcan.text.tokenizer", HEAVY),
     ("rcan.data.preprocess, rcan.data.store", HEAVY),
     ("rcan.evaluation.evaluate, rcan.evaluation.table", HEAVY),

@@ -8,6 +8,8 @@ from rcan.cli import tracker
 from rcan.cli.audit import audit
 from rcan.cli.compare import compare
 from rcan.cli.doctor import doctor
+from rcan.cli.export import export
+from rcan.cli.generate import generate
 from rcan.cli.params import params
 from rcan.cli.score import score
 from rcan.cli.submit import submit
@@ -18,10 +20,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="RCAN: chest X-rays in, a radiology report out. The pipeline itself runs by `dvc repro`.",
 )
+app.command()(generate)
 app.command()(score)
 app.command()(compare)
 app.command()(audit)
 app.command()(params)
+app.command()(export)
 app.command()(submit)
 app.command()(tracker.ui)
 app.command()(tracker.sync)

@@ -1,0 +1,88 @@
+"""Where the decoder looks in one study's images while it writes each word, as a picture.
+
+The figure is Fig. 4's, with a column a word in the place of one a model.
+"""
+
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from rcan.attention.places import Places, places_of
+from rcan.errors import UserError
+from rcan.sharing.given import ReadStudy
+from rcan.sharing.predictor import Predictor, Report
+
+COLUMNS = 6
+FULL_STOP = "."
+
+
+def draw_attention(
+    predictor: Predictor, study: ReadStudy, report: Report, chosen: Sequence[str], out: Path
+) -> None:
+    """Draw the maps of the words in `chosen`, or of all but full stops, as `out` (PNG) and SVG.
+
+    Raises `UserError` for a model that sees no images, or a report without such a word.
+    """
+    from rcan.attention.weights import attention_of_reports
+    from rcan.reporting.attention_figure import Map, Row, Strip, attention_figure
+
+    loaded = predictor.loaded
+    if loaded.settings.visual.blind:
+        raise UserError("this model is a control that sees no image: it has no attention to draw")
+    words = report.text.split()
+    numbers = numbers_of_words(words, chosen)
+    ids = [loaded.words.bos_id, *report.tokens, loaded.words.eos_id]
+    (attention,) = attention_of_reports(
+        loaded.model, [predictor.batch_of([study])], [ids], pad_id=loaded.words.pad_id
+    )
+    _, map_side = loaded.model.cnn.map_shape(loaded.settings.visual.crop)
+    places = places_of(loaded.settings, map_side)
+    num_views = len(study.images)
+
+    def map_of(number: int) -> Map:
+        times_even = times_an_even_share(places, attention[number], num_views)
+        peak = np.nanmax(times_even)
+        return Map(times_even, words, number, f"word {number + 1}, {peak:.1f} at most")
+
+    columns = min(COLUMNS, len(numbers))
+    nothing = Map(np.full((num_views, *study.images.shape[1:]), np.nan), [" "], 0, "")
+    strips = []
+    rest = iter(numbers)
+    while some := list(islice(rest, columns)):
+        maps = [*map(map_of, some), *[nothing] * (columns - len(some))]
+        strips.append(Strip("", maps))
+    row = Row(_heading(words), list(study.images), list(study.projections), None, strips)
+    title = "Where the model looks while it writes each word; not for clinical use"
+    attention_figure([row], [""] * columns, title, out)
+
+
+def times_an_even_share(places: Places, weights: np.ndarray, num_views: int) -> np.ndarray:
+    """(num_views, size, size): attention on each pixel over what it would get if all patches
+    weighed the same, NaN where the model cannot look; a repeated view is one with itself."""
+    spread, even = (
+        np.concatenate([x[: num_views - 1], x[num_views - 1 :].sum(0, keepdims=True)])
+        for x in (places.spread(weights), places.even())
+    )
+    ratio: np.ndarray = np.divide(spread, even, out=np.full_like(even, np.nan), where=even > 0)
+    return ratio
+
+
+def numbers_of_words(words: Sequence[str], chosen: Sequence[str]) -> list[int]:
+    """The numbers of the words to draw: all that are in `chosen`, or all but full stops."""
+    wanted = {word.lower() for word in chosen}
+    if missing := sorted(wanted - set(words)):
+        raise UserError(
+            f"expected words of the report to look for, it has no {' and no '.join(missing)}; "
+            "leave out --word to see them all"
+        )
+    numbers = [n for n, w in enumerate(words) if (w in wanted if wanted else w != FULL_STOP)]
+    if not numbers:
+        raise UserError("the report has no word to draw attention for; nothing was drawn")
+    return numbers
+
+
+def _heading(words: Sequence[str]) -> str:
+    text = " ".join(words)
+    return text if len(text) <= 110 else f"{text[:107]}..."

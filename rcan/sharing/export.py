@@ -1,0 +1,168 @@
+"""A run of this project to a folder that can be handed on, see `rcan.sharing.folder`."""
+
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rcan.config import resolve
+from rcan.errors import UserError
+from rcan.files import place_beside, sha256_of, write_json, write_text
+from rcan.reading import Shape, parse_yaml, read_json, read_text
+from rcan.sharing.card import METRICS, model_card
+from rcan.sharing.folder import CARD, CONFIG, FORMAT, SCORES, TOKENIZER, WEIGHTS, sealed
+
+_SYSTEM: Shape = {metric: dict.fromkeys(("score", "low", "high"), float) for metric in METRICS}
+_SYSTEMS: Shape = {
+    "model": _SYSTEM,
+    "floors": dict.fromkeys(("best_constant", "most_frequent"), _SYSTEM),
+}
+_SCORES: Shape = {
+    "run": str, "data": str, "split": str, "restricted": bool, "num_studies": int,
+    "signature": str, "protocols": {"strict": _SYSTEMS},
+    "diagnostics": {
+        "num_studies": int, "distinct_reports": int, "top_share": float, "copied_from_train": float,
+    },
+}  # fmt: skip
+# The only texts of scores.json that are handed on: each names something, none is a report's.
+_NAMED = ("run", "data", "split", "model", "signature", "data_digest", "labeler", "floor",
+          "chosen_on")  # fmt: skip
+_TEXTS = "floors"  # the constant reports themselves: of training data
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written, and what should be said about it."""
+
+    folder: Path
+    name: str
+    data: str
+    run: str  # the training's key
+    restricted: bool
+    remarks: tuple[str, ...]
+
+
+def export(
+    root: Path, run: str, out: Path, *, force: bool = False, may_share: bool = False
+) -> Exported:
+    """Write the best model of `root`/runs/<run> to the folder `out`, whole or not at all.
+
+    Raises `UserError` if the run is not whole, `out` is there and not to be replaced, or its data
+    are restricted and nobody said that it may be shared.
+    """
+    from rcan.sharing.loading import load_model, tokenizer_of_run
+
+    folder = root / "runs" / run
+    _require_run(root / "runs", run)
+    _require_place(out, force)
+    loaded = load_model(folder)
+    settings = loaded.settings
+    best = read_json(folder / "best.json", {"epoch": int, "key": str, "data_digest": str},
+                     "the best epoch of a whole run", "run `dvc repro train`")  # fmt: skip
+    scores, remarks = _scores(root / "data" / "evaluation" / run / "scores.json", best["key"])
+    told = bool(scores and scores["restricted"])
+    restricted = told or _is_restricted(root, settings.data.name, settings.scale)
+    if restricted and not may_share:
+        raise UserError(
+            f"{settings.data.name} is restricted, and the tokenizer's words and the weights are "
+            "derived from it: add --i-may-share if your agreement lets you share them"
+        )
+    beside = place_beside(out)
+    shutil.rmtree(beside, ignore_errors=True)
+    try:
+        beside.mkdir()
+        shutil.copyfile(folder / "best.safetensors", beside / WEIGHTS)
+        shutil.copyfile(tokenizer_of_run(folder), beside / TOKENIZER)
+        config = sealed(
+            {
+                "format": FORMAT,
+                "model_type": "rcan",
+                "name": settings.name,
+                "data": settings.data.name,
+                "restricted": restricted,
+                "epoch": best["epoch"],
+                "length_penalty": best["length_penalty"],
+                "settings": settings.of_the_model(),
+                "sha256": {name: sha256_of(beside / name) for name in (WEIGHTS, TOKENIZER)},
+                "trained": {"key": best["key"], "data_digest": best["data_digest"]},
+            }
+        )
+        write_json(beside / CONFIG, config)
+        if scores:
+            write_json(beside / SCORES, numbers_of(scores))
+        write_text(beside / CARD, model_card(config, settings, scores))
+        if out.exists():
+            shutil.rmtree(out)
+        os.replace(beside, out)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    return Exported(out, settings.name, settings.data.name, best["key"], restricted, tuple(remarks))
+
+
+def numbers_of(scores: Mapping[str, Any]) -> dict[str, Any]:
+    """scores.json without any report: numbers, and names of what was scored and how."""
+    return {
+        key: kept
+        for key, value in scores.items()
+        if key != _TEXTS and (kept := _number(key, value)) is not None
+    }
+
+
+def _number(key: str, value: Any) -> Any:
+    """What is kept of a value; nothing of a text that may be anything."""
+    if isinstance(value, Mapping):
+        return {k: kept for k, v in value.items() if (kept := _number(k, v)) is not None}
+    if isinstance(value, str):
+        return value if key in _NAMED else None
+    return value if isinstance(value, int | float) else None
+
+
+def _require_run(runs: Path, run: str) -> None:
+    folder = runs / run
+    if run in ("", ".", "..") or Path(run).name != run or not (folder / "best.json").is_file():
+        there = sorted(path.parent.name for path in runs.glob("*/best.json"))
+        known = (
+            f"there are {', '.join(there)}" if there else "there is none: `dvc repro` trains one"
+        )
+        raise UserError(f"expected the name of a run in runs/, got {run!r}; {known}")
+
+
+def _require_place(out: Path, force: bool) -> None:
+    """Only what looks like an exported model is ever replaced, and only when asked for."""
+    if not os.path.lexists(out):
+        return
+    if out.is_symlink() or not out.is_dir():
+        raise UserError(f"{out}: expected a folder to write, found something else; name another")
+    if not any(out.iterdir()):
+        return
+    if not (out / CONFIG).is_file() or not (out / WEIGHTS).is_file():
+        raise UserError(f"{out}: it holds something else than an exported model; name another")
+    if not force:
+        raise UserError(f"{out} holds an exported model; replace it by --force, or name another")
+
+
+def _scores(path: Path, key: str) -> tuple[dict[str, Any] | None, list[str]]:
+    if not path.exists():
+        return None, [f"no scores go with it: {path} is not there; `dvc repro` writes it"]
+    scores = read_json(path, _SCORES, "scores", "run `dvc repro evaluate`")
+    if scores["run"] != key:
+        return None, ["no scores go with it: those there are another training's; run `dvc repro`"]
+    return scores, []
+
+
+def _is_restricted(root: Path, data: str, scale: str) -> bool:
+    """What params.yaml says of the data set that the model was trained on, in use there or not."""
+    path = root / "params.yaml"
+    text = read_text(path, "settings", "mend it, or have it back by `git checkout params.yaml`")
+    try:
+        raw = parse_yaml(text)
+    except ValueError as error:
+        raise UserError(f"{path} is not valid YAML: {error}; mend it") from None
+    if isinstance(raw, dict) and isinstance(raw.get("data"), dict):
+        raw = {**raw, "scale": scale, "data": {**raw["data"], "name": data}}
+    try:
+        return bool(resolve(raw).privacy.restricted)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None

@@ -1,0 +1,80 @@
+"""A model ready to write reports, from an exported folder or from a run of this project."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from rcan.config import Settings
+from rcan.errors import UserError
+from rcan.files import sha256_of
+from rcan.model.build import build_model
+from rcan.model.rcan import RCAN
+from rcan.sharing import folder as exported
+from rcan.text.tokenizer import Tokenizer
+from rcan.training.checkpoint import read_tensors, require_fit
+from rcan.training.determinism import require_determinism
+from rcan.training.run_folder import load_run
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model in evaluation mode, on a GPU if there is one, and all that generation needs."""
+
+    model: RCAN
+    words: Tokenizer
+    settings: Settings
+    length_penalty: float
+    name: str  # `RVE+CGM+WCL tau=0.1 lambda=0.7 seed=1`
+
+
+def load_model(folder: Path) -> Loaded:
+    """The model of `folder`: one by `rcan export`, or runs/<name>, with its own tokenizer.
+
+    Raises `UserError` if the folder is neither, not whole, or its files are not of one model.
+    """
+    if not folder.is_dir():
+        raise UserError(
+            f"{folder}: expected a model's folder, found none; name one by --model, or train one "
+            "by `dvc repro`"
+        )
+    if (folder / "best.json").exists():
+        return _of_a_run(folder)
+    if not (folder / exported.CONFIG).exists():
+        raise UserError(
+            f"{folder}: expected an exported model or a run of this project, found no "
+            f"{exported.CONFIG} in it; name another folder by --model"
+        )
+    return _of_an_export(folder)
+
+
+def tokenizer_of_run(run: Path) -> Path:
+    """Where the tokenizer of runs/<name> lies, be the run a link into a cache or not."""
+    return run.absolute().parents[1] / "data" / "tokenizer.json"
+
+
+def _of_a_run(folder: Path) -> Loaded:
+    path = tokenizer_of_run(folder)
+    words = Tokenizer.load(path)
+    model, settings, best = load_run(folder, len(words))
+    if best.get("tokenizer_digest") != sha256_of(path):
+        raise UserError(
+            f"{path}: expected the tokenizer that {folder} was trained with, found another; run "
+            "`dvc repro train`, or `dvc checkout` to have it back"
+        )
+    return Loaded(model, words, settings, best["length_penalty"], settings.name)
+
+
+def _of_an_export(folder: Path) -> Loaded:
+    config, settings = exported.read_exported(folder)
+    words = Tokenizer.load(folder / exported.TOKENIZER)
+    path = folder / exported.WEIGHTS
+    weights, _ = read_tensors(path, exported.REMEDY)
+    with torch.device("meta"):  # sizes without memory, should the settings be another model's
+        require_fit(build_model(settings, len(words), pretrained=False), weights, path)
+    model = build_model(settings, len(words), pretrained=False)
+    model.load_state_dict(weights)
+    require_determinism(settings.train.deterministic)
+    on_gpu = settings.train.accelerator != "cpu" and torch.cuda.is_available()
+    model = model.eval().to("cuda" if on_gpu else "cpu")
+    return Loaded(model, words, settings, config["length_penalty"], settings.name)
