@@ -43,7 +43,7 @@ SHAPES = (
     " FINAL REPORT\n Findings: {}\n Impression: Fine.\n",
     " FINAL REPORT\n FINDINGS AND IMPRESSION:\n {}\n",
     " FINAL REPORT\n FINDINGS/IMPRESSION: {}\n RECOMMENDATION(S): None.\n",
-    " WET READ: ___ 10:30 AM\n  Wet words.\n ____\n FINAL REPORT\n FINDINGS: {}\n NOTIFICATION: No.\n",
+    " WET READ: ___ 10:30 AM\n  Wet.\n ____\n FINAL REPORT\n FINDINGS: {}\n NOTIFICATION: No.\n",
     " ADDENDUM  Added words.\n ______\n FINAL REPORT\n FINDINGS:\n {}\n COMPARISON: None.\n",
     " FINAL REPORT\n CHEST, PA AND LATERAL:\n {}\n IMPRESSION: Fine.\n",
     "FINDINGS:\n{}\nTechnique: Portable.\n",

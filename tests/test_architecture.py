@@ -34,7 +34,7 @@ MAY_IMPORT = {
     "tracking": {
         "errors", "files", "reading", "dotted", "config", "project", "ablation", "reporting",
     },
-    "cli": {"errors", "project", "tracking"},
+    "cli": {"errors", "reading", "config", "project", "data", "tracking"},
     "pipeline": {
         "errors", "files", "config", "project", "command", "dotted", "text", "data", "evaluation",
         "training", "ablation", "attention", "reporting", "tracking",

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from rcan.cli import tracker
+from rcan.cli import data, tracker
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -14,6 +14,7 @@ app = typer.Typer(
 )
 app.command()(tracker.ui)
 app.command()(tracker.sync)
+app.add_typer(data.app, name="data")
 
 
 def main() -> None:

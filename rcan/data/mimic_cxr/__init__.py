@@ -6,6 +6,6 @@ studies is one. R2Gen's annotation has one record an image, several of them with
 is read as it stands, since that is what published scores were computed on.
 """
 
-from rcan.data.mimic_cxr.reader import RULES, read_mimic_cxr
+from rcan.data.mimic_cxr.reader import RULES, findings_in_sample, read_mimic_cxr
 
-__all__ = ["RULES", "read_mimic_cxr"]
+__all__ = ["RULES", "findings_in_sample", "read_mimic_cxr"]

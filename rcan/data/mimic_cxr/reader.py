@@ -36,6 +36,11 @@ RULES = (
 )
 
 
+def findings_in_sample(root: Path, layout: str, most: int = 400) -> tuple[int, int] | None:
+    """How many of the first reports have findings, and of how many; None where a list tells."""
+    return physionet.findings_in_sample(root, most) if layout == physionet.NAME else None
+
+
 def read_mimic_cxr(root: Path, *, texts: bool = True) -> RawDataSet:
     """Read whatever layout `root` holds, R2Gen's first; an image without a file has no version.
 

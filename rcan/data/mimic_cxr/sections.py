@@ -28,8 +28,8 @@ _OF_VIEWS = {
 _OF_ORGANS = {
     "LUNGS", "LUNG", "PLEURA", "PLEURAL", "SPACE", "SPACES", "AND", "HEART", "CARDIAC",
     "SILHOUETTE", "MEDIASTINUM", "CARDIOMEDIASTINUM", "HILA", "BONES", "OSSEOUS", "STRUCTURES",
-    "SOFT", "TISSUES", "LINES", "TUBES", "DEVICES", "ABDOMEN", "UPPER", "DIAPHRAGM", "AIRWAYS", "RIGHT",
-    "LEFT",
+    "SOFT", "TISSUES", "LINES", "TUBES", "DEVICES", "ABDOMEN", "UPPER", "DIAPHRAGM", "AIRWAYS",
+    "RIGHT", "LEFT",
 }  # fmt: skip
 # Ends a section in small letters, too.
 _KNOWN = {
