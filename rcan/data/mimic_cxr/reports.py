@@ -11,11 +11,6 @@ _GROUP, _PATIENT = re.compile("p[0-9]{2}"), re.compile("p([0-9]{3,12})")
 _REPORT = re.compile(r"s([0-9]{1,12})\.txt")
 
 
-def has_groups(folder: Path) -> bool:
-    """Whether folders like `p10` lie there."""
-    return next(_named(folder, _GROUP), None) is not None
-
-
 def found_reports(root: Path) -> Iterator[tuple[str, str, str]]:
     """Yield patient, study and path of each report, in order, of the first folder that has any."""
     for name in FOLDERS:

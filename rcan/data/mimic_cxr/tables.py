@@ -57,7 +57,7 @@ def _cells(path: Path) -> Iterator[list[str]]:
     try:
         require_file(path)
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")  # type: ignore[type-var]
+            text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
             for row in csv.reader(_lines(text), strict=True):
                 if row:
                     yield row
