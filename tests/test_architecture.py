@@ -43,8 +43,8 @@ MAY_IMPORT = {
         "training", "attention", "reporting", "tracking",
     },
     "cli": {
-        "errors", "files", "project", "machine", "settings_table", "evaluation", "tracking",
-        "scoring", "audit", "config", "ablation", "sharing",
+        "errors", "files", "reading", "project", "machine", "settings_table", "evaluation",
+        "tracking", "scoring", "audit", "config", "ablation", "sharing", "data",
     },
     "pipeline": {
         "errors", "files", "config", "project", "command", "dotted", "text", "data", "evaluation",

@@ -145,8 +145,8 @@ def test_an_empty_split_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"name": "mimic_cxr"}, "mimic_cxr: not available yet"),
-        ({"name": "chexpert"}, "demo or iu_xray, got 'chexpert'"),
+        ({"name": "mimic_cxr"}, "mimic_cxr: expected the folder of the data.*set data.root"),
+        ({"name": "chexpert"}, "demo, iu_xray or mimic_cxr, got 'chexpert'"),
         ({"name": "iu_xray"}, "set data.root"),
     ],
 )

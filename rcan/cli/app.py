@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from rcan.cli import tracker
+from rcan.cli import data, tracker
 from rcan.cli.audit import audit
 from rcan.cli.compare import compare
 from rcan.cli.doctor import doctor
@@ -29,6 +29,7 @@ app.command()(export)
 app.command()(submit)
 app.command()(tracker.ui)
 app.command()(tracker.sync)
+app.add_typer(data.app, name="data")
 app.command()(doctor)
 
 

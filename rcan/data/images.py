@@ -5,6 +5,8 @@ Other depths and modes become grey so: 16-bit is scaled from its own darkest and
 ignored. Pixels are not turned by an EXIF orientation.
 """
 
+import os
+import stat
 import struct
 import warnings
 import zlib
@@ -52,6 +54,17 @@ def read_grey(path: Path) -> np.ndarray:
         raise UserError(
             f"{path}: expected a whole PNG or JPEG image, found none ({reason}); fetch it again"
         ) from error
+
+
+def file_version(path: str | Path) -> str | None:
+    """What changes whenever a file's content may have, see `RawImage`; None where there is none."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):  # ValueError: a name that no file can have
+        return None
+    if not stat.S_ISREG(status.st_mode):
+        return None
+    return f"{status.st_size} bytes, {status.st_mtime_ns} ns"
 
 
 def fit_to_square(image: np.ndarray, size: int, fit: str) -> np.ndarray:

@@ -13,6 +13,8 @@ from typing import Any
 
 from rcan.data.demo import demo_studies
 from rcan.data.iu_xray import read_iu_xray
+from rcan.data.mimic_cxr import RULES as MIMIC_CXR_RULES
+from rcan.data.mimic_cxr import read_mimic_cxr
 from rcan.data.overlap import note_equal_images, note_shared_patients
 from rcan.data.packing import Packing
 from rcan.data.selection import (
@@ -63,9 +65,11 @@ def preprocess(
             raise UserError("iu_xray: expected the folder of the data, got none; set data.root")
         data = read_iu_xray(root)
     elif name == "mimic_cxr":
-        raise UserError("mimic_cxr: not available yet; set data.name to demo or iu_xray")
+        if root is None:
+            raise UserError("mimic_cxr: expected the folder of the data, got none; set data.root")
+        data = read_mimic_cxr(root)
     else:
-        raise UserError(f"expected data.name to be demo or iu_xray, got {name!r}")
+        raise UserError(f"expected data.name to be demo, iu_xray or mimic_cxr, got {name!r}")
     return process(data, image_size=image_size, fit=fit, out=out, work=work)
 
 
@@ -111,7 +115,7 @@ def process(
             "fit": fit,
             "splits": {split: _counts(studies) for split, studies in splits.items()},
             "problems": problems.summary(),
-            "rules": list(RULES),
+            "rules": list(MIMIC_CXR_RULES if data.name == "mimic_cxr" else RULES),
             "files": files,
             "digest": digest_of(files),
         }

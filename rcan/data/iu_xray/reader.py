@@ -1,11 +1,10 @@
 """Finding out which layout of IU X-ray a folder holds, and reading it."""
 
 import os
-import stat
 from functools import partial
 from pathlib import Path
 
-from rcan.data.images import read_grey
+from rcan.data.images import file_version, read_grey
 from rcan.data.iu_xray import kaggle, openi, r2gen
 from rcan.data.iu_xray.listing import FoundStudy, ListedStudy, listed_studies
 from rcan.data.study import RawDataSet, RawImage, RawStudy
@@ -43,7 +42,7 @@ def _raw_study(study: ListedStudy, found: FoundStudy | None) -> RawStudy:
     paths = found.image_paths[: len(study.stems)] if found else ()
     unnamed = Path(study.id, "no file named in the reports")  # counts as a missing image
     images = tuple(
-        RawImage(stem, partial(read_grey, path), projection, _version(path))
+        RawImage(stem, partial(read_grey, path), projection, file_version(path))
         for stem, projection, path in zip(
             study.stems,
             study.projections,
@@ -55,16 +54,6 @@ def _raw_study(study: ListedStudy, found: FoundStudy | None) -> RawStudy:
     report = found.report if found else ""
     labels = found.labels if found else None
     return RawStudy(study.id, study.split, report, images, labels, patient=study.number)
-
-
-def _version(path: Path) -> str | None:
-    try:
-        status = path.stat()
-    except (OSError, ValueError):  # ValueError: a name that no file can have
-        return None
-    if not stat.S_ISREG(status.st_mode):
-        return None
-    return f"{status.st_size} bytes, {status.st_mtime_ns} ns"
 
 
 def _none_found(root: Path, without_images: list[str]) -> str:

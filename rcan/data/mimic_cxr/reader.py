@@ -1,0 +1,71 @@
+"""Finding out which layout of MIMIC-CXR a folder holds, and reading it; and the rules that hold."""
+
+from pathlib import Path
+
+from rcan.data.mimic_cxr import physionet, r2gen
+from rcan.data.mimic_cxr.problems import NamesNobodyError
+from rcan.data.study import RawDataSet
+
+LAYOUTS = (r2gen, physionet)
+SOURCES = (
+    "PhysioNet, which asks for credentialed access: https://physionet.org/content/mimic-cxr-jpg "
+    "(tables and images) and https://physionet.org/content/mimic-cxr (mimic-cxr-reports.zip)"
+)
+RULES = (
+    "PhysioNet: a study counts once, with one image: a frontal one (AP, PA) before one of another "
+    "or unknown view before a lateral one, of several the first in the metadata, and the next "
+    "where that one has no file",
+    "R2Gen: a record counts once, with its first image; its annotation has one record an image",
+    "report: the findings section; the last one that holds text",
+    "no_findings: a study whose report has no such section is left out",
+    "findings_with_impression: text under FINDINGS AND IMPRESSION is taken whole",
+    "findings_under_views: without FINDINGS, text under the name of the views is taken",
+    "split: the official one; split_differs: the first split told of a study holds",
+    "report_missing, no_report: a study without a report, or with full stops alone, is left out",
+    "report_not_listed: a report whose study is not in the split is left out",
+    "report_not_utf8: a report that is not UTF-8 is read as Latin-1",
+    "report_of_another_image: a record of a study that has one already is kept",
+    "duplicate_id, duplicate_row: the first is kept",
+    "no_frontal, image_not_in_metadata: the study is kept with what it has",
+    "image_missing: the next image of the study is read; no_image: without any it is left out",
+    "image_unreadable: the study is left out; a black row, to which no view points, is left",
+    "image_surplus: of more than one image of a record, the first is read",
+    "report_long: a report of more than 500 words is kept; training reads its first words alone",
+    "image_twice, image_in_two_splits: an image equal to an earlier one, once packed, is kept",
+    "patient_in_two_splits: the studies are kept, for the split is the one that others compare on",
+)
+
+
+def findings_in_sample(root: Path, layout: str, most: int = 400) -> tuple[int, int] | None:
+    """How many of the first reports have findings, and of how many; None where a list tells."""
+    return physionet.findings_in_sample(root, most) if layout == physionet.NAME else None
+
+
+def read_mimic_cxr(root: Path, *, texts: bool = True) -> RawDataSet:
+    """Read whatever layout `root` holds, R2Gen's first; an image without a file has no version.
+
+    Without `texts` PhysioNet's reports are not opened, see `physionet.read`. Raises
+    NamesNobodyError when there is no layout, UserError when its files are damaged.
+    """
+    found = [layout for layout in LAYOUTS if layout.has_reports(root)]
+    for layout in found:
+        studies, met = (
+            physionet.read(root, texts=texts) if layout is physionet else r2gen.read(root)
+        )
+        if any(image.version for study in studies for image in study.images):
+            return RawDataSet("mimic_cxr", layout.NAME, studies, met.kinds)
+    raise NamesNobodyError(_none_found(root, [layout.NAME for layout in found]))
+
+
+def _none_found(root: Path, without: list[str]) -> str:
+    if not root.is_dir():
+        came = "no such folder"
+    elif without:
+        came = f"the list of {' and '.join(without)} but no report with an image that it names"
+    else:
+        came = "neither"
+    looks = "; or ".join(f"{layout.LOOKS_LIKE} ({layout.NAME})" for layout in LAYOUTS)
+    return (
+        f"{root.absolute()}: expected MIMIC-CXR as {looks}; found {came}; set data.root, "
+        f"or get the data from {SOURCES}"
+    )

@@ -1,0 +1,73 @@
+"""PhysioNet's tables, `.csv` or `.csv.gz`, a row at a time: the largest has 377,110."""
+
+import csv
+import gzip
+import io
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from rcan.data.mimic_cxr.problems import NamesNobodyError
+from rcan.reading import require_file
+
+REMEDY = "fetch it again from PhysioNet"
+LONGEST_LINE = 100_000  # characters; a few kilobytes of gzip can hold a line of any length
+
+
+def find_table(root: Path, kind: str) -> Path | None:
+    """`mimic-cxr-2.0.0-<kind>.csv` or `.csv.gz` in `root`; of several the newest."""
+    for ending in (".csv", ".csv.gz"):
+        found = sorted(root.glob(f"mimic-cxr-*-{kind}{ending}"))
+        if found:
+            return found[-1]
+    return None
+
+
+def columns_of(path: Path) -> list[str]:
+    """The header of a table. Raises NamesNobodyError when it cannot be read."""
+    return next(_cells(path), [])
+
+
+def read_columns(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
+    """Yield the line's number and the cells of `columns`, in that order, of each row.
+
+    Memory holds one row. Raises NamesNobodyError for a damaged table or a column that is missing.
+    """
+    rows = _cells(path)
+    header = next(rows, [])
+    missing = [name for name in columns if name not in header]
+    if missing:
+        raise NamesNobodyError(
+            f"{path}: expected the columns {', '.join(columns)}, found no {missing[0]}; {REMEDY}"
+        )
+    places = [header.index(name) for name in columns]
+    number = 1
+    for number, row in enumerate(rows, start=2):
+        if len(row) != len(header):
+            raise NamesNobodyError(
+                f"{path}, row {number}: expected {len(header)} cells, found {len(row)}; {REMEDY}"
+            )
+        yield number, [row[place] for place in places]
+    if number == 1:
+        raise NamesNobodyError(f"{path}: expected rows, found none; {REMEDY}")
+
+
+def _cells(path: Path) -> Iterator[list[str]]:
+    """The rows that hold anything; the first is the header."""
+    try:
+        require_file(path)
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
+            for row in csv.reader(_lines(text), strict=True):
+                if row:
+                    yield row
+    except (OSError, EOFError, UnicodeError, csv.Error, zlib.error) as error:
+        reason = type(error).__name__ if str(path) in str(error) else str(error)
+        raise NamesNobodyError(f"{path}: expected a table ({reason}); {REMEDY}") from error
+
+
+def _lines(text: io.TextIOBase) -> Iterator[str]:
+    while line := text.readline(LONGEST_LINE):
+        if len(line) == LONGEST_LINE:
+            raise csv.Error(f"a line of {LONGEST_LINE} characters or more")
+        yield line
