@@ -1,5 +1,6 @@
 """What several test files need."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,13 @@ def pytest_addoption(parser):
     parser.addoption(
         "--figures", type=Path, help="folder for what tests/reliability counts, a file a test"
     )
+
+
+@pytest.fixture(autouse=True)
+def _no_command_stays_quiet():
+    """`--quiet` is for the whole process, which tests share."""
+    yield
+    os.environ.pop("TQDM_DISABLE", None)
 
 
 @pytest.fixture(scope="session")

@@ -42,7 +42,7 @@ class Repository:
         self.set(changes)
         self.environment = {
             key: value for key, value in os.environ.items()
-            if not key.startswith(("DVC", "MLFLOW", "RCAN", "GIT_", "PYTEST"))
+            if not key.startswith(("DVC", "MLFLOW", "RCAN", "GIT_", "PYTEST", "TQDM"))
         } | {
             "PATH": f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}",
             "OMP_NUM_THREADS": "1", "PWD": str(folder),

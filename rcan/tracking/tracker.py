@@ -54,10 +54,11 @@ class Tracker:
                 _create_database(self._uri)
             self.client = MlflowClient(tracking_uri=self._uri)
             experiment = self._experiment()
-        self.experiment_id = experiment.experiment_id
-        for key, value in experiment_tags(self.experiment_id, self._data_name).items():
-            if experiment.tags.get(key) != value:
-                self.client.set_experiment_tag(self.experiment_id, key, value)
+            self.experiment_id = experiment.experiment_id
+            # Alone, too: a tag that two set at once is an error of one of them.
+            for key, value in experiment_tags(self.experiment_id, self._data_name).items():
+                if experiment.tags.get(key) != value:
+                    self.client.set_experiment_tag(self.experiment_id, key, value)
 
     def _experiment(self) -> Experiment:
         name = EXPERIMENT + self._data_name
