@@ -13,6 +13,7 @@ from urllib.error import HTTPError
 
 from rcan.errors import UserError, one_line
 from rcan.project import git_output, project_root
+from rcan.tracking.guard import without_password
 
 GB = 1e9
 LEAST_DISK, LEAST_MEMORY = 5 * GB, 4 * GB  # of the demo and of IU X-ray small, with room to spare
@@ -159,8 +160,8 @@ def _data() -> str:
 def _tracker() -> str:
     uri = os.environ.get("MLFLOW_TRACKING_URI", "")
     if not uri.startswith("http"):
-        return uri.partition("@")[0].partition("//")[0] or "mlflow.db here: `rcan ui` shows it"
-    address = re.sub(r"//[^/@]*@", "//", uri).rstrip("/")
+        return f"{without_password(uri) or 'mlflow.db here'}: `rcan ui` shows it"
+    address = without_password(uri).rstrip("/")
     try:
         urllib.request.urlopen(f"{address}/health", timeout=ANSWER_SECONDS).close()
     except HTTPError:

@@ -34,6 +34,13 @@ def project_root() -> Path:
     )
 
 
+def raw_data_folder(name: str, configured: str | None) -> Path:
+    """Where the raw files of the data set `name` lie: data.root as `configured`, else $RCAN_DATA,
+    else data/raw/<name> of the project."""
+    named = configured or os.environ.get("RCAN_DATA") or f"data/raw/{name}"
+    return project_root() / os.path.expanduser(named)
+
+
 class GitState(TypedDict):
     """The code's state; the commit is None when unknown."""
 

@@ -1,6 +1,7 @@
 """What several test files need."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,30 @@ def _no_command_stays_quiet():
     """`--quiet` is for the whole process, which tests share."""
     yield
     os.environ.pop("TQDM_DISABLE", None)
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """Runs `rcan` in this process: its exit code, or what it ends with, and what it prints."""
+    from rcan.cli import main
+
+    def run(*arguments: object) -> tuple[int | str | None, str]:
+        monkeypatch.setattr(sys, "argv", ["rcan", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return ended.value.code, capsys.readouterr().out
+
+    return run
+
+
+@pytest.fixture
+def empty_project(tmp_path, monkeypatch):
+    """A project of empty files, which is the current folder."""
+    for name in ("dvc.yaml", "params.yaml"):
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    return tmp_path
 
 
 @pytest.fixture(scope="session")

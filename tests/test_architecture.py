@@ -34,7 +34,7 @@ MAY_IMPORT = {
     "tracking": {
         "errors", "files", "reading", "dotted", "config", "project", "ablation", "reporting",
     },
-    "machine": {"errors", "project", "evaluation"},
+    "machine": {"errors", "project", "evaluation", "tracking"},
     "settings_table": {"errors", "reading", "dotted", "config"},
     "scoring": {"errors", "reading", "dotted", "text", "evaluation"},  # neither model nor training
     "audit": {"errors", "reading", "evaluation", "scoring"},
@@ -47,8 +47,8 @@ MAY_IMPORT = {
         "tracking", "scoring", "audit", "config", "ablation", "sharing", "data",
     },
     "pipeline": {
-        "errors", "files", "config", "project", "command", "dotted", "text", "data", "evaluation",
-        "training", "ablation", "attention", "reporting", "tracking",
+        "errors", "files", "reading", "config", "project", "command", "dotted", "text", "data", "evaluation",
+        "training", "ablation", "attention", "reporting", "tracking", "sharing",
     },
 }  # fmt: skip
 

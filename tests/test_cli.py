@@ -13,7 +13,6 @@ from http.client import HTTPConnection
 import pytest
 from fabricated import scores_of, write_evaluation, write_run
 
-from rcan.cli import main
 from rcan.tracking import free_port, interface
 
 
@@ -25,20 +24,9 @@ def _nobody_elses_tracker(monkeypatch):
 
 
 @pytest.fixture
-def rcan(tmp_path, monkeypatch, capsys):
-    """Runs the command in an empty project: its exit code, or what it ends with, and its output."""
-    for name in ("dvc.yaml", "params.yaml"):
-        (tmp_path / name).touch()
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("DVC_ROOT", raising=False)
-
-    def run(*arguments: str) -> tuple[int | str | None, str]:
-        monkeypatch.setattr(sys, "argv", ["rcan", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        return ended.value.code, capsys.readouterr().out
-
-    return run
+def rcan(empty_project, command):
+    """Runs the command in an empty project."""
+    return command
 
 
 def test_without_a_run_there_is_nothing_to_put_into_mlflow(rcan, tmp_path):

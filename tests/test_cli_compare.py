@@ -3,7 +3,6 @@
 import csv
 import json
 import shutil
-import sys
 from dataclasses import replace
 
 import pytest
@@ -11,7 +10,6 @@ from fabricated import scores_of, write_evaluation, write_run
 from java_programs import python_java
 from test_statistics import made_up, reports
 
-from rcan.cli import main
 from rcan.evaluation import meteor
 from rcan.evaluation.counts import write_counts
 from rcan.evaluation.statistics import difference, intervals
@@ -21,23 +19,10 @@ NUM = 40
 
 
 @pytest.fixture
-def rcan(tmp_path, monkeypatch, capsys):
-    for name in ("dvc.yaml", "params.yaml"):
-        (tmp_path / name).touch()
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("DVC_ROOT", raising=False)
-    java = python_java(tmp_path / "java")
+def rcan(empty_project, command, monkeypatch):
+    java = python_java(empty_project / "java")
     monkeypatch.setattr(meteor, "_find_java", lambda _: str(java))
-
-    def run(*arguments: str):
-        monkeypatch.setattr(
-            sys, "argv", ["rcan", "compare", *map(str, arguments), "--resamples", "60"]
-        )
-        with pytest.raises(SystemExit) as ended:
-            main()
-        return ended.value.code, capsys.readouterr().out
-
-    return run
+    return lambda *arguments: command("compare", *arguments, "--resamples", 60)
 
 
 @pytest.fixture

@@ -9,8 +9,10 @@ import pytest
 from java_programs import python_java
 from pycocoevalcap.bleu.bleu import Bleu
 from pycocoevalcap.rouge.rouge import Rouge
+from tiny import changed
 
 from rcan.cli import main
+from rcan.config import resolve
 from rcan.data.study import Study, View
 from rcan.errors import UserError
 from rcan.evaluation import meteor
@@ -18,7 +20,8 @@ from rcan.evaluation.bleu import BLEU
 from rcan.evaluation.evaluate import evaluate
 from rcan.evaluation.scores import METRICS
 from rcan.evaluation.statistics import holm
-from rcan.scoring.sets import Cleaner
+from rcan.scoring.score import MAX_LENGTH, MIN_FREQ
+from rcan.scoring.sets import RESTRICTED, Cleaner
 from rcan.scoring.texts import read_texts
 from rcan.text.cleaning import clean_iu_xray
 from rcan.text.tokenizer import Tokenizer
@@ -345,3 +348,11 @@ def test_line_breaks_of_windows_are_no_part_of_a_report(tmp_path):
     (tmp_path / "b.txt").write_bytes(b"")
     with pytest.raises(UserError, match="found none"):
         read_texts(tmp_path / "b.txt", "predictions")
+
+
+@pytest.mark.parametrize("data", MIN_FREQ)
+def test_what_is_taken_for_a_data_set_is_what_params_yaml_says_of_it(data):
+    settings = resolve(changed({"data.name": data}))
+    assert MIN_FREQ[data] == settings.data.min_freq
+    assert MAX_LENGTH[data] == settings.data.max_length
+    assert (data in RESTRICTED) == settings.privacy.restricted

@@ -1,25 +1,20 @@
 """`rcan doctor` and what it looks at."""
 
 import json
-import sys
 
 import pytest
 
 from rcan import machine
-from rcan.cli import main
 
 
 @pytest.fixture
-def doctor(monkeypatch, capsys):
-    """Runs the command with only the named checks: exit code and what it prints."""
+def doctor(command, monkeypatch):
+    """Runs the command with only the named checks."""
 
     def run(*names: str, arguments: tuple[str, ...] = ()) -> tuple[int | str | None, str]:
         chosen = {name: machine._CHECKS[name] for name in names}
         monkeypatch.setattr(machine, "_CHECKS", chosen)
-        monkeypatch.setattr(sys, "argv", ["rcan", "doctor", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        return ended.value.code, capsys.readouterr().out
+        return command("doctor", *arguments)
 
     return run
 

@@ -3,12 +3,10 @@
 import json
 import re
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
 
-from rcan.cli import main
 from rcan.config import load_settings
 from rcan.dotted import flatten
 from rcan.settings_table import settings_table
@@ -17,20 +15,10 @@ PARAMS = Path(__file__).parents[1] / "params.yaml"
 
 
 @pytest.fixture
-def params(monkeypatch, capsys, tmp_path):
+def params(empty_project, command):
     """Runs the command in a project with the real params.yaml."""
-    shutil.copy(PARAMS, tmp_path)
-    (tmp_path / "dvc.yaml").touch()
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("DVC_ROOT", raising=False)
-
-    def run(*arguments: str) -> tuple[int | str | None, str]:
-        monkeypatch.setattr(sys, "argv", ["rcan", "params", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        return ended.value.code, capsys.readouterr().out
-
-    return run
+    shutil.copy(PARAMS, empty_project)
+    return lambda *arguments: command("params", *arguments)
 
 
 def test_every_setting_stands_there_once_as_it_is_resolved(params):

@@ -121,12 +121,9 @@ def _data(name: str | None) -> tuple[str, str, "PipelineSettings | None"]:
 
 def _place(name: str, settings: "PipelineSettings") -> Path:
     """Where the pipeline looks for the raw data."""
-    import os
+    from rcan.project import raw_data_folder
 
-    from rcan.project import project_root
-
-    named = settings.data.root or os.environ.get("RCAN_DATA")
-    return project_root() / os.path.expanduser(named or f"data/raw/{name}")
+    return raw_data_folder(name, settings.data.root)
 
 
 def _checked(

@@ -5,14 +5,14 @@ import typer
 from rcan.cli.options import Json, print_json
 
 
-def doctor(as_json: Json = False) -> None:
+def doctor(json: Json = False) -> None:
     """What this machine lacks and how to get it; exit code 1 if the pipeline cannot run."""
     from dataclasses import asdict
 
     from rcan.machine import findings
 
     found = findings()
-    if as_json:
+    if json:
         print_json([asdict(finding) for finding in found])
     else:
         width = max(len(finding.name) for finding in found)

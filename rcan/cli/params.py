@@ -17,7 +17,7 @@ def params(
     differing: Annotated[
         bool, typer.Option("--differing", help="Only what is not as in the paper.")
     ] = False,
-    as_json: Json = False,
+    json: Json = False,
 ) -> None:
     """Every setting as params.yaml resolves it, beside the value for the paper's own setting."""
     from rcan.project import project_root
@@ -26,7 +26,7 @@ def params(
     rows = settings_table(project_root() / "params.yaml", keys or [], data=data, scale=scale)
     if differing:
         rows = [row for row in rows if row["value"] != row["paper"]]
-    if as_json:
+    if json:
         print_json(rows)
         return
     cells = [("", "here", "paper", "")]

@@ -1,6 +1,7 @@
 """A run of this project to a folder that can be handed on, see `rcan.sharing.folder`."""
 
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ _SCORES: Shape = {
 # The only texts of scores.json that are handed on: each names something, none is a report's.
 _NAMED = ("run", "data", "split", "model", "signature", "data_digest", "labeler", "floor",
           "chosen_on")  # fmt: skip
+_DIGESTS = "references"  # by protocol: what other scores may be compared with
 _TEXTS = "floors"  # the constant reports themselves: of training data
 
 
@@ -103,11 +105,17 @@ def export(
 
 def numbers_of(scores: Mapping[str, Any]) -> dict[str, Any]:
     """scores.json without any report: numbers, and names of what was scored and how."""
-    return {
-        key: kept
+    kept = {
+        key: number
         for key, value in scores.items()
-        if key != _TEXTS and (kept := _number(key, value)) is not None
+        if key != _TEXTS and (number := _number(key, value)) is not None
     }
+    digests = {
+        protocol: digest
+        for protocol, digest in scores.get(_DIGESTS, {}).items()
+        if re.fullmatch("[0-9a-f]{64}", str(digest))
+    }
+    return kept | ({_DIGESTS: digests} if digests else {})
 
 
 def _number(key: str, value: Any) -> Any:

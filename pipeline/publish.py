@@ -1,0 +1,47 @@
+"""The numbers of every evaluated run without a word of a report, to be shared or committed.
+
+`python -m pipeline.publish FOLDER` writes FOLDER/<run> with scores.json, counts.npz (what
+paired tests need of each study), best.json, config.json and history.csv, for `rcan compare`.
+"""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+from pipeline.stage import EVALUATIONS, RUNS, run
+from rcan.config import PipelineSettings
+from rcan.errors import UserError
+from rcan.evaluation.counts import NAME as COUNTS
+from rcan.files import place_beside, write_text
+from rcan.reading import read_json
+from rcan.sharing.export import numbers_of
+
+OF_THE_RUN = ("best.json", "config.json", "history.csv")
+_REMEDY = "run its evaluation again"
+
+
+def main(_: PipelineSettings) -> None:
+    if len(sys.argv) != 2:
+        raise UserError("expected one folder to write: `python -m pipeline.publish FOLDER`")
+    out = Path(sys.argv[1])
+    if out.exists():
+        raise UserError(f"{out} is there already: remove it, or name another folder")
+    names = sorted(path.parent.name for path in EVALUATIONS.glob("*/scores.json"))
+    if not names:
+        raise UserError(f"no run is evaluated in {EVALUATIONS}: `dvc repro` does that")
+    beside = place_beside(out)
+    shutil.rmtree(beside, ignore_errors=True)
+    for name in names:
+        scores = read_json(EVALUATIONS / name / "scores.json", dict, "scores", _REMEDY)
+        short = json.dumps(numbers_of(scores), ensure_ascii=False, separators=(",", ":"))
+        write_text(beside / name / "scores.json", short + "\n")
+        shutil.copy(EVALUATIONS / name / COUNTS, beside / name)
+        for file in OF_THE_RUN:
+            shutil.copy(RUNS / name / file, beside / name)
+    beside.replace(out)
+    print(f"{len(names)} runs in {out}")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,59 @@
+"""`python -m pipeline.publish`: numbers of evaluated runs, and no word of a report."""
+
+import json
+import sys
+
+import pytest
+from fabricated import scores_of, write_evaluation, write_run
+
+from pipeline import publish
+from rcan.errors import UserError
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """Two evaluated runs and one that is not."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("main", "cgm-1", "rve-1"):
+        write_run(tmp_path / "runs" / name)
+    for name in ("main", "cgm-1"):
+        folder = tmp_path / "data/evaluation" / name
+        scores = scores_of(num_studies=12)
+        scores["references"] = {"strict": "0a" * 32, "paper": "no digest but a report ."}
+        write_evaluation(folder, scores)
+        (folder / "counts.npz").write_bytes(b"counts")
+    return tmp_path
+
+
+def written(monkeypatch, *arguments: str) -> None:
+    monkeypatch.setattr(sys, "argv", ["publish", *arguments])
+    publish.main(None)
+
+
+def test_every_evaluated_run_is_there_with_its_numbers_and_no_text(project, monkeypatch):
+    written(monkeypatch, "numbers")
+    assert {path.name for path in (project / "numbers").iterdir()} == {"main", "cgm-1"}
+    files = {path.name for path in (project / "numbers/main").iterdir()}
+    assert files == {"scores.json", "counts.npz", *publish.OF_THE_RUN}
+    before = json.loads((project / "data/evaluation/main/scores.json").read_text())
+    after = json.loads((project / "numbers/main/scores.json").read_text())
+    assert after["protocols"] == before["protocols"]
+    assert after["references"] == {"strict": "0a" * 32}
+    assert "floors" in before and "floors" not in after
+    assert not (project / "numbers/main/predictions.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [((), "expected one folder"), (("runs",), "runs is there already: remove it")],
+)
+def test_a_folder_is_named_and_never_overwritten(project, monkeypatch, arguments, told):
+    with pytest.raises(UserError, match=told):
+        written(monkeypatch, *arguments)
+
+
+def test_without_an_evaluated_run_nothing_is_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="no run is evaluated"):
+        written(monkeypatch, "numbers")
+    assert list(tmp_path.iterdir()) == []
