@@ -47,8 +47,8 @@ MAY_IMPORT = {
         "tracking", "scoring", "audit", "config", "ablation", "sharing", "data",
     },
     "pipeline": {
-        "errors", "files", "reading", "config", "project", "command", "dotted", "text", "data", "evaluation",
-        "training", "ablation", "attention", "reporting", "tracking", "sharing",
+        "errors", "files", "reading", "config", "project", "command", "dotted", "text", "data",
+        "evaluation", "training", "ablation", "attention", "reporting", "tracking", "sharing",
     },
 }  # fmt: skip
 
