@@ -8,40 +8,72 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pipeline.stage import EVALUATIONS, PROCESSED, REPORTS, RUNS, TOKENIZER, run
-from rcan.ablation.plan import MAIN, pass_on, same_as
+from pipeline.stage import EVALUATIONS, FLOORS, PROCESSED, REPORTS, RUNS, TOKENIZER, run
+from rcan.ablation.plan import MAIN, pass_on, planned_settings, same_as
 from rcan.config import PipelineSettings
 from rcan.files import write_csv, write_json
 from rcan.project import project_root
+from rcan.reading import read_json
 
 
 def main(settings: PipelineSettings) -> None:
     name = sys.argv[1] if len(sys.argv) > 1 else MAIN
-    out = EVALUATIONS / name
+    out, folder, root = EVALUATIONS / name, RUNS / name, project_root()
     if (of := same_as(name)) != name:
         pass_on(out, of)
         print(f"{name} equals {of}: nothing to score")
         return
-    if name != MAIN:
+    if name == MAIN:
+        scores = write_evaluation(settings, folder, out)
+        write_json(REPORTS / "metrics.json", _short(scores))
+        forget_state(folder)
+        return
+    from rcan.ablation import ahead
+
+    inputs = {"processed": PROCESSED, "tokenizer": TOKENIZER}
+    made_of = ahead.of_evaluation(settings, folder, floors=FLOORS, **inputs)
+    if ahead.take(root, made_of, out):
+        print(f"{name} is scored already, by stage fill")
+    else:
         os.environ.setdefault("OMP_NUM_THREADS", "1")  # as it was trained
-    scores, rows, counts = _evaluated(settings, name)
+        write_evaluation(settings, folder, out)
+        forget_state(folder)
+    own = planned_settings(name, settings).with_weights_under(root)
+    ahead.forget(root, ahead.of_training(own, **inputs))  # DVC has saved it
+    ahead.mark_taken(root, made_of)
+
+
+def write_evaluation(settings: PipelineSettings, run: Path, out: Path) -> dict[str, Any]:
+    """Score the trained folder `run` on the test split into the folder `out`; the scores."""
+    from rcan.evaluation.counts import write_counts
+    from rcan.evaluation.table import score_table
+
+    scores, rows, counts = _evaluated(settings, run)
+    print(score_table(scores))
     write_json(out / "scores.json", scores)
     write_csv(out / "predictions.csv", rows)
-    _write_counts(out, counts)
-    if name == MAIN:
-        write_json(REPORTS / "metrics.json", _short(scores))
-    _forget_training(scores["run"])
+    write_counts(out, counts)
+    return scores
+
+
+def forget_state(run: Path) -> None:
+    """Remove the state of the training that `run` holds whole."""
+    from rcan.training.train import forget_training
+
+    best = read_json(run / "best.json", {"key": str}, "the best epoch", "run `dvc repro train`")
+    forget_training(project_root(), best["key"])
 
 
 def _evaluated(
-    settings: PipelineSettings, name: str
+    settings: PipelineSettings, run: Path
 ) -> tuple[dict[str, Any], list[dict[str, str | float]], dict[str, Any]]:
     """What is written of one run: its scores, a row a study, and the counts under each protocol."""
     from rcan.data.store import open_split
     from rcan.evaluation.evaluate import evaluate
     from rcan.evaluation.findings import LABELERS
+    from rcan.evaluation.floors import choose_floors
+    from rcan.evaluation.kept_floors import read_floors
     from rcan.evaluation.scores import signature
-    from rcan.evaluation.table import score_table
     from rcan.text.cleaning import CLEANERS
     from rcan.text.tokenizer import Tokenizer
     from rcan.training.inputs import study_batches
@@ -49,7 +81,7 @@ def _evaluated(
     from rcan.training.train import write_reports
 
     words = Tokenizer.load(TOKENIZER)
-    model, trained, best = load_run(RUNS / name, len(words))
+    model, trained, best = load_run(run, len(words))
     require_same_inputs(best, processed=PROCESSED, tokenizer=TOKENIZER)
     test = open_split(PROCESSED, "test")
     batches = study_batches(
@@ -59,13 +91,22 @@ def _evaluated(
     (predictions,) = write_reports(
         model, batches, words, trained, penalties=[best["length_penalty"]]
     )
+    train_texts = [study.text for study in open_split(PROCESSED, "train").studies]
+    val = list(open_split(PROCESSED, "val").studies)
+    floors = read_floors(FLOORS, processed=PROCESSED, tokenizer=TOKENIZER)
+    if floors.max_length != trained.data.max_length:  # a cell of its own
+        floors = choose_floors(
+            train_texts, [study.text for study in val],
+            vocabulary=words.vocabulary, max_length=trained.data.max_length,
+        )  # fmt: skip
     result, rows, counts = evaluate(
         predictions=predictions,
         test=test.studies,
-        train_texts=[study.text for study in open_split(PROCESSED, "train").studies],
-        val=list(open_split(PROCESSED, "val").studies),
+        train_texts=train_texts,
+        val=val,
         vocabulary=words.vocabulary,
         max_length=trained.data.max_length,
+        floors=floors.reports,
         clean=CLEANERS[trained.data.name],
         resamples=settings.eval.resamples,
         seed=settings.eval.seed,
@@ -86,21 +127,7 @@ def _evaluated(
         "signature": signature(),
         **result,
     }
-    print(score_table(scores))
     return scores, rows, counts
-
-
-def _write_counts(out: Path, counts: dict[str, Any]) -> None:
-    from rcan.evaluation.counts import write_counts
-
-    write_counts(out, counts)
-
-
-def _forget_training(key: str) -> None:
-    """Remove the training's state: its run folder is saved, for this stage read it."""
-    from rcan.training.train import forget_training
-
-    forget_training(project_root(), key)
 
 
 def _short(scores: dict[str, Any]) -> dict[str, Any]:

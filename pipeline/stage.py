@@ -15,6 +15,7 @@ from rcan.project import project_root
 
 PROCESSED = Path("data/processed")
 TOKENIZER = Path("data/tokenizer.json")
+FLOORS = Path("data/floors.json")
 RUNS = Path("runs")
 EVALUATIONS = Path("data/evaluation")
 RUN = RUNS / "main"

@@ -8,11 +8,16 @@ trained state stays in .rcan/checkpoints for the stage to find.
 import os
 import sys
 from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pipeline.stage import PROCESSED, RUNS, TOKENIZER, run
+from pipeline.stage import FLOORS, PROCESSED, RUNS, TOKENIZER, run
 from rcan.ablation.plan import MAIN, pass_on, planned_settings, same_as
 from rcan.config import PipelineSettings
 from rcan.project import project_root
+
+if TYPE_CHECKING:
+    from rcan.training.loop import Log
 
 ONLY_STATE = "--only-state"
 
@@ -20,24 +25,33 @@ ONLY_STATE = "--only-state"
 def main(settings: PipelineSettings) -> None:
     name = next((a for a in sys.argv[1:] if a != ONLY_STATE), MAIN)
     out = None if ONLY_STATE in sys.argv else RUNS / name
+    root = project_root()
     if name != MAIN:
         if (of := same_as(name)) != name:
             if out:
                 pass_on(out, of)
             print(f"{name} equals {of}: nothing to train")
             return
-        settings = planned_settings(name, settings)
-        os.environ.setdefault("OMP_NUM_THREADS", "1")
+        from rcan.ablation import ahead
 
+        settings = planned_settings(name, settings).with_weights_under(root)
+        if out and ahead.take(root, ahead.of_training(settings, PROCESSED, TOKENIZER), out):
+            print(f"{name} is trained already, by stage fill")
+            return
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
+    train_run(settings.with_weights_under(root), out)
+
+
+def train_run(settings: PipelineSettings, out: Path | None) -> None:
+    """Train, each epoch's numbers in MLflow, and write the run's folder `out`; None: the state is
+    all. The path of pretrained weights is resolved."""
     from rcan.tracking import epoch_metrics, flatten, open_tracker
-    from rcan.training.loop import Log
     from rcan.training.train import train
 
     root = project_root()
-    settings = settings.with_weights_under(root)
     with ExitStack() as open_run:
 
-        def log_to(key: str) -> Log:
+        def log_to(key: str) -> "Log":
             tracker = open_tracker(root=root, data_name=settings.data.name)
             tracked = open_run.enter_context(
                 tracker.run(
@@ -50,7 +64,10 @@ def main(settings: PipelineSettings) -> None:
             )
             return lambda epoch, row: tracked.log_epoch(epoch, epoch_metrics(row))
 
-        train(settings, processed=PROCESSED, tokenizer=TOKENIZER, out=out, root=root, log_to=log_to)
+        train(
+            settings, processed=PROCESSED, tokenizer=TOKENIZER, floors=FLOORS, out=out, root=root,
+            log_to=log_to,
+        )  # fmt: skip
 
 
 if __name__ == "__main__":

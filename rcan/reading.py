@@ -143,8 +143,9 @@ def read_csv(
 
     `columns` must be there and hold values of their kind; of other columns a cell may be empty.
     """
+    text = read_text(path, what, remedy)
     try:
-        header, *rows = _cells(read_text(path, what, remedy)) or [[]]
+        header, *rows = _cells(text) or [[]]
     except ValueError as error:
         raise UserError(f"{path}, {error}; {remedy}") from error
     _check_header(header, columns, f"{path}", remedy)

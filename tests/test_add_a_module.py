@@ -29,7 +29,7 @@ def test_the_module_of_the_example_is_planned_trained_and_scored(tmp_path):
     (project.folder / "module.diff").write_text(added(), encoding="utf-8")
     applied = project.run("git", "apply", "--verbose", "module.diff")
     assert applied.returncode == 0, applied.stdout
-    for stage in ("preprocess", "tokenizer", "plan", "train eca-1"):
+    for stage in ("preprocess", "tokenizer", "floors", "plan", "train eca-1"):
         done = project.run(sys.executable, "-m", *f"pipeline.{stage}".split())
         assert done.returncode == 0, done.stdout
     run = project.folder / "runs" / "eca-1"

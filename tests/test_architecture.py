@@ -25,7 +25,7 @@ MAY_IMPORT = {
         "errors", "files", "reading", "config", "text", "data", "model", "generation",
         "evaluation",
     },
-    "ablation": {"errors", "files", "reading", "config", "training"},
+    "ablation": {"errors", "files", "reading", "config", "data", "training"},
     "attention": {"errors", "config", "data", "model", "evaluation"},
     "reporting": {
         "errors", "files", "reading", "dotted", "text", "data", "evaluation", "attention",

@@ -26,7 +26,7 @@ def project(tmp_path_factory):
     changes = {key: json.dumps(value) for key, value in TINY.items()} | {"train.epochs": 1}
     made = Repository(tmp_path_factory.mktemp("project"), changes)
     (made.folder / "ablations/cells.yaml").write_text(CELLS)
-    for stage in ("preprocess", "tokenizer", "plan"):
+    for stage in ("preprocess", "tokenizer", "floors", "plan"):
         done = made.run(sys.executable, "-m", f"pipeline.{stage}")
         assert done.returncode == 0, done.stdout
     return made

@@ -136,9 +136,10 @@ def slowly(*arguments):
     return set_learning_rate(*arguments)
 
 loop.set_learning_rate = slowly
-processed, tokenizer, root = map(Path, sys.argv[1:])
+processed, tokenizer, floors, root = map(Path, sys.argv[1:])
 train.train(
-    tiny(), processed=processed, tokenizer=tokenizer, out=root / "run", root=root,
+    tiny(), processed=processed, tokenizer=tokenizer, floors=floors, out=root / "run",
+    root=root,
     log_to=lambda key: lambda epoch, numbers: print(f"epoch {epoch}", flush=True),
 )
 """

@@ -10,8 +10,9 @@ from tiny import TOP, prepare, run_files, tiny, train_tiny
 
 from rcan.errors import UserError
 from rcan.files import digest_of, write_json
-from rcan.training import determinism, key
-from rcan.training.key import CODE, training_key, training_parts
+from rcan.training import parts
+from rcan.training.key import training_key, training_parts
+from rcan.training.parts import CODE
 from rcan.training.run_folder import load_run
 
 
@@ -120,7 +121,7 @@ def test_other_data_or_another_tokenizer_give_another_key(place, tmp_path):
 def test_other_code_or_another_torch_give_another_key(place, monkeypatch):
     before = key_of(place)
     with monkeypatch.context() as patch:
-        patch.setattr(key, "code_digest", lambda *packages: "of other code")
+        patch.setattr(parts, "code_digest", lambda *packages: "of other code")
         assert key_of(place) != before
     monkeypatch.setattr(torch, "__version__", "9.9")
     assert key_of(place) != before
@@ -137,11 +138,11 @@ def test_every_file_of_training_code_gives_another_key_when_edited(tmp_path, mon
         copy = top / file.relative_to(TOP / "rcan")
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_bytes(file.read_bytes())
-    before = determinism.code_digest(*CODE)
-    monkeypatch.setattr(determinism, "__file__", str(top / "training" / "determinism.py"))
-    assert determinism.code_digest(*CODE) == before
+    before = parts.code_digest(*CODE)
+    monkeypatch.setattr(parts, "__file__", str(top / "training" / "parts.py"))
+    assert parts.code_digest(*CODE) == before
     for file in files:
         copy = top / file.relative_to(TOP / "rcan")
         copy.write_bytes(file.read_bytes() + b"# edited\n")
-        assert determinism.code_digest(*CODE) != before, file
+        assert parts.code_digest(*CODE) != before, file
         copy.write_bytes(file.read_bytes())

@@ -184,10 +184,10 @@ from tiny import tiny
 from rcan.training import train
 
 torch.set_num_threads(1)
-processed, tokenizer, root = map(Path, sys.argv[1:])
+processed, tokenizer, floors, root = map(Path, sys.argv[1:])
 train.train(
     tiny({"train.devices": 2, "train.epochs": 2}), processed=processed, tokenizer=tokenizer,
-    out=root / "run", root=root,
+    floors=floors, out=root / "run", root=root,
     log_to=lambda key: lambda epoch, numbers: print("logged", epoch, flush=True),
 )
 """

@@ -23,6 +23,7 @@ TINY = {
     "train.accelerator": "cpu", "generate.batch_size": 4, "eval.resamples": 100,
 }  # fmt: skip
 
+SPLITS = ("train", "val")  # that floors are chosen on
 TRANSFORMER = {"model.use_rve": False, "model.use_cgm": False, "model.use_wcl": False}
 R2GENCMN = TRANSFORMER | {"model.use_cgm": True, "cgm.gate": "response", "cgm.top_k": 4}
 
@@ -45,19 +46,26 @@ def tiny(changes: dict[str, object] | None = None) -> Settings:
 
 
 def prepare(folder: Path, settings: Settings) -> dict[str, Path]:
-    """Processed demo data and tokenizer in `folder`: the arguments that `train` takes them by."""
+    """Processed demo data, tokenizer and floors in `folder`: arguments of `train`."""
     from rcan.data.preprocess import preprocess
     from rcan.data.store import open_split
+    from rcan.evaluation.floors import choose_floors
+    from rcan.evaluation.kept_floors import write_floors
     from rcan.text.tokenizer import Tokenizer
 
     place = {"processed": folder / "processed", "tokenizer": folder / "tokenizer.json"}
+    floors = folder / "floors.json"
     preprocess(
         name="demo", root=None, image_size=settings.data.image_size, fit="squash",
         **settings.demo.model_dump(), out=place["processed"], work=folder / "work",
     )  # fmt: skip
-    studies = open_split(place["processed"], "train").studies
-    Tokenizer.train((s.text for s in studies), settings.data.min_freq).save(place["tokenizer"])
-    return place
+    train, val = ([s.text for s in open_split(place["processed"], n).studies] for n in SPLITS)
+    words = Tokenizer.train(train, settings.data.min_freq)
+    words.save(place["tokenizer"])
+    max_length = settings.data.max_length
+    found = choose_floors(train, val, vocabulary=words.vocabulary, max_length=max_length)
+    write_floors(floors, found, **place)
+    return place | {"floors": floors}
 
 
 def batches_of(place: dict[str, Path], root: Path, settings: Settings, split: str, cnn):

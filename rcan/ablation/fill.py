@@ -1,27 +1,66 @@
-"""Which cells are not trained yet, and where each of several at once may train."""
+"""Which cells are not trained or scored yet, and where each of several at once may be."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
+from rcan.ablation import ahead
 from rcan.ablation.plan import planned_runs, planned_settings, same_as
 from rcan.config import PipelineSettings
 from rcan.errors import UserError
-from rcan.training.key import is_trained, training_parts
+from rcan.training.key import has_run, has_state, training_key, training_parts
 from rcan.training.train import kind_of_device
 
 
 def untrained(
     settings: PipelineSettings, *, root: Path, runs: Path, processed: Path, tokenizer: Path
 ) -> list[str]:
-    """The planned runs that neither a folder in `runs` nor a finished state has, in order."""
+    """The planned runs of which there is neither a folder nor a finished state, in order."""
+    inputs = {"root": root, "processed": processed, "tokenizer": tokenizer}
     missing = []
-    for name in planned_runs():
-        if same_as(name) == name:
-            own = planned_settings(name, settings).with_weights_under(root)
+    for name, own in _to_train(settings, root):
+        if trained_folder(own, run=runs / name, **inputs) is None:
             parts = training_parts(own, processed, tokenizer, kind_of_device(own))
-            if not is_trained(root, runs / name, parts):
+            if not has_state(root, training_key(parts)):
                 missing.append(name)
     return missing
+
+
+def unfinished(
+    settings: PipelineSettings, *,
+    root: Path, runs: Path, evaluations: Path, processed: Path, tokenizer: Path, floors: Path,
+) -> list[str]:  # fmt: skip
+    """The planned runs that are not both trained and scored, in order."""
+    inputs = {"processed": processed, "tokenizer": tokenizer}
+    missing = []
+    for name, own in _to_train(settings, root):
+        folder = trained_folder(own, root=root, run=runs / name, **inputs)
+        if folder is None:
+            missing.append(name)
+            continue
+        digest = ahead.of_evaluation(settings, folder, floors=floors, **inputs)
+        has_scores = (evaluations / name / "scores.json").exists()
+        if not ahead.is_ready(root, digest) and not (has_scores and ahead.was_taken(root, digest)):
+            missing.append(name)
+    return missing
+
+
+def trained_folder(
+    settings: PipelineSettings, *, root: Path, run: Path, processed: Path, tokenizer: Path
+) -> Path | None:
+    """The folder that holds the training of these settings, their weights' path resolved: `run`,
+    or one made ahead; None if neither does."""
+    device = kind_of_device(settings)
+    key = training_key(training_parts(settings, processed, tokenizer, device))
+    made_ahead = ahead.place(root, ahead.of_training(settings, processed, tokenizer))
+    return next((folder for folder in (run, made_ahead) if has_run(folder, key)), None)
+
+
+def _to_train(settings: PipelineSettings, root: Path) -> Iterator[tuple[str, PipelineSettings]]:
+    """The planned runs that are no pointers, with their settings."""
+    for name in planned_runs():
+        if same_as(name) == name:
+            yield name, planned_settings(name, settings).with_weights_under(root)
 
 
 def places(settings: PipelineSettings) -> list[dict[str, str]]:

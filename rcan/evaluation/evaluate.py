@@ -1,6 +1,6 @@
 """The model's scores beside those of its floors: what `scores.json` and `predictions.csv` hold."""
 
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +11,14 @@ from rcan.errors import UserError
 from rcan.evaluation.diagnostics import diagnostics
 from rcan.evaluation.findings import Labeler
 from rcan.evaluation.findings.compare import compare_findings
-from rcan.evaluation.floors import best_constant, most_frequent
 from rcan.evaluation.groups import group_shares, groups_of
 from rcan.evaluation.image_swap import swap
+from rcan.evaluation.kept_floors import FLOORS
 from rcan.evaluation.protocols import PROTOCOLS, reference
 from rcan.evaluation.scores import Scores, score_systems, scores_of_some
-from rcan.evaluation.statistics import difference, intervals
+from rcan.evaluation.statistics import beats_floor, difference, intervals
 
 SPLITS_TOLD = ("val", "test")  # of whose studies the shares of groups are told
-FLOORS = {"most_frequent": "train", "best_constant": "val"}  # floor -> the split it is chosen on
 
 
 def evaluate(
@@ -30,6 +29,7 @@ def evaluate(
     val: Sequence[Study],
     vocabulary: Container[str],
     max_length: int,
+    floors: Mapping[str, Mapping[str, str]],
     clean: Callable[[str], str],
     resamples: int,
     seed: int,
@@ -40,9 +40,9 @@ def evaluate(
     """Score the predictions for `test`, in its order, and both floors under each protocol.
 
     Args:
-        train_texts, val: cleaned reports of train, the studies of validation: floors are chosen
-            from them.
+        train_texts, val: cleaned reports of train, the studies of validation.
         vocabulary, max_length: what a model can write (see `protocols.reference`).
+        floors: protocol -> floor -> its report (see `floors.choose_floors`).
         clean: the data set's cleaner; by it, strict references are checked to be whole reports.
         resamples, seed: of the bootstrap.
         labeler: names findings in reports and labels; without one, none are compared.
@@ -65,23 +65,16 @@ def evaluate(
     predictions = list(predictions)
     test_texts = [study.text for study in test]
     found = diagnostics(predictions, test_texts, train_texts)  # first: it checks what came
-    references, floor_texts = {}, {}
+    references = {}
     for protocol in protocols:
         references[protocol] = [
             reference(text, protocol, vocabulary, max_length) for text in test_texts
         ]
         if protocol == "strict":
             _require_whole(references[protocol], test, clean)
-        val_references = [reference(study.text, protocol, vocabulary, max_length) for study in val]
-        floor_texts[protocol] = {
-            "most_frequent": most_frequent(train_texts),
-            "best_constant": best_constant(train_texts, val_references),
-        }
 
     swapped = swap(predictions)
-    scores = _score_all(
-        {"model": predictions, "image_swap": swapped}, references, floor_texts, java
-    )
+    scores = _score_all({"model": predictions, "image_swap": swapped}, references, floors, java)
     options = {"resamples": resamples, "seed": seed}
     result = {
         "protocols": {
@@ -93,15 +86,18 @@ def evaluate(
         },
         "floors": {
             floor: {
-                "text": floor_texts[protocols[0]][floor],
-                "texts": {protocol: texts[floor] for protocol, texts in floor_texts.items()},
+                "text": floors[protocols[0]][floor],
+                "texts": {protocol: floors[protocol][floor] for protocol in protocols},
                 "chosen_on": split,
             }
             for floor, split in FLOORS.items()
         },
         "diagnostics": found,
         "beats_floor": {
-            protocol: _beats_floor(systems, **options) for protocol, systems in scores.items()
+            protocol: beats_floor(
+                systems["model"], {floor: systems[floor] for floor in FLOORS}, **options
+            )
+            for protocol, systems in scores.items()
         },
         "controls": {"image_swap": _image_swap(scores, **options)},
         "groups": _groups(scores, groups_of(test, train_texts, labeler), **options),
@@ -116,7 +112,7 @@ def evaluate(
     texts = {
         "model": predictions,
         "image_swap": swapped,
-        "best_constant": [floor_texts[protocols[0]]["best_constant"]] * len(test),
+        "best_constant": [floors[protocols[0]]["best_constant"]] * len(test),
         "references": test_texts,
     }
     labels = [study.labels for study in test]
@@ -143,7 +139,7 @@ def _require_whole(
 def _score_all(
     written: dict[str, list[str]],
     references: dict[str, list[str]],
-    floor_texts: dict[str, dict[str, str]],
+    floors: Mapping[str, Mapping[str, str]],
     java: str | Path | None,
 ) -> dict[str, dict[str, Scores]]:
     """protocol -> system -> scores, with a single start of Java."""
@@ -151,24 +147,12 @@ def _score_all(
     for protocol, wanted in references.items():
         for name, texts in written.items():
             systems[protocol, name] = (texts, wanted)
-        for floor, text in floor_texts[protocol].items():
-            systems[protocol, floor] = ([text] * len(wanted), wanted)
+        for floor in FLOORS:
+            systems[protocol, floor] = ([floors[protocol][floor]] * len(wanted), wanted)
     scored = dict(zip(systems, score_systems(list(systems.values()), java=java), strict=True))
     return {
         protocol: {system: scored[protocol, system] for system in (*written, *FLOORS)}
         for protocol in references
-    }
-
-
-def _beats_floor(systems: dict[str, Scores], **options: int) -> dict[str, dict[str, float | str]]:
-    """Per metric, the model minus the stronger floor."""
-    against = {floor: difference(systems["model"], systems[floor], **options) for floor in FLOORS}
-    stronger = {
-        metric: max(FLOORS, key=lambda floor: systems[floor].corpus[metric])
-        for metric in systems["model"].corpus
-    }
-    return {
-        metric: {**against[floor][metric], "floor": floor} for metric, floor in stronger.items()
     }
 
 

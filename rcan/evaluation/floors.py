@@ -6,13 +6,15 @@ references (the test split is never looked at). On IU X-ray it reaches most publ
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 
 import numpy as np
 from tqdm import tqdm
 
 from rcan.errors import UserError
 from rcan.evaluation.bleu import MAX_ORDER, bleu_of, ngrams
+from rcan.evaluation.kept_floors import KeptFloors
+from rcan.evaluation.protocols import PROTOCOLS, reference
 
 Sentence = tuple[str, ...]  # its words, the full stop included
 Report = tuple[Sentence, ...]
@@ -73,6 +75,28 @@ def best_constant(
     return _join(best)
 
 
+def choose_floors(
+    train_texts: Sequence[str],
+    val_texts: Sequence[str],
+    *,
+    vocabulary: Container[str],
+    max_length: int,
+) -> KeptFloors:
+    """Both floors under every protocol; `vocabulary`, `max_length`: see `protocols.reference`.
+
+    Raises:
+        UserError: no reports.
+    """
+    reports = {}
+    for protocol in PROTOCOLS:
+        targets = [reference(text, protocol, vocabulary, max_length) for text in val_texts]
+        reports[protocol] = {
+            "most_frequent": most_frequent(train_texts),
+            "best_constant": best_constant(train_texts, targets),
+        }
+    return KeptFloors(reports, max_length)
+
+
 class _MatchTable:
     """Corpus BLEU of a constant by look-up.
 
@@ -84,8 +108,8 @@ class _MatchTable:
         self._num_references = len(references)
         self._num_words = sum(len(reference.split()) for reference in references)
         self._holders: dict[tuple[str, ...], list[int]] = {}
-        for reference in references:
-            for gram, count in ngrams(reference.split()).items():
+        for text in references:
+            for gram, count in ngrams(text.split()).items():
                 holders = self._holders.setdefault(gram, [])
                 holders.extend([0] * (count - len(holders)))
                 for times in range(count):

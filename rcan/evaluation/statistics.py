@@ -5,7 +5,7 @@ corpus score is a formula over sums. So one product `weights @ counts` scores al
 of 590 studies in about 0.1 s, where scoring the texts again would take minutes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -113,6 +113,23 @@ def seed_difference(
             **_sd(observed),
         }
     return result
+
+
+def beats_floor(
+    model: Scores, floors: Mapping[str, Scores], *, resamples: int, seed: int
+) -> dict[str, dict[str, float | str]]:
+    """Per metric the model minus whichever floor scores higher, and that floor's name."""
+    against = {
+        floor: difference(model, scores, resamples=resamples, seed=seed)
+        for floor, scores in floors.items()
+    }
+    stronger = {
+        metric: max(floors, key=lambda floor: floors[floor].corpus[metric])
+        for metric in model.corpus
+    }
+    return {
+        metric: {**against[floor][metric], "floor": floor} for metric, floor in stronger.items()
+    }
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -13,9 +13,10 @@ from rcan.errors import UserError
 from rcan.evaluation.diagnostics import diagnostics
 from rcan.evaluation.floors import best_constant, most_frequent
 from rcan.evaluation.image_swap import swap
+from rcan.evaluation.kept_floors import FLOORS
 from rcan.evaluation.protocols import PROTOCOLS, reference
 from rcan.evaluation.scores import Scores, score_systems, signature
-from rcan.evaluation.statistics import difference, holm, intervals
+from rcan.evaluation.statistics import beats_floor, difference, holm, intervals
 from rcan.scoring.sets import Ground
 from rcan.text.tokenizer import Tokenizer
 
@@ -132,7 +133,7 @@ def score_reports(
                 "texts": {protocol: texts[floor] for protocol, texts in floor_texts.items()},
                 "chosen_on": "val" if floor == "best_constant" and ground.val else "train",
             }
-            for floor in ("most_frequent", "best_constant")
+            for floor in FLOORS
         }
         result["beats_floor"] = {
             protocol: beats_floor(
@@ -149,23 +150,6 @@ def score_reports(
             for name, values in compared(model, rivals, **shared).items():
                 result["against"][name][protocol] = values
     return result, models
-
-
-def beats_floor(
-    model: Scores, floors: Mapping[str, Scores], *, resamples: int, seed: int
-) -> dict[str, dict[str, float | str]]:
-    """Per metric the model minus whichever floor scores higher, and that floor's name."""
-    against = {
-        floor: difference(model, scores, resamples=resamples, seed=seed)
-        for floor, scores in floors.items()
-    }
-    stronger = {
-        metric: max(floors, key=lambda floor: floors[floor].corpus[metric])
-        for metric in model.corpus
-    }
-    return {
-        metric: {**against[floor][metric], "floor": floor} for metric, floor in stronger.items()
-    }
 
 
 def compared(

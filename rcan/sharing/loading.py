@@ -3,18 +3,13 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from rcan.config import Settings
 from rcan.errors import UserError
 from rcan.files import sha256_of
-from rcan.model.build import build_model
 from rcan.model.rcan import RCAN
 from rcan.sharing import folder as exported
 from rcan.text.tokenizer import Tokenizer
-from rcan.training.checkpoint import read_tensors, require_fit
-from rcan.training.determinism import require_determinism
-from rcan.training.run_folder import load_run
+from rcan.training.run_folder import load_run, load_weights
 
 
 @dataclass(frozen=True)
@@ -68,13 +63,5 @@ def _of_a_run(folder: Path) -> Loaded:
 def _of_an_export(folder: Path) -> Loaded:
     config, settings = exported.read_exported(folder)
     words = Tokenizer.load(folder / exported.TOKENIZER)
-    path = folder / exported.WEIGHTS
-    weights, _ = read_tensors(path, exported.REMEDY)
-    with torch.device("meta"):  # sizes without memory, should the settings be another model's
-        require_fit(build_model(settings, len(words), pretrained=False), weights, path)
-    model = build_model(settings, len(words), pretrained=False)
-    model.load_state_dict(weights)
-    require_determinism(settings.train.deterministic)
-    on_gpu = settings.train.accelerator != "cpu" and torch.cuda.is_available()
-    model = model.eval().to("cuda" if on_gpu else "cpu")
+    model = load_weights(folder / exported.WEIGHTS, settings, len(words), exported.REMEDY)
     return Loaded(model, words, settings, config["length_penalty"], settings.name)

@@ -14,6 +14,7 @@ from rcan.generation.beam_search import beam_search
 from rcan.model.cnn import fold_batch_norm
 from rcan.sharing.given import ReadStudy
 from rcan.sharing.loading import Loaded
+from rcan.training.inputs import maps_of
 
 
 @dataclass(frozen=True)
@@ -100,19 +101,15 @@ class Predictor:
             )
 
     def _features(self, images: np.ndarray, crop: int) -> np.ndarray:
-        """(n, C, h, w) float16, computed as `rcan.training.inputs` does those that are kept."""
+        """(n, C, h, w) float16, as those that are kept."""
         assert self._folded is not None, "features are those of a frozen CNN"
         device = self.loaded.model.device
-        has_bf16 = device.type == "cuda" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
-        precision = torch.bfloat16 if has_bf16 else torch.float32
         first = (images.shape[-1] - crop) // 2
         centre = slice(first, first + crop)
         cut = torch.from_numpy(np.ascontiguousarray(images[:, centre, centre])).to(device)
-        with (
-            torch.inference_mode(),
-            torch.autocast(device.type, dtype=precision, enabled=has_bf16),
-        ):
-            features: np.ndarray = self._folded(cut).half().cpu().contiguous().numpy()
+        with torch.inference_mode():
+            maps = maps_of(self._folded, cut)
+        features: np.ndarray = maps.half().cpu().contiguous().numpy()
         return features
 
 

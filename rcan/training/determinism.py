@@ -1,9 +1,7 @@
-"""What makes two trainings the same bits: random numbers that follow from seed and epoch alone,
-algorithms without chance, and a digest of the code."""
+"""What makes two trainings the same bits: random numbers that follow from seed and epoch alone, and
+algorithms without chance."""
 
-import hashlib
 import os
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -26,14 +24,3 @@ def require_determinism(required: bool) -> None:
     if required:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # as cuBLAS asks for
     torch.use_deterministic_algorithms(required)
-
-
-def code_digest(*packages: str) -> str:
-    """SHA-256 over the source of rcan's files or packages named, such as `model` or `files.py`."""
-    top = Path(__file__).resolve().parents[1]
-    sha = hashlib.sha256()
-    for name in sorted(packages):
-        place = top / name
-        for path in [place] if place.is_file() else sorted(place.rglob("*.py")):
-            sha.update(path.relative_to(top).as_posix().encode() + b"\0" + path.read_bytes())
-    return sha.hexdigest()

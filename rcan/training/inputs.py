@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from rcan.config import Settings
 from rcan.data.batches import PROJECTIONS, StudyBatches
@@ -45,28 +45,36 @@ def _features(
     split: Split, settings: Settings, *, cnn: CNN, device: torch.device, processed: Path, root: Path
 ) -> np.memmap:
     visual = settings.visual
-    # bfloat16 where the hardware has it: twice as fast, and the map differs by about 2 %
-    has_bf16 = device.type == "cuda" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    precision = torch.bfloat16 if has_bf16 else torch.float32
     what = {
         "images": read_summary(processed)["files"][f"{split.name}.npy"],
         "weights": _weights_digest(cnn),
         "visual": [visual.backbone, visual.last_layer, visual.crop],
-        "precision": str(precision),
+        "precision": str(feature_precision(device)),
         "version": KEPT_FEATURES_VERSION,
     }
     folder = root / "data" / "work" / "features" / digest_of(what)
     channels, side = cnn.map_shape(visual.crop)
     folded = fold_batch_norm(cnn).to(device)
 
-    def extract(images: Tensor) -> Tensor:
-        with torch.autocast(device.type, dtype=precision, enabled=has_bf16):
-            maps: Tensor = folded(images.to(device))
-            return maps
-
     return kept_features(
-        split, folder, extract=extract, crop=visual.crop, map_shape=(channels, side, side)
-    )
+        split, folder, extract=lambda images: maps_of(folded, images.to(device)),
+        crop=visual.crop, map_shape=(channels, side, side),
+    )  # fmt: skip
+
+
+def maps_of(cnn: nn.Module, images: Tensor) -> Tensor:
+    """A frozen CNN's maps: bfloat16 where the device has it, twice as fast and about 2 % off."""
+    precision = feature_precision(images.device)
+    half = precision == torch.bfloat16
+    with torch.autocast(images.device.type, dtype=precision, enabled=half):
+        maps: Tensor = cnn(images)
+        return maps
+
+
+def feature_precision(device: torch.device) -> torch.dtype:
+    """What a frozen CNN's maps are computed in."""
+    has_bf16 = device.type == "cuda" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return torch.bfloat16 if has_bf16 else torch.float32
 
 
 def _weights_digest(cnn: CNN) -> str:

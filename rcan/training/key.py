@@ -1,7 +1,6 @@
 """What a training depends on, the name that follows from it, and why a training starts afresh."""
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,34 +9,21 @@ import safetensors
 import torch
 
 from rcan.config import Settings
-from rcan.data.store import read_summary
 from rcan.errors import UserError
-from rcan.files import digest_of, holder_of, sha256_of, write_json
+from rcan.files import digest_of, holder_of, write_json
 from rcan.reading import read_json, require_file
 from rcan.training.checkpoint import HEADER
-from rcan.training.determinism import code_digest
+from rcan.training.parts import input_parts
 
-CODE = (  # as the deps of stage train
-    "config", "data/arrays.py", "data/batches.py", "data/features.py", "data/store.py",
-    "data/study.py", "evaluation/bleu.py", "evaluation/diagnostics.py", "evaluation/floors.py",
-    "files.py", "generation", "model", "reading.py", "text/tokenizer.py", "training",
-)  # fmt: skip
-PARTS = "parts.json"
+PARTS, LAST = "parts.json", "last.safetensors"
 
 
 def training_parts(
     settings: Settings, processed: Path, tokenizer: Path, device: str = "cpu"
 ) -> dict[str, Any]:
     """All that a training depends on: settings, data, tokenizer, code, torch, kind of device."""
-    used = settings.used()
-    used.pop("demo", None)  # its studies are part of the data's digest
-    weights = Path(settings.visual.weights)
     return {
-        "settings": used,
-        "weights": sha256_of(weights) if os.path.isfile(weights) else None,
-        "data": read_summary(processed)["digest"],
-        "tokenizer": sha256_of(tokenizer),
-        "code": code_digest(*CODE),
+        **input_parts(settings, processed, tokenizer),
         "torch": torch.__version__,
         "device": device,
     }
@@ -49,13 +35,14 @@ def training_key(parts: Mapping[str, Any]) -> str:
 
 
 def why_afresh(folder: Path, parts: Mapping[str, Any]) -> str | None:
-    """Why the latest stopped training beside `folder` is not gone on with; None if there is none.
+    """Why the latest stopped training beside `folder` is not gone on with; None if there is none,
+    or if `folder` has a state of its own to go on from.
 
     Leaves `parts` in `folder`, to be compared with later ones.
     """
     told = None
-    others = [path for path in folder.parent.glob("*/last.safetensors") if path.parent != folder]
-    for last in sorted(others, key=lambda path: path.stat().st_mtime, reverse=True):
+    states = [] if (folder / LAST).exists() else [*folder.parent.glob(f"*/{LAST}")]
+    for last in sorted(states, key=lambda path: path.stat().st_mtime, reverse=True):
         stopped = _stopped_at(last)
         if stopped and holder_of(last.with_name("lock")) is None:
             epoch, theirs = stopped
@@ -70,21 +57,20 @@ def why_afresh(folder: Path, parts: Mapping[str, Any]) -> str | None:
     return told
 
 
-def is_trained(root: Path, run: Path, parts: Mapping[str, Any]) -> bool:
-    """Whether the folder `run` holds the training of `parts`, or its state all the epochs."""
-    key = training_key(parts)
+def has_run(run: Path, key: str) -> bool:
+    """Whether the folder `run` holds the training of this key."""
     try:
         best = read_json(run / "best.json", {"key": str}, "the best epoch", "leave it")
-        if best["key"] == key:
-            return True
     except UserError:
-        pass
+        return False
+    return bool(best["key"] == key)
+
+
+def has_state(root: Path, key: str) -> bool:
+    """Whether all epochs of this training are done and kept as its state."""
     state = root / ".rcan" / "checkpoints" / key
-    return (
-        (state / PARTS).exists()
-        and (state / "last.safetensors").exists()
-        and (_stopped_at(state / "last.safetensors") is None)
-    )
+    kept = (state / PARTS).exists() and (state / LAST).exists()
+    return kept and _stopped_at(state / LAST) is None
 
 
 def _stopped_at(last: Path) -> tuple[int, dict[str, Any]] | None:

@@ -59,15 +59,23 @@ def load_run(folder: Path, vocabulary_size: int) -> tuple[RCAN, Settings, dict[s
         settings = from_dict(config)
     except UserError as error:
         raise UserError(f"{path}: {error}; {_REMEDY}") from None
-    path = folder / "best.safetensors"
-    weights, _ = read_tensors(path, _REMEDY)
+    weights = folder / "best.safetensors"
+    return load_weights(weights, settings, vocabulary_size, _REMEDY), settings, best
+
+
+def load_weights(path: Path, settings: Settings, vocabulary_size: int, remedy: str) -> RCAN:
+    """The model of a file of weights, in evaluation mode and on a GPU if there is one.
+
+    Raises `UserError` that ends with the remedy if the file is damaged or another model's.
+    """
+    weights, _ = read_tensors(path, remedy)
     with torch.device("meta"):  # sizes without memory, should the settings be another model's
         require_fit(build_model(settings, vocabulary_size, pretrained=False), weights, path)
     model = build_model(settings, vocabulary_size, pretrained=False)
     model.load_state_dict(weights)
     require_determinism(settings.train.deterministic)
     on_gpu = settings.train.accelerator != "cpu" and torch.cuda.is_available()
-    return model.eval().to("cuda" if on_gpu else "cpu"), settings, best
+    return model.eval().to("cuda" if on_gpu else "cpu")
 
 
 def require_same_inputs(best: Mapping[str, Any], *, processed: Path, tokenizer: Path) -> None:

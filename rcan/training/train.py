@@ -14,7 +14,7 @@ from rcan.data.store import Split, open_split
 from rcan.errors import UserError
 from rcan.evaluation.bleu import bleu
 from rcan.evaluation.diagnostics import diagnostics, is_collapsed
-from rcan.evaluation.floors import best_constant
+from rcan.evaluation.kept_floors import read_floors
 from rcan.generation.generate import generate
 from rcan.model.build import build_model, num_parameters
 from rcan.model.rcan import RCAN
@@ -28,8 +28,8 @@ from rcan.training.run_folder import write_run
 
 
 def train(
-    settings: Settings, *, processed: Path, tokenizer: Path, out: Path | None, root: Path,
-    log_to: Callable[[str], Log],
+    settings: Settings, *, processed: Path, tokenizer: Path, floors: Path, out: Path | None,
+    root: Path, log_to: Callable[[str], Log],
 ) -> None:  # fmt: skip
     """Train, or go on training, and write `out` whole: weights of the best and the last epoch
     (.safetensors), config.json, history.csv, best.json. With `out` None the state is all.
@@ -57,7 +57,8 @@ def train(
         with fabric.rank_zero_first():  # one process keeps the features, the others read them
             batches = prepared(studies, batch_size=settings.train.batch_size)
             val_batches = prepared(val, batch_size=settings.generate.batch_size)
-        floor = _validation_floor(studies, val)
+        constant = read_floors(floors, processed=processed, tokenizer=tokenizer)
+        floor = _validation_floor(constant.reports["strict"]["best_constant"], val)
         fabric.print(
             f"{settings.name}: {num_parameters(model):,} parameters, {len(batches):,} studies, "
             f"{settings.train.epochs} epochs on {fabric.device}\n"
@@ -127,10 +128,9 @@ def kind_of_device(settings: Settings) -> str:
     return accelerator
 
 
-def _validation_floor(train: Split, val: Split) -> float:
-    """Validation BLEU-4 of the best constant report, chosen on these very studies."""
+def _validation_floor(constant: str, val: Split) -> float:
+    """Validation BLEU-4 of the constant report, chosen on these very studies."""
     references = [study.text for study in val.studies]
-    constant = best_constant([study.text for study in train.studies], references)
     return bleu([constant] * len(references), references)["BLEU-4"]
 
 

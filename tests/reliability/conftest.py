@@ -42,7 +42,7 @@ def room(zygote) -> Room:
 @pytest.fixture(scope="session")
 def undisturbed(zygote, tmp_path_factory, amount) -> dict:
     """What the stages leave that nobody disturbs, see `snapshots`; in short, the first three."""
-    return snapshots(zygote, tmp_path_factory.mktemp("undisturbed"), STAGES[: amount(3, 5)])
+    return snapshots(zygote, tmp_path_factory.mktemp("undisturbed"), STAGES[: amount(4, 6)])
 
 
 @pytest.fixture

@@ -92,7 +92,7 @@ def watched(tmp_path_factory):
         path = blind / "data" / "processed" / name
         path.unlink()
         path.mkdir()  # so that whoever opens it fails, root too
-    stages = ("tokenizer", "train", "evaluate")
+    stages = ("tokenizer", "floors", "train", "evaluate")
     jobs = [(folder, stage) for folder in ("whole", "blind") for stage in stages]
     return top, run(*jobs, ("whole", "report"), *((folder, "evaluate") for folder in OTHERS))
 

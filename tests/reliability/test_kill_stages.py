@@ -14,8 +14,8 @@ from zygote import STAGES, Ended, Zygote
 
 # Of each stage's file operations, how many are tried in the short and in the long version.
 TRIED = {
-    "preprocess": (4, 60), "tokenizer": (2, 10), "train": (2, 40), "evaluate": (0, 8),
-    "report": (0, 16),
+    "preprocess": (4, 60), "tokenizer": (2, 10), "floors": (1, 10), "train": (2, 40),
+    "evaluate": (0, 8), "report": (0, 16),
 }  # fmt: skip
 MOST = {"evaluate": 2, "report": 2}  # kills in a row; what each starts from is the same again
 
@@ -94,7 +94,7 @@ def test_killed_at_random_instants_until_all_stages_are_through(
     zygote, undisturbed, tmp_path, amount, figure
 ):
     start, *_ = undisturbed["preprocess"]
-    stages = STAGES[: amount(3, 5)]
+    stages = STAGES[: amount(4, 6)]
     draw, wanted, kills, rounds = random.Random(7), amount(6, 100), Counter(), 0
     while kills.total() < wanted:
         rounds += 1

@@ -23,8 +23,13 @@ OTHER_CODE = "from rcan.training import key; key.code_digest = lambda *parts: 'e
 # What changes, the stages that run again before the training, and what is told of it.
 CHANGES = {
     "a setting": ({"wcl.tau": 0.2}, [], "", "wcl.tau"),
-    "the data": ({"demo.seed": 2}, ["preprocess", "tokenizer"], "", "data, tokenizer"),
-    "the tokenizer": ({"data.min_freq": 2}, ["tokenizer"], "", "data.min_freq, tokenizer"),
+    "the data": ({"demo.seed": 2}, ["preprocess", "tokenizer", "floors"], "", "data, tokenizer"),
+    "the tokenizer": (
+        {"data.min_freq": 2},
+        ["tokenizer", "floors"],
+        "",
+        "data.min_freq, tokenizer",
+    ),
     "the code": ({}, [], OTHER_CODE, "code"),
 }
 NO_TRACKER = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}
@@ -34,7 +39,7 @@ NO_TRACKER = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}
 def stopped(zygote, tmp_path_factory):
     """A folder whose training was killed in its third epoch."""
     folder = make(tmp_path_factory.mktemp("stopped") / "work")
-    for stage in ("preprocess", "tokenizer"):
+    for stage in ("preprocess", "tokenizer", "floors"):
         assert zygote.run(stage, folder).code == 0
     assert train(zygote, folder, STOPPED).code == -9
     return folder
@@ -61,7 +66,7 @@ def test_a_change_starts_afresh_says_so_and_leaves_the_old_state(
     assert f"stopped after epoch 2 had other {told}; its state is kept in" in after_change.printed
     assert trained(after_change.printed) == list(range(1, EPOCHS + 1))
 
-    for stage in ("preprocess", "tokenizer"):
+    for stage in ("preprocess", "tokenizer", "floors"):
         assert zygote.run(stage, alone).code == 0
     never_met = train(zygote, alone, prelude)
     assert "starting afresh" not in never_met.printed

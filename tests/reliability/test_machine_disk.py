@@ -11,8 +11,8 @@ from zygote import Ended
 # Of each stage, how many disks are tried in the short and in the long version, and a little more
 # bytes than it needs.
 DISKS = {
-    "preprocess": (2, 16, 120_000), "tokenizer": (1, 6, 8_000), "train": (0, 12, 700_000),
-    "evaluate": (0, 2, 24_000), "report": (0, 4, 800_000),
+    "preprocess": (2, 16, 120_000), "tokenizer": (1, 6, 8_000), "floors": (0, 6, 4_000),
+    "train": (0, 12, 700_000), "evaluate": (0, 2, 24_000), "report": (0, 4, 800_000),
 }  # fmt: skip
 FILLED = {"preprocess": (2, 16), "tokenizer": (1, 6), "train": (1, 14), "report": (0, 6)}
 

@@ -15,8 +15,8 @@ from rcan.data.iu_xray.listing import listed_studies
 
 # What a stage writes to, each a place that may be read-only.
 WRITTEN = {
-    "preprocess": ["data"], "tokenizer": ["data"], "train": [".rcan", "runs", "."],
-    "evaluate": ["data", "reports"], "report": ["reports"],
+    "preprocess": ["data"], "tokenizer": ["data"], "floors": ["data"],
+    "train": [".rcan", "runs", "."], "evaluate": ["data", "reports"], "report": ["reports"],
 }  # fmt: skip
 ROOM = 50_000_000
 

@@ -7,7 +7,7 @@ from zygote import STAGES, Zygote
 
 @pytest.fixture(scope="module")
 def first(zygote, tmp_path_factory, amount):
-    return snapshots(zygote, tmp_path_factory.mktemp("first"), STAGES[: amount(3, 5)])
+    return snapshots(zygote, tmp_path_factory.mktemp("first"), STAGES[: amount(4, 6)])
 
 
 def again(zygote: Zygote, first, folder, stages, prelude: str = "") -> dict[str, bytes]:
@@ -19,7 +19,7 @@ def again(zygote: Zygote, first, folder, stages, prelude: str = "") -> dict[str,
 
 
 def test_a_second_run_of_all_stages_is_the_same_bytes(zygote, first, tmp_path, amount, figure):
-    stages = STAGES[: amount(3, 5)]
+    stages = STAGES[: amount(4, 6)]
     times = amount(1, 3)
     for _ in range(times):
         assert again(zygote, first, tmp_path / "work", stages) == first[stages[-1]][1]

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-STAGES = ("preprocess", "tokenizer", "train", "evaluate", "report")
+STAGES = ("preprocess", "tokenizer", "floors", "train", "evaluate", "report")
 # What Python says before it touches a file (see sys.addaudithook).
 TOUCHING = {
     "open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "os.chmod",

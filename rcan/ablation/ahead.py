@@ -1,0 +1,96 @@
+"""Results of cells made ahead of the stages that write them, so that many are made side by side.
+
+data/work/ahead/<digest> holds what a stage would write, named by all that it is made of: a stage
+that finds its own digest there copies, and loads neither torch nor Java. An empty folder says that
+the stage had it. They cannot lie where the stage writes, for DVC empties its outputs first.
+"""
+
+import os
+import shutil
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+from rcan.config import PipelineSettings
+from rcan.data.store import read_summary
+from rcan.files import digest_of, place_beside, sha256_of
+from rcan.training.parts import code_digest, input_parts
+
+EVALUATION_CODE = (  # as the deps of stage evaluate
+    "config", "data/arrays.py", "data/batches.py", "data/features.py", "data/findings.py",
+    "data/phantom.py", "data/store.py", "data/study.py", "evaluation", "files.py", "generation",
+    "model", "reading.py", "text", "training",
+)  # fmt: skip
+OF_A_RUN = ("best.json", "best.safetensors", "config.json")  # what evaluation reads of it
+
+
+def place(root: Path, digest: str) -> Path:
+    """Where the result of this digest lies, or would."""
+    return root / "data" / "work" / "ahead" / digest
+
+
+def of_training(settings: PipelineSettings, processed: Path, tokenizer: Path) -> str:
+    """The digest of what a cell's training is made of, with its weights' path resolved."""
+    return digest_of({**input_parts(settings, processed, tokenizer), "torch": version("torch")})
+
+
+def of_evaluation(
+    settings: PipelineSettings, run: Path, *, processed: Path, tokenizer: Path, floors: Path
+) -> str:
+    """The digest of what the evaluation of the trained folder `run` is made of."""
+    return digest_of(
+        {
+            "run": [sha256_of(run / name) for name in OF_A_RUN],
+            "settings": [settings.eval.model_dump(), settings.privacy.model_dump()],
+            "data": read_summary(processed)["digest"],
+            "tokenizer": sha256_of(tokenizer),
+            "floors": sha256_of(floors),
+            "code": code_digest(*EVALUATION_CODE),
+            "packages": [version(name) for name in ("torch", "numpy", "pycocoevalcap")],
+        }
+    )
+
+
+def is_ready(root: Path, digest: str) -> bool:
+    """Whether the result is there to be taken."""
+    folder = place(root, digest)
+    return folder.is_dir() and any(folder.iterdir())
+
+
+def was_taken(root: Path, digest: str) -> bool:
+    """Whether a stage had the result, or made it itself."""
+    return place(root, digest).is_dir()
+
+
+def make(root: Path, digest: str, write: Callable[[Path], object]) -> None:
+    """Have `write` fill the folder, whole or not at all."""
+    folder = place(root, digest)
+    beside = place_beside(folder)
+    shutil.rmtree(beside, ignore_errors=True)
+    write(beside)
+    shutil.rmtree(folder, ignore_errors=True)
+    os.replace(beside, folder)
+
+
+def take(root: Path, digest: str, out: Path) -> bool:
+    """Copy the result to `out`, whole; False if it is not there."""
+    if not is_ready(root, digest):
+        return False
+    beside = place_beside(out)
+    shutil.rmtree(beside, ignore_errors=True)
+    shutil.copytree(place(root, digest), beside)
+    shutil.rmtree(out, ignore_errors=True)
+    os.replace(beside, out)
+    return True
+
+
+def mark_taken(root: Path, digest: str) -> None:
+    """Remove the result, which its stage has, and remember that it was made."""
+    folder = place(root, digest)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def forget(root: Path, digest: str) -> None:
+    """Remove the result; nothing is remembered."""
+    shutil.rmtree(place(root, digest), ignore_errors=True)

@@ -1,0 +1,186 @@
+"""Cells made ahead of their stages: the same bytes as the stages' own, and never out of date."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from test_pipeline import covers, paths
+from tiny import TINY, TOP, changed, tiny
+
+from rcan.ablation import ahead
+from rcan.ablation.fill import unfinished
+from rcan.config import load_settings
+
+CELLS = "seeds: [1]\ncells: {a: {wcl.tau: 0.3}}\nreadings: {b: {}}\n"
+OUTPUTS = ("runs/a-1", "data/evaluation/a-1")
+
+
+def stage(folder: Path, name: str, *arguments: str, code: int = 0) -> str:
+    """Run a stage; what it printed, and last which heavy packages it loaded."""
+    program = (
+        f"import runpy, sys; sys.argv = {[name, *arguments]}\n"
+        f"try: runpy.run_module('pipeline.{name}', run_name='__main__')\n"
+        "finally: print('loaded:', *sorted({'torch', 'mlflow'} & {*sys.modules}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=folder, capture_output=True, text=True,
+        env=os.environ | {"PYTHONPATH": str(TOP), "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == code, done.stderr
+    return done.stdout
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    found = [path for out in OUTPUTS for path in sorted((folder / out).rglob("*"))]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
+
+
+def missing(folder: Path) -> list[str]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        return unfinished(
+            load_settings(), root=folder, runs=Path("runs"), evaluations=Path("data/evaluation"),
+            processed=Path("data/processed"), tokenizer=Path("data/tokenizer.json"),
+            floors=Path("data/floors.json"),
+        )  # fmt: skip
+
+
+def set_params(folder: Path, **changes: object) -> None:
+    values = TINY | changes
+    (folder / "params.yaml").write_text(yaml.safe_dump(changed(values)), encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def planned(tmp_path_factory):
+    """A project whose one cell is neither trained nor scored."""
+    folder = tmp_path_factory.mktemp("planned")
+    set_params(folder)
+    (folder / "dvc.yaml").touch()
+    (folder / "ablations").mkdir()
+    (folder / "ablations" / "cells.yaml").write_text(CELLS)
+    for name in ("preprocess", "tokenizer", "floors", "plan"):
+        stage(folder, name)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def made_ahead(planned, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ahead") / "work"
+    shutil.copytree(planned, folder)
+    assert missing(folder) == ["a-1"]
+    stage(folder, "cell", "a-1")
+    return folder
+
+
+def test_stages_take_what_was_made_ahead_without_torch_and_it_is_the_same_bytes(
+    planned, made_ahead, tmp_path
+):
+    own, folder = tmp_path / "own", tmp_path / "ahead"
+    shutil.copytree(planned, own)
+    shutil.copytree(made_ahead, folder)
+    assert missing(folder) == [] and list(folder.glob(".rcan/checkpoints/*")) == []
+    for name in ("train", "evaluate"):
+        assert stage(own, name, "a-1").splitlines()[-1] != "loaded:"
+        printed = stage(folder, name, "a-1")
+        assert "already, by stage fill" in printed and printed.splitlines()[-1] == "loaded:"
+    assert len(files(own)) == 8 and files(folder) == files(own)
+    assert missing(folder) == missing(own) == []
+    for project in (own, folder):  # what the stages have is not kept a second time
+        assert [list(kept.iterdir()) for kept in project.glob("data/work/ahead/*")] == [[]]
+
+
+def test_a_stage_that_is_stopped_before_dvc_saves_its_output_finds_it_again(made_ahead, tmp_path):
+    folder = tmp_path / "work"
+    shutil.copytree(made_ahead, folder)
+    for _ in range(2):
+        assert "already, by stage fill" in stage(folder, "train", "a-1")
+        shutil.rmtree(folder / "runs")
+    assert missing(folder) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "kept"),
+    [
+        ({"eval.resamples": 200}, True),
+        ({"eval.seed": 2}, True),
+        ({"train.lr": 0.002}, False),
+        ({"wcl.lambda_ce": 0.6}, False),
+    ],
+)
+def test_other_settings_leave_it_where_it_is(change, kept, made_ahead, tmp_path):
+    folder = tmp_path / "work"
+    shutil.copytree(made_ahead, folder)
+    set_params(folder, **change)
+    stage(folder, "plan")
+    assert missing(folder) == ["a-1"]
+    printed = stage(folder, "train", "a-1")
+    assert ("already, by stage fill" in printed) == kept
+    assert "already" not in stage(folder, "evaluate", "a-1")
+    assert missing(folder) == []
+
+
+@pytest.mark.parametrize("what", ["code", "floors", "tokenizer", "run"])
+def test_whatever_an_evaluation_is_made_of_gives_another_digest(
+    what, made_ahead, tmp_path, monkeypatch
+):
+    folder = tmp_path / "work"
+    shutil.copytree(made_ahead, folder)
+    stage(folder, "train", "a-1")
+
+    def digest() -> str:
+        return ahead.of_evaluation(
+            load_settings(folder / "params.yaml"), folder / "runs" / "a-1",
+            processed=folder / "data" / "processed",
+            tokenizer=folder / "data" / "tokenizer.json", floors=folder / "data" / "floors.json",
+        )  # fmt: skip
+
+    before = digest()
+    assert digest() == before
+    if what == "code":
+        monkeypatch.setattr(ahead, "code_digest", lambda *packages: "of other code")
+    else:
+        names = {"run": "runs/a-1/best.safetensors"}
+        path = folder / names.get(what, f"data/{what}.json")
+        path.write_bytes(path.read_bytes() + b"\n")
+    assert digest() != before
+
+
+def test_a_failure_leaves_nothing_that_could_be_taken(tmp_path):
+    def fails(out: Path) -> None:
+        out.mkdir()
+        (out / "half").touch()
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        ahead.make(tmp_path, "0", fails)
+    assert not ahead.is_ready(tmp_path, "0") and not ahead.was_taken(tmp_path, "0")
+    assert not ahead.take(tmp_path, "0", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_cell_that_cannot_be_scored_is_trained_all_the_same(planned, tmp_path):
+    folder = tmp_path / "work"
+    shutil.copytree(planned, folder)
+    test = folder / "data" / "processed" / "test.npy"
+    aside = test.rename(tmp_path / "test.npy")
+    stage(folder, "cell", "a-1", code=1)
+    assert missing(folder) == ["a-1"]
+    aside.rename(test)
+    assert "epoch" not in stage(folder, "cell", "a-1")  # only the scores were missing
+    assert missing(folder) == []
+
+
+def test_evaluation_code_is_all_that_stage_evaluate_depends_on():
+    for listed in paths("evaluate", "deps"):
+        if listed.startswith("rcan/"):
+            assert covers(ahead.EVALUATION_CODE, listed.removeprefix("rcan/")), listed
+
+
+def test_a_trainings_digest_knows_its_settings(planned):
+    inputs = (planned / "data" / "processed", planned / "data" / "tokenizer.json")
+    assert ahead.of_training(tiny(), *inputs) == ahead.of_training(tiny(), *inputs)
+    assert ahead.of_training(tiny({"wcl.tau": 0.4}), *inputs) != ahead.of_training(tiny(), *inputs)
