@@ -87,12 +87,14 @@ class StudyBatches:
             batches += [some[i : i + self.batch_size] for i in range(0, len(some), self.batch_size)]
         for number in rng.permutation(len(batches)) if length_buckets > 1 else range(len(batches)):
             studies = batches[number]
-            if world_size > 1:  # equal shares: the first studies fill up the last share
-                studies = np.resize(studies, -(-len(studies) // world_size) * world_size)
-            own = np.random.default_rng([seed, epoch, int(number), rank])
-            yield self._batch(studies[rank::world_size], rng=own)
+            first = rank % len(studies)  # none may be without: several have one of too few
+            own = np.random.default_rng([seed, epoch, int(number), 0])
+            yield self._batch(studies, rng=own, share=slice(first, None, world_size))
 
-    def _batch(self, studies: np.ndarray, rng: np.random.Generator | None) -> Batch:
+    def _batch(
+        self, studies: np.ndarray, rng: np.random.Generator | None, share: slice = slice(None)
+    ) -> Batch:
+        """Some studies, of which `share` is wanted; each is cut as it would be with all of them."""
         rows = self.rows[studies]
         num_places = self._windows.shape[-3]
         if rng is None:
@@ -100,6 +102,7 @@ class StudyBatches:
         else:
             corners = rng.integers(0, num_places, size=(rows.size, 2))
             top, left = corners.T.reshape(2, *rows.shape)
+        studies, rows, top, left = (x[share] for x in (studies, rows, top, left))
         images = self._windows[rows, ..., top, left, :, :]
         return Batch(
             torch.from_numpy(np.ascontiguousarray(images)),

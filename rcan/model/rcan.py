@@ -201,10 +201,13 @@ def cross_entropy(logits: Tensor, targets: Tensor, pad_id: int) -> Tensor:
 
 def joint_loss(
     logits: Tensor, targets: Tensor, p: Tensor | None, *,
-    pad_id: int, lambda_ce: float, tau: float, denominator: str,
+    pad_id: int, lambda_ce: float, tau: float, denominator: str, share: Tensor | float = 1.0,
 ) -> dict[str, Tensor]:  # fmt: skip
-    """Eq. 24 as {"loss", "loss_ce", "loss_wcl"}; without WCL the loss is cross-entropy alone."""
-    loss_ce = cross_entropy(logits, targets, pad_id)
+    """Eq. 24 as {"loss", "loss_ce", "loss_wcl"}; without WCL the loss is cross-entropy alone.
+
+    `share`: what cross-entropy is weighed by where this is one process' share of a batch.
+    """
+    loss_ce = cross_entropy(logits, targets, pad_id) * share
     if p is None:
         return {"loss": loss_ce, "loss_ce": loss_ce.detach()}
     loss_wcl = contrastive_loss(p.float(), tau=tau, denominator=denominator)

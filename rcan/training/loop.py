@@ -25,6 +25,7 @@ from rcan.model.rcan import RCAN, joint_loss
 from rcan.training.checkpoint import Progress, TrainingState
 from rcan.training.determinism import seed_epoch
 from rcan.training.optimization import build_optimizer, set_learning_rate
+from rcan.training.processes import gathered, share_batch_statistics, share_of_tokens
 
 Validate = Callable[[RCAN], dict[str, float]]  # -> length_penalty and val_* of the best penalty
 Log = Callable[[int, dict[str, float]], None]  # epoch, numbers
@@ -48,6 +49,8 @@ def fit(
     progress = state.load(model, optimizer)
     if progress.epoch:
         fabric.print(f"resuming after epoch {progress.epoch} of {train.epochs}")
+    if fabric.world_size > 1:
+        share_batch_statistics(model)
     wrapped, optimizer = fabric.setup(model, optimizer)
     while progress.epoch < train.epochs and not _out_of_patience(progress, train.patience):
         epoch = progress.epoch + 1
@@ -96,9 +99,11 @@ def train_epoch(
             batch = batch.to(fabric.device)
             lr = set_learning_rate(optimizer, train, first_step + step, batches.num_batches)
             logits, p = model(batch.images, batch.projections, batch.tokens[:, :-1])
+            targets = batch.tokens[:, 1:]
             losses = joint_loss(
-                logits, batch.tokens[:, 1:], _gathered(p, fabric), pad_id=batches.pad_id,
+                logits, targets, gathered(p, fabric), pad_id=batches.pad_id,
                 lambda_ce=wcl.lambda_ce, tau=wcl.tau, denominator=wcl.denominator,
+                share=share_of_tokens(targets, batches.pad_id, fabric),
             )  # fmt: skip
             fabric.backward(losses["loss"])
             if train.clip_norm is not None:
@@ -142,14 +147,6 @@ def _epoch_line(
     parts.append(f"{numbers['val_distinct_reports']:.0f} different reports")
     parts.append(f"lr {numbers['lr']:.1e}")
     return "  ".join([*parts, f"{speed:.0f} images/s"])
-
-
-def _gathered(p: Tensor | None, fabric: Fabric) -> Tensor | None:
-    """WCL's embeddings of all processes, (2, B, D), with gradients: graph and loss see them all."""
-    if p is None or fabric.world_size == 1:
-        return p
-    gathered = cast(Tensor, fabric.all_gather(p, sync_grads=True))  # (processes, 2, B, D)
-    return gathered.transpose(0, 1).flatten(1, 2)
 
 
 def _out_of_patience(progress: Progress, patience: int | None) -> bool:

@@ -19,7 +19,7 @@ def stop(seed, epoch, rank=0):
 
 loop.seed_epoch = stop
 """
-OTHER_CODE = "from rcan.training import key; key.code_digest = lambda *parts: 'edited'"
+OTHER_CODE = "from rcan.training import parts; parts.code_digest = lambda *parts: 'edited'"
 # What changes, the stages that run again before the training, and what is told of it.
 CHANGES = {
     "a setting": ({"wcl.tau": 0.2}, [], "", "wcl.tau"),
@@ -81,3 +81,11 @@ def test_the_same_training_goes_on_also_after_another_one_in_between(zygote, sto
     assert f"resuming after epoch 2 of {EPOCHS}" in back.printed
     assert "starting afresh" not in back.printed
     assert trained(back.printed) == [3, 4]
+
+
+def test_a_training_that_goes_on_says_nothing_of_other_states(zygote, stopped, tmp_path):
+    folder = make(copy(stopped, tmp_path / "work"), {"wcl.tau": 0.2})
+    assert train(zygote, folder, STOPPED).code == -9  # two are stopped now
+    goes_on = train(zygote, folder)
+    assert f"resuming after epoch 2 of {EPOCHS}" in goes_on.printed
+    assert "starting afresh" not in goes_on.printed
