@@ -1,5 +1,6 @@
 """A copy of the project of its own, at its smallest, to run whole stages and `dvc` in."""
 
+import copy
 import os
 import shutil
 import sqlite3
@@ -51,6 +52,15 @@ class Repository:
             "DVC_SITE_CACHE_DIR": str(folder / ".dvc" / "site"),
         }  # fmt: skip
         self.run("git", "init", "--quiet")
+
+    def elsewhere(self, folder) -> "Repository":
+        """The same project in another folder that is there already."""
+        other = copy.copy(self)
+        other.folder = folder
+        other.environment = self.environment | {
+            "PWD": str(folder), "DVC_SITE_CACHE_DIR": str(folder / ".dvc" / "site")
+        }  # fmt: skip
+        return other
 
     def set(self, changes) -> None:
         from dvc.utils.hydra import apply_overrides

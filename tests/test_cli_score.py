@@ -6,6 +6,7 @@ import random
 import sys
 
 import pytest
+from floors_of import floors_of
 from java_programs import python_java
 from pycocoevalcap.bleu.bleu import Bleu
 from pycocoevalcap.rouge.rouge import Rouge
@@ -106,11 +107,12 @@ def test_the_numbers_are_those_of_our_own_evaluation(rcan, tmp_path, java):
 
     train = [clean_iu_xray(text) for text in TRAIN]
     train = [" ".join(text.split()) for text in train]
+    val, words = studies("val", VAL), Tokenizer.train(train, 3).vocabulary
     expected, *_ = evaluate(
         predictions=[" ".join(clean_iu_xray(text).split()) for text in WRITTEN],
-        test=studies("test", TEST), train_texts=train, val=studies("val", VAL),
-        vocabulary=Tokenizer.train(train, 3).vocabulary, max_length=60, clean=clean_iu_xray,
-        resamples=50, seed=1, java=java,
+        test=studies("test", TEST), train_texts=train, val=val, vocabulary=words, max_length=60,
+        floors=floors_of(train, val, words, 60), clean=clean_iu_xray, resamples=50, seed=1,
+        java=java,
     )  # fmt: skip
     for key in ("protocols", "beats_floor", "controls", "references", "diagnostics"):
         assert got[key] == expected[key], key

@@ -8,13 +8,15 @@ from tiny import TINY
 @pytest.mark.slow
 def test_repro_goes_from_raw_data_to_tables_and_then_runs_only_what_a_change_needs(tmp_path):
     counts = {"demo.num_train": 24, "demo.num_val": 8, "demo.num_test": 8, "train.epochs": 1}
-    project = Repository(tmp_path, TINY | counts)
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    project = Repository(folder, TINY | counts)
 
     code, ran, output = project.repro()
     assert code == 0, output
     assert ran == list(STAGES)
     for out in OUTPUTS:
-        assert (tmp_path / out).exists(), out
+        assert (folder / out).exists(), out
     assert set(project.runs()) == {"RVE+CGM+WCL tau=0.1 lambda=0.7 seed=1"}
     assert None not in project.runs().values()
 
@@ -35,8 +37,9 @@ def test_repro_goes_from_raw_data_to_tables_and_then_runs_only_what_a_change_nee
         "RVE+CGM+WCL tau=0.1 lambda=0.7 seed=1", "RVE+CGM+WCL tau=0.2 lambda=0.7 seed=1",
     }  # fmt: skip
     assert None not in project.runs().values()
-    assert list((tmp_path / ".rcan" / "checkpoints").iterdir()) == []
+    assert list((folder / ".rcan" / "checkpoints").iterdir()) == []
     cells_are_trained_once_and_again_when_they_use_what_changed(project)
+    a_colleague_has_the_same_numbers_and_trains_nothing(project, tmp_path)
 
 
 CELLS = """
@@ -68,3 +71,25 @@ def cells_are_trained_once_and_again_when_they_use_what_changed(project: Reposit
         "RVE+CGM+WCL tau=0.2 lambda=0.7 denominator=all seed=1", "Transformer seed=1",
     }  # fmt: skip
     assert project.repro("ablations/dvc.yaml")[:2] == (0, [])
+
+
+def a_colleague_has_the_same_numbers_and_trains_nothing(project: Repository, top) -> None:
+    remote, theirs = top / "remote", top / "theirs"
+    for command in (
+        "dvc remote add -q -d lab",
+        "git add -A",
+        "git commit -qm numbers",
+        "dvc push -q",
+    ):
+        words = [*command.split(), *([str(remote)] if "remote" in command else [])]
+        done = project.run(*words)
+        assert done.returncode == 0, done.stdout
+    assert project.run("git", "clone", "-q", str(project.folder), str(theirs)).returncode == 0
+    colleague = project.elsewhere(theirs)
+
+    code, ran, output = colleague.repro("--pull", "--allow-missing", "ablations/dvc.yaml")
+    assert (code, ran) == (0, []), output  # nothing to do, without data or weights
+    code, ran, output = colleague.repro("--pull")
+    assert code == 0, output
+    assert ran == ["preprocess", "tokenizer", "floors", "evaluate", "report"]
+    assert colleague.run("git", "status", "--short", "--untracked-files=no").stdout == ""

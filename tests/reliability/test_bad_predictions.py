@@ -7,6 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 from cases import attempt, seeded
+from floors_of import floors_of
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -46,10 +47,11 @@ def no_java(monkeypatch):
 def evaluated(predictions: list[str], reports: list[str]) -> tuple[dict, list[dict], list[Study]]:
     test = [study(number, report) for number, report in enumerate(reports)]
     texts = [clean_iu_xray(report) for report in REPORTS]
+    val = [study(number, report) for number, report in enumerate(REPORTS[1:])]
+    words = set(" ".join(texts).split())
     result, rows, _ = evaluate(
-        predictions=predictions, test=test, train_texts=texts,
-        val=[study(number, report) for number, report in enumerate(REPORTS[1:])],
-        vocabulary=set(" ".join(texts).split()), max_length=20, clean=clean_iu_xray,
+        predictions=predictions, test=test, train_texts=texts, val=val, vocabulary=words,
+        max_length=20, floors=floors_of(texts, val, words, 20), clean=clean_iu_xray,
         resamples=100, seed=1,
     )  # fmt: skip
     return result, rows, test
@@ -149,6 +151,6 @@ def test_an_unknown_protocol_is_one_line(no_java):
     with pytest.raises(UserError, match="expected a protocol of strict, paper"):
         evaluate(
             predictions=["a"], test=[study(0, "A.")], train_texts=["a ."], val=[study(1, "A.")],
-            vocabulary={"a"}, max_length=9, clean=clean_iu_xray, resamples=100, seed=1,
+            vocabulary={"a"}, max_length=9, floors={}, clean=clean_iu_xray, resamples=100, seed=1,
             protocols=["lenient"],
         )  # fmt: skip

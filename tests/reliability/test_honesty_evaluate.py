@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from floors_of import floors_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from java_programs import python_java
@@ -53,10 +54,11 @@ def studies(**changes: str) -> list[Study]:
 
 def evaluated(test: list[Study], java, **changes) -> dict:
     texts = [clean_iu_xray(study.report) for study in test]
+    words = set(" ".join(texts).split())
     options = {
         "predictions": texts, "test": test, "train_texts": texts, "val": test,
-        "vocabulary": set(" ".join(texts).split()), "max_length": 60, "clean": clean_iu_xray,
-        "resamples": 5, "seed": 1, "java": java,
+        "vocabulary": words, "max_length": 60, "clean": clean_iu_xray, "resamples": 5, "seed": 1,
+        "floors": floors_of(texts, test, words, 60) if test else {}, "java": java,
     }  # fmt: skip
     return evaluate(**options | changes)[0]
 
@@ -103,7 +105,7 @@ views = (View(0, None),)
 study = Study(id="s", split="test", report="Lungs are clear. All well.", text=text, views=views)
 evaluate(
     predictions=[text], test=[study], train_texts=[text], val=[study], vocabulary={"lungs"},
-    max_length=60, clean=clean_iu_xray, resamples=5, seed=1, java="/nowhere/java",
+    max_length=60, floors={}, clean=clean_iu_xray, resamples=5, seed=1, java="/nowhere/java",
 )
 """
 
