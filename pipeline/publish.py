@@ -2,6 +2,8 @@
 
 `python -m pipeline.publish FOLDER` writes FOLDER/<run> with scores.json, counts.npz (what
 paired tests need of each study), best.json, config.json and history.csv, for `rcan compare`.
+`... --back FOLDER` puts them where `python -m pipeline.tables` reads, beside what is there, for
+tables of published and of own cells without training the published ones again.
 """
 
 import json
@@ -17,14 +19,19 @@ from rcan.files import place_beside, write_text
 from rcan.reading import read_json
 from rcan.sharing.export import numbers_of
 
+BACK = "--back"
 OF_THE_RUN = ("best.json", "config.json", "history.csv")
 _REMEDY = "run its evaluation again"
 
 
 def main(_: PipelineSettings) -> None:
-    if len(sys.argv) != 2:
+    arguments = [argument for argument in sys.argv[1:] if argument != BACK]
+    if len(arguments) != 1:
         raise UserError("expected one folder to write: `python -m pipeline.publish FOLDER`")
-    out = Path(sys.argv[1])
+    out = Path(arguments[0])
+    if BACK in sys.argv:
+        _put_back(out)
+        return
     if out.exists():
         raise UserError(f"{out} is there already: remove it, or name another folder")
     names = sorted(path.parent.name for path in EVALUATIONS.glob("*/scores.json"))
@@ -41,6 +48,22 @@ def main(_: PipelineSettings) -> None:
             shutil.copy(RUNS / name / file, beside / name)
     beside.replace(out)
     print(f"{len(names)} runs in {out}")
+
+
+def _put_back(published: Path) -> None:
+    places = {
+        **dict.fromkeys(OF_THE_RUN, RUNS),
+        **dict.fromkeys(("scores.json", COUNTS), EVALUATIONS),
+    }
+    names = sorted(path.parent.name for path in published.glob("*/scores.json"))
+    if not names:
+        raise UserError(f"{published}: expected published runs, found none; name their folder")
+    done = [name for name in names if not (RUNS / name).exists()]
+    for name in done:
+        for file, place in places.items():
+            (place / name).mkdir(parents=True, exist_ok=True)
+            shutil.copy(published / name / file, place / name)
+    print(f"{len(done)} runs put back, {len(names) - len(done)} left as they are")
 
 
 if __name__ == "__main__":

@@ -57,3 +57,19 @@ def test_without_an_evaluated_run_nothing_is_written(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="no run is evaluated"):
         written(monkeypatch, "numbers")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_published_numbers_are_put_back_beside_what_is_there(project, monkeypatch, tmp_path):
+    written(monkeypatch, "numbers")
+    kept = (project / "runs/main/best.json").read_bytes()
+    for place in ("runs/cgm-1", "data/evaluation/cgm-1"):
+        (project / place).rename(tmp_path / place.replace("/", "-"))
+    (project / "numbers/main/best.json").write_text("of somebody else")
+    written(monkeypatch, publish.BACK, "numbers")
+    for name in publish.OF_THE_RUN:
+        published = (project / "numbers/cgm-1" / name).read_bytes()
+        assert (project / "runs/cgm-1" / name).read_bytes() == published
+    assert (project / "data/evaluation/cgm-1/counts.npz").is_file()
+    assert (project / "runs/main/best.json").read_bytes() == kept
+    with pytest.raises(UserError, match="expected published runs, found none"):
+        written(monkeypatch, publish.BACK, "runs")
