@@ -105,11 +105,7 @@ def export(
 
 def numbers_of(scores: Mapping[str, Any]) -> dict[str, Any]:
     """scores.json without any report: numbers, and names of what was scored and how."""
-    kept = {
-        key: number
-        for key, value in scores.items()
-        if key != _TEXTS and (number := _number(key, value)) is not None
-    }
+    kept = _numbers({key: value for key, value in scores.items() if key not in (_TEXTS, _DIGESTS)})
     digests = {
         protocol: digest
         for protocol, digest in scores.get(_DIGESTS, {}).items()
@@ -118,13 +114,17 @@ def numbers_of(scores: Mapping[str, Any]) -> dict[str, Any]:
     return kept | ({_DIGESTS: digests} if digests else {})
 
 
-def _number(key: str, value: Any) -> Any:
-    """What is kept of a value; nothing of a text that may be anything."""
-    if isinstance(value, Mapping):
-        return {k: kept for k, v in value.items() if (kept := _number(k, v)) is not None}
-    if isinstance(value, str):
-        return value if key in _NAMED else None
-    return value if isinstance(value, int | float) else None
+def _numbers(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Of an object: numbers, null where there is no score, and texts under known keys."""
+    kept = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            kept[key] = _numbers(value)
+        elif value is None or isinstance(value, int | float):
+            kept[key] = value
+        elif isinstance(value, str) and key in _NAMED:
+            kept[key] = value
+    return kept
 
 
 def _require_run(runs: Path, run: str) -> None:
