@@ -116,13 +116,11 @@ def numbers_of(scores: Mapping[str, Any]) -> dict[str, Any]:
 
 def _numbers(values: Mapping[str, Any]) -> dict[str, Any]:
     """Of an object: numbers, null where there is no score, and texts under known keys."""
-    kept = {}
+    kept: dict[str, Any] = {}
     for key, value in values.items():
         if isinstance(value, Mapping):
             kept[key] = _numbers(value)
-        elif value is None or isinstance(value, int | float):
-            kept[key] = value
-        elif isinstance(value, str) and key in _NAMED:
+        elif not isinstance(value, str | list) or (isinstance(value, str) and key in _NAMED):
             kept[key] = value
     return kept
 
