@@ -1,34 +1,34 @@
 """A cell trained and scored ahead of its stages, which then only copy: a job of stage fill.
 
-`python -m pipeline.cell rve_cgm-1`
+`OMP_NUM_THREADS=1 python -m pipeline.cell rve_cgm-1`: as fill calls it, and as stage train trains.
 """
 
-import os
 import sys
 from functools import partial
 
-from pipeline.evaluate import forget_state, write_evaluation
+from pipeline.evaluate import SCRIPT, forget_state, write_evaluation
 from pipeline.stage import FLOORS, PROCESSED, RUNS, TOKENIZER, run
 from pipeline.train import train_run
-from rcan.ablation import ahead
-from rcan.ablation.fill import trained_folder
 from rcan.ablation.plan import planned_settings
 from rcan.config import PipelineSettings
 from rcan.project import project_root
 
 
 def main(settings: PipelineSettings) -> None:
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    from rcan.ablation import ahead
+    from rcan.ablation.fill import trained_folder
+
     name, root = sys.argv[1], project_root()
     own = planned_settings(name, settings).with_weights_under(root)
     inputs = {"processed": PROCESSED, "tokenizer": TOKENIZER}
     folder = trained_folder(own, root=root, run=RUNS / name, **inputs)
     if folder is None:
         digest = ahead.of_training(own, **inputs)
-        ahead.make(root, digest, partial(train_run, own))
+        if not ahead.make(root, digest, partial(train_run, own)):
+            return
         folder = ahead.place(root, digest)
-        forget_state(folder)
-    digest = ahead.of_evaluation(settings, folder, floors=FLOORS, **inputs)
+    forget_state(folder)
+    digest = ahead.of_evaluation(settings, folder, floors=FLOORS, stage=SCRIPT, **inputs)
     if not ahead.is_ready(root, digest):
         ahead.make(root, digest, partial(write_evaluation, settings, folder))
 

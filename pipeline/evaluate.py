@@ -15,6 +15,8 @@ from rcan.files import write_csv, write_json
 from rcan.project import project_root
 from rcan.reading import read_json
 
+SCRIPT = Path(__file__)
+
 
 def main(settings: PipelineSettings) -> None:
     name = sys.argv[1] if len(sys.argv) > 1 else MAIN
@@ -31,13 +33,13 @@ def main(settings: PipelineSettings) -> None:
     from rcan.ablation import ahead
 
     inputs = {"processed": PROCESSED, "tokenizer": TOKENIZER}
-    made_of = ahead.of_evaluation(settings, folder, floors=FLOORS, **inputs)
+    made_of = ahead.of_evaluation(settings, folder, floors=FLOORS, stage=SCRIPT, **inputs)
     if ahead.take(root, made_of, out):
         print(f"{name} is scored already, by stage fill")
     else:
         os.environ.setdefault("OMP_NUM_THREADS", "1")  # as it was trained
         write_evaluation(settings, folder, out)
-        forget_state(folder)
+    forget_state(folder)
     own = planned_settings(name, settings).with_weights_under(root)
     ahead.forget(root, ahead.of_training(own, **inputs))  # DVC has saved it
     ahead.mark_taken(root, made_of)
@@ -58,7 +60,7 @@ def write_evaluation(settings: PipelineSettings, run: Path, out: Path) -> dict[s
 
 def forget_state(run: Path) -> None:
     """Remove the state of the training that `run` holds whole."""
-    from rcan.training.train import forget_training
+    from rcan.training.states import forget_training
 
     best = read_json(run / "best.json", {"key": str}, "the best epoch", "run `dvc repro train`")
     forget_training(project_root(), best["key"])

@@ -1,38 +1,43 @@
 """Stage fill: train and score all cells that lack it, side by side, before their stages run one
 by one and find it done.
+
+RCAN_CELLS="rve_cgm-1 rcan-2" takes these alone; the stages of others do their own work, in turn.
 """
 
+import os
 import sys
 from pathlib import Path
 
-from pipeline import cell
+from pipeline import cell, evaluate
 from pipeline.stage import EVALUATIONS, FLOORS, PROCESSED, RUNS, TOKENIZER, run
+from rcan.ablation import ahead
 from rcan.ablation.fill import places, unfinished
+from rcan.ablation.plan import same_as
 from rcan.ablation.side_by_side import Job, run_side_by_side
 from rcan.config import PipelineSettings
 from rcan.files import write_text
 from rcan.project import project_root
 
 FILLED = Path("ablations/filled.txt")
+ONLY = "RCAN_CELLS"
 
 
 def main(settings: PipelineSettings) -> None:
     root = project_root()
+    only = {same_as(name) for name in os.environ.get(ONLY, "").replace(",", " ").split()}
+    ahead.forget_old(root)
+    names = unfinished(
+        settings, root=root, runs=RUNS, evaluations=EVALUATIONS, processed=PROCESSED,
+        tokenizer=TOKENIZER, floors=FLOORS, stage=evaluate.SCRIPT,
+    )  # fmt: skip
     jobs = [
         Job(
             name=name,
             command=[sys.executable, "-m", cell.__name__, name],
             log=root / ".rcan" / "logs" / f"{name}.txt",
         )
-        for name in unfinished(
-            settings,
-            root=root,
-            runs=RUNS,
-            evaluations=EVALUATIONS,
-            processed=PROCESSED,
-            tokenizer=TOKENIZER,
-            floors=FLOORS,
-        )
+        for name in names
+        if not only or name in only
     ]
     if jobs:
         at_once = places(settings)

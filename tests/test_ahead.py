@@ -11,6 +11,7 @@ import yaml
 from test_pipeline import covers, paths
 from tiny import TINY, TOP, changed, tiny
 
+from pipeline import evaluate
 from rcan.ablation import ahead
 from rcan.ablation.fill import unfinished
 from rcan.config import load_settings
@@ -19,7 +20,7 @@ CELLS = "seeds: [1]\ncells: {a: {wcl.tau: 0.3}}\nreadings: {b: {}}\n"
 OUTPUTS = ("runs/a-1", "data/evaluation/a-1")
 
 
-def stage(folder: Path, name: str, *arguments: str, code: int = 0) -> str:
+def stage(folder: Path, name: str, *arguments: str, code: int = 0, **environment: str) -> str:
     """Run a stage; what it printed, and last which heavy packages it loaded."""
     program = (
         f"import runpy, sys; sys.argv = {[name, *arguments]}\n"
@@ -28,7 +29,7 @@ def stage(folder: Path, name: str, *arguments: str, code: int = 0) -> str:
     )
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=folder, capture_output=True, text=True,
-        env=os.environ | {"PYTHONPATH": str(TOP), "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "PYTHONPATH": str(TOP), **environment},
     )  # fmt: skip
     assert done.returncode == code, done.stderr
     return done.stdout
@@ -45,7 +46,7 @@ def missing(folder: Path) -> list[str]:
         return unfinished(
             load_settings(), root=folder, runs=Path("runs"), evaluations=Path("data/evaluation"),
             processed=Path("data/processed"), tokenizer=Path("data/tokenizer.json"),
-            floors=Path("data/floors.json"),
+            floors=Path("data/floors.json"), stage=evaluate.SCRIPT,
         )  # fmt: skip
 
 
@@ -72,7 +73,7 @@ def made_ahead(planned, tmp_path_factory):
     folder = tmp_path_factory.mktemp("ahead") / "work"
     shutil.copytree(planned, folder)
     assert missing(folder) == ["a-1"]
-    stage(folder, "cell", "a-1")
+    stage(folder, "fill")
     return folder
 
 
@@ -90,7 +91,7 @@ def test_stages_take_what_was_made_ahead_without_torch_and_it_is_the_same_bytes(
     assert len(files(own)) == 8 and files(folder) == files(own)
     assert missing(folder) == missing(own) == []
     for project in (own, folder):  # what the stages have is not kept a second time
-        assert [list(kept.iterdir()) for kept in project.glob("data/work/ahead/*")] == [[]]
+        assert [list(kept.iterdir()) for kept in project.glob("data/work/ahead/*/")] == [[]]
 
 
 def test_a_stage_that_is_stopped_before_dvc_saves_its_output_finds_it_again(made_ahead, tmp_path):
@@ -123,19 +124,22 @@ def test_other_settings_leave_it_where_it_is(change, kept, made_ahead, tmp_path)
     assert missing(folder) == []
 
 
-@pytest.mark.parametrize("what", ["code", "floors", "tokenizer", "run"])
+@pytest.mark.parametrize("what", ["code", "floors", "tokenizer", "run", "stage"])
 def test_whatever_an_evaluation_is_made_of_gives_another_digest(
     what, made_ahead, tmp_path, monkeypatch
 ):
     folder = tmp_path / "work"
     shutil.copytree(made_ahead, folder)
     stage(folder, "train", "a-1")
+    script = folder / "data" / "stage.json"
+    script.write_text("as it is")
 
     def digest() -> str:
         return ahead.of_evaluation(
             load_settings(folder / "params.yaml"), folder / "runs" / "a-1",
             processed=folder / "data" / "processed",
             tokenizer=folder / "data" / "tokenizer.json", floors=folder / "data" / "floors.json",
+            stage=script,
         )  # fmt: skip
 
     before = digest()
@@ -167,11 +171,35 @@ def test_a_cell_that_cannot_be_scored_is_trained_all_the_same(planned, tmp_path)
     shutil.copytree(planned, folder)
     test = folder / "data" / "processed" / "test.npy"
     aside = test.rename(tmp_path / "test.npy")
-    stage(folder, "cell", "a-1", code=1)
+    stage(folder, "fill", code=1)
     assert missing(folder) == ["a-1"]
     aside.rename(test)
-    assert "epoch" not in stage(folder, "cell", "a-1")  # only the scores were missing
+    stage(folder, "fill")
+    log = (folder / ".rcan" / "logs" / "a-1.txt").read_text()
+    assert "strict" in log and "epoch" not in log  # only the scores were missing
     assert missing(folder) == []
+
+
+def test_of_several_processes_the_first_alone_leaves_something(tmp_path):
+    assert not ahead.make(tmp_path, "0", lambda out: None)
+    assert not ahead.was_taken(tmp_path, "0")
+
+
+def test_fill_takes_the_cells_that_are_asked_for_alone(planned, tmp_path):
+    folder = tmp_path / "work"
+    shutil.copytree(planned, folder)
+    stage(folder, "fill", RCAN_CELLS="b-1")  # which equals main: nothing is to be trained
+    assert missing(folder) == ["a-1"]
+    stage(folder, "fill", RCAN_CELLS="c-1", code=1)
+    assert missing(folder) == ["a-1"]
+
+
+def test_results_that_no_stage_had_for_a_month_are_removed(tmp_path):
+    for digest in ("old", "new"):
+        assert ahead.make(tmp_path, digest, Path.mkdir)
+    os.utime(ahead.place(tmp_path, "old"), (0, 0))
+    ahead.forget_old(tmp_path)
+    assert not ahead.was_taken(tmp_path, "old") and ahead.was_taken(tmp_path, "new")
 
 
 def test_evaluation_code_is_all_that_stage_evaluate_depends_on():

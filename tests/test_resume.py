@@ -15,6 +15,7 @@ from tiny import TOP, TRANSFORMER, prepare, run_files, tiny, train_tiny
 from rcan.errors import UserError
 from rcan.training import checkpoint, loop, train
 from rcan.training.checkpoint import TrainingState
+from rcan.training.states import forget_training
 
 EPOCHS = 3
 STEPS = 3  # an epoch: 12 studies in batches of 4
@@ -180,7 +181,7 @@ def test_a_finished_training_is_only_written_again_until_it_is_forgotten(
     assert train_tiny(place, tmp_path) == []
     assert run_files(tmp_path) == uninterrupted
     key = json.loads(uninterrupted["best.json"])["key"]
-    train.forget_training(tmp_path, key)
+    forget_training(tmp_path, key)
     assert states(tmp_path) == []
     assert train_tiny(place, tmp_path) == [1, 2, 3]
     assert run_files(tmp_path) == uninterrupted
@@ -189,5 +190,5 @@ def test_a_finished_training_is_only_written_again_until_it_is_forgotten(
 def test_a_training_that_is_under_way_is_not_forgotten(place, tmp_path):
     with TrainingState(tmp_path / ".rcan" / "checkpoints" / "key") as state:
         state.last.touch()
-        train.forget_training(tmp_path, "key")
+        forget_training(tmp_path, "key")
         assert state.last.exists()

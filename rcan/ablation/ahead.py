@@ -7,13 +7,15 @@ the stage had it. They cannot lie where the stage writes, for DVC empties its ou
 
 import os
 import shutil
+import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from importlib.metadata import version
 from pathlib import Path
 
 from rcan.config import PipelineSettings
 from rcan.data.store import read_summary
-from rcan.files import digest_of, place_beside, sha256_of
+from rcan.files import digest_of, exclusive, place_beside, sha256_of
 from rcan.training.parts import code_digest, input_parts
 
 EVALUATION_CODE = (  # as the deps of stage evaluate
@@ -21,6 +23,7 @@ EVALUATION_CODE = (  # as the deps of stage evaluate
     "data/phantom.py", "data/store.py", "data/study.py", "evaluation", "files.py", "generation",
     "model", "reading.py", "text", "training",
 )  # fmt: skip
+DAYS = 30
 OF_A_RUN = ("best.json", "best.safetensors", "config.json")  # what evaluation reads of it
 
 
@@ -35,9 +38,11 @@ def of_training(settings: PipelineSettings, processed: Path, tokenizer: Path) ->
 
 
 def of_evaluation(
-    settings: PipelineSettings, run: Path, *, processed: Path, tokenizer: Path, floors: Path
-) -> str:
-    """The digest of what the evaluation of the trained folder `run` is made of."""
+    settings: PipelineSettings, run: Path, *,
+    processed: Path, tokenizer: Path, floors: Path, stage: Path,
+) -> str:  # fmt: skip
+    """The digest of what the evaluation of the trained folder `run` is made of; `stage`: the
+    script that writes it."""
     return digest_of(
         {
             "run": [sha256_of(run / name) for name in OF_A_RUN],
@@ -45,6 +50,7 @@ def of_evaluation(
             "data": read_summary(processed)["digest"],
             "tokenizer": sha256_of(tokenizer),
             "floors": sha256_of(floors),
+            "stage": sha256_of(stage),
             "code": code_digest(*EVALUATION_CODE),
             "packages": [version(name) for name in ("torch", "numpy", "pycocoevalcap")],
         }
@@ -62,23 +68,31 @@ def was_taken(root: Path, digest: str) -> bool:
     return place(root, digest).is_dir()
 
 
-def make(root: Path, digest: str, write: Callable[[Path], object]) -> None:
-    """Have `write` fill the folder, whole or not at all."""
+def make(root: Path, digest: str, write: Callable[[Path], object]) -> bool:
+    """Have `write` fill the folder, whole or not at all.
+
+    False if it wrote none: of several processes of one training the first alone does.
+    """
     folder = place(root, digest)
     beside = place_beside(folder)
     shutil.rmtree(beside, ignore_errors=True)
     write(beside)
-    shutil.rmtree(folder, ignore_errors=True)
-    os.replace(beside, folder)
+    if not beside.is_dir():
+        return False
+    with _alone(root):
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(beside, folder)
+    return True
 
 
 def take(root: Path, digest: str, out: Path) -> bool:
     """Copy the result to `out`, whole; False if it is not there."""
-    if not is_ready(root, digest):
-        return False
-    beside = place_beside(out)
-    shutil.rmtree(beside, ignore_errors=True)
-    shutil.copytree(place(root, digest), beside)
+    with _alone(root):
+        if not is_ready(root, digest):
+            return False
+        beside = place_beside(out)
+        shutil.rmtree(beside, ignore_errors=True)
+        shutil.copytree(place(root, digest), beside)
     shutil.rmtree(out, ignore_errors=True)
     os.replace(beside, out)
     return True
@@ -87,10 +101,26 @@ def take(root: Path, digest: str, out: Path) -> bool:
 def mark_taken(root: Path, digest: str) -> None:
     """Remove the result, which its stage has, and remember that it was made."""
     folder = place(root, digest)
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True, exist_ok=True)
+    with _alone(root):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True, exist_ok=True)
 
 
 def forget(root: Path, digest: str) -> None:
     """Remove the result; nothing is remembered."""
-    shutil.rmtree(place(root, digest), ignore_errors=True)
+    with _alone(root):
+        shutil.rmtree(place(root, digest), ignore_errors=True)
+
+
+def forget_old(root: Path) -> None:
+    """Remove results that no stage had for a month: of settings that were given up."""
+    oldest = time.time() - DAYS * 86_400
+    with _alone(root):
+        for folder in place(root, "").glob("*/"):
+            if folder.stat().st_mtime < oldest:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _alone(root: Path) -> AbstractContextManager[None]:
+    """Experiments of a queue share the folder: what one copies, none may remove meanwhile."""
+    return exclusive(place(root, "lock"), "copying results of cells", wait=True)

@@ -29,6 +29,7 @@ def untrained(
 def unfinished(
     settings: PipelineSettings, *,
     root: Path, runs: Path, evaluations: Path, processed: Path, tokenizer: Path, floors: Path,
+    stage: Path,
 ) -> list[str]:  # fmt: skip
     """The planned runs that are not both trained and scored, in order."""
     inputs = {"processed": processed, "tokenizer": tokenizer}
@@ -38,7 +39,7 @@ def unfinished(
         if folder is None:
             missing.append(name)
             continue
-        digest = ahead.of_evaluation(settings, folder, floors=floors, **inputs)
+        digest = ahead.of_evaluation(settings, folder, floors=floors, stage=stage, **inputs)
         has_scores = (evaluations / name / "scores.json").exists()
         if not ahead.is_ready(root, digest) and not (has_scores and ahead.was_taken(root, digest)):
             missing.append(name)
@@ -76,7 +77,7 @@ def places(settings: PipelineSettings) -> list[dict[str, str]]:
     if not asked.isdecimal() or not 1 <= int(asked) <= 1000:
         raise UserError(f"RCAN_JOBS is {asked!r}; expected how many cells to train at once, e.g. 2")
     if not on_gpu:
-        return [{} for _ in range(int(asked))]
+        return [{"OMP_NUM_THREADS": "1"} for _ in range(int(asked))]  # for the same bits, too
     visible = os.environ.get("CUDA_VISIBLE_DEVICES") or ",".join(map(str, range(most)))
     gpus = visible.split(",")
     return [{"CUDA_VISIBLE_DEVICES": gpus[i % len(gpus)]} for i in range(int(asked))]

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from rcan.errors import UserError
 from rcan.files import exclusive, replacing
 from rcan.reading import Shape, parse_json, require_file, require_shape
+from rcan.training.states import DOING, LAST
 
 HEADER = "rcan"  # the one entry of a file's metadata, whose order would be another each time
 _AFRESH = "delete it and run again"
@@ -48,12 +49,12 @@ class TrainingState:
     def __init__(self, folder: Path, *, owner: bool = True) -> None:
         self.folder, self.owner = folder, owner
         self._held = ExitStack()
-        self.last = folder / "last.safetensors"
+        self.last = folder / LAST
         self.best = folder / "best.safetensors"
 
     def __enter__(self) -> "TrainingState":
         if self.owner:
-            lock = exclusive(self.folder / "lock", "training this exact configuration")
+            lock = exclusive(self.folder / "lock", DOING)
             self._held.enter_context(lock)
         return self
 
@@ -70,11 +71,6 @@ class TrainingState:
                 f"training needs about {needed / 1e6:.0f} MB in {self.folder}, {free / 1e6:.0f} MB "
                 "are free: make room before it starts"
             )
-
-    def discard(self) -> None:
-        """Remove the state; trained again, it starts afresh."""
-        self.last.unlink(missing_ok=True)  # first: without it the rest is of no training
-        shutil.rmtree(self.folder)
 
     def load(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
         """Bring model and optimiser to where the last epoch left them; `epoch` 0 if none did."""

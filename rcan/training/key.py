@@ -14,8 +14,9 @@ from rcan.files import digest_of, holder_of, write_json
 from rcan.reading import read_json, require_file
 from rcan.training.checkpoint import HEADER
 from rcan.training.parts import input_parts
+from rcan.training.states import LAST, state_folder
 
-PARTS, LAST = "parts.json", "last.safetensors"
+PARTS = "parts.json"
 
 
 def training_parts(
@@ -58,17 +59,17 @@ def why_afresh(folder: Path, parts: Mapping[str, Any]) -> str | None:
 
 
 def has_run(run: Path, key: str) -> bool:
-    """Whether the folder `run` holds the training of this key."""
+    """Whether the folder `run` holds the training of this key, weights and all."""
     try:
         best = read_json(run / "best.json", {"key": str}, "the best epoch", "leave it")
     except UserError:
         return False
-    return bool(best["key"] == key)
+    return bool(best["key"] == key) and (run / "best.safetensors").exists()
 
 
 def has_state(root: Path, key: str) -> bool:
     """Whether all epochs of this training are done and kept as its state."""
-    state = root / ".rcan" / "checkpoints" / key
+    state = state_folder(root, key)
     kept = (state / PARTS).exists() and (state / LAST).exists()
     return kept and _stopped_at(state / LAST) is None
 

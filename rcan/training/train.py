@@ -1,6 +1,5 @@
 """One training from processed data to a folder of weights and numbers."""
 
-import contextlib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -25,6 +24,7 @@ from rcan.training.inputs import study_batches
 from rcan.training.key import training_key, training_parts, why_afresh
 from rcan.training.loop import SELECTION, Log, fit
 from rcan.training.run_folder import write_run
+from rcan.training.states import state_folder
 
 
 def train(
@@ -34,16 +34,16 @@ def train(
     """Train, or go on training, and write `out` whole: weights of the best and the last epoch
     (.safetensors), config.json, history.csv, best.json. With `out` None the state is all.
 
-    The state is kept in `root`/.rcan/checkpoints/<key> until `forget_training`: killed before DVC
-    has saved `out`, the same training only writes it again. `log_to(key)` gives what every epoch's
-    numbers are handed to.
+    The state is kept in `root`/.rcan/checkpoints/<key> until `states.forget_training`: killed
+    before DVC has saved `out`, the same training only writes it again. `log_to(key)` gives what
+    every epoch's numbers are handed to.
     Raises `UserError` for whatever the user can mend.
     """
     fabric = launch(settings)
     words = Tokenizer.load(tokenizer)
     parts = training_parts(settings, processed, tokenizer, fabric.device.type)
     key = training_key(parts)
-    folder = _state_folder(root, key)
+    folder = state_folder(root, key)
     with TrainingState(folder, owner=fabric.is_global_zero) as state:
         if fabric.is_global_zero and (told := why_afresh(folder, parts)):
             print(told)
@@ -80,20 +80,6 @@ def train(
                     "tokenizer_digest": parts["tokenizer"],
                 },
             )  # fmt: skip
-
-
-def forget_training(root: Path, key: str) -> None:
-    """Remove the state of a finished training, whose run folder is safe; trained again it starts
-    afresh. One that is under way again is left alone."""
-    folder = _state_folder(root, key)
-    with contextlib.suppress(UserError, OSError):
-        if folder.is_dir():
-            with TrainingState(folder) as state:
-                state.discard()
-
-
-def _state_folder(root: Path, key: str) -> Path:
-    return root / ".rcan" / "checkpoints" / key
 
 
 def _no_log(epoch: int, numbers: dict[str, float]) -> None:
