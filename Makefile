@@ -3,10 +3,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro ablations ui test lint torture coverage mutants audit licences bench lock
+.PHONY: setup repro ablations ui test lint torture coverage mutants audit licences bench lock
 
 repro: .venv/ready
 	dvc repro
+
+# The environment alone: `source .venv/bin/activate` has `rcan`, `dvc` and `mlflow` then.
+setup: .venv/ready
 
 # Every experiment of the paper, then its tables and figures: reports/index.html.
 ablations: .venv/ready

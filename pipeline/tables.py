@@ -5,9 +5,9 @@ from pathlib import Path
 from pipeline.stage import EVALUATIONS, PROCESSED, REPORTS, RUNS, run
 from rcan.ablation.cells import CELLS, load_cells
 from rcan.ablation.plan import PLAN
-from rcan.command import command
+from rcan.command import command, seeds
 from rcan.config import PipelineSettings
-from rcan.project import git_state, project_root
+from rcan.project import git_output, git_state, project_root
 from rcan.reporting.cells.study import Settings, read_ablations
 from rcan.reporting.cells.write import Places, write_ablations
 from rcan.tracking import run_folders, sync
@@ -35,6 +35,7 @@ def main(settings: PipelineSettings) -> None:
             seed=settings.eval.seed,
             commit=_commit(),
             command=command(),
+            seeds=seeds(),
         ),
     )
     write_ablations(ablations, PLACES)
@@ -47,9 +48,9 @@ def main(settings: PipelineSettings) -> None:
 
 
 def _commit() -> str:
-    state = git_state()
-    edited = ", edited" if state["dirty"] else ""
-    return f"{(state['commit'] or 'unknown')[:10]}{edited}"
+    """That of the code, and whether it is edited; edited settings are told by the commands."""
+    code = git_output("diff", "HEAD", "--name-only", "--", "rcan", "pipeline")
+    return f"{(git_state()['commit'] or 'unknown')[:10]}{', edited' if code else ''}"
 
 
 if __name__ == "__main__":

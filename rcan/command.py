@@ -22,6 +22,15 @@ def command() -> str:
     return f"dvc exp run{''.join(settings)}" if settings else "dvc repro"
 
 
+def seeds() -> str:
+    """What more a cell's command needs where cells.yaml has other seeds than the last commit's."""
+    name = "ablations/cells.yaml"
+    committed, now = _flat(git_output("show", f"HEAD:./{name}")), _flat(_read(name))
+    if not committed or committed.get("seeds") == now.get("seeds"):
+        return ""
+    return f" -S '{name}:seeds={_shown(now.get('seeds'))}'"
+
+
 def _read(name: str) -> str:
     try:
         return Path(name).read_text(encoding="utf-8")

@@ -83,7 +83,7 @@ def _packages() -> str:
         try:
             here = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
-            raise LackingError(f"{name} is not installed: `make test` sets .venv up") from None
+            raise LackingError(f"{name} is not installed: `make setup` has it") from None
         if here.partition("+")[0] not in pinned[name]:
             others.append(f"{name} {here}, pinned {' or '.join(sorted(pinned[name]))}")
     if others:  # they may work, and give other bits

@@ -47,6 +47,10 @@ SHAPES = (
     " ADDENDUM  Added words.\n ______\n FINAL REPORT\n FINDINGS:\n {}\n COMPARISON: None.\n",
     " FINAL REPORT\n CHEST, PA AND LATERAL:\n {}\n IMPRESSION: Fine.\n",
     "FINDINGS:\n{}\nTechnique: Portable.\n",
+    " FINAL REPORT\n PA AND LATERAL:  {}\n IMPRESSION: Fine.\n",
+    " FINAL REPORT\n PORTABLE AP UPRIGHT CHEST:  {}\n IMPRESSION: Fine.\n",
+    " FINAL REPORT\n SEMI-UPRIGHT PORTABLE CHEST:\n {}\n IMPRESSION: Fine.\n",
+    " FINAL REPORT\n CHEST, 2 VIEWS, PA AND LAT:\n {}\n IMPRESSION: Fine.\n",
 )  # fmt: skip
 WITHOUT = (
     b"", b" FINAL REPORT\n IMPRESSION:  Fine.\n",

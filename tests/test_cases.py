@@ -92,7 +92,7 @@ def test_a_cell_that_is_not_run_is_named_with_its_command_and_the_others_are_dra
     cases.main(tiny())
     assert drawn(here) == FIGURES
     page = (here / cases.EXAMPLES / "cases.md").read_text()
-    assert "dvc repro ablations/dvc.yaml:evaluate@r2gencmn-1" in page
+    assert "RCAN_CELLS=r2gencmn-1 dvc repro ablations/dvc.yaml:evaluate@r2gencmn-1" in page
     assert "Runs: r2gencmn_rve-1, rcan-1." in page
     assert {row["run"] for row in pointing(here)} == {"r2gencmn_rve-1", "rcan-1"}
 

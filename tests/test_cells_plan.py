@@ -43,6 +43,7 @@ def test_of_the_papers_cells_equal_ones_are_trained_once():
     planned = planned_with({})
     pointers = {name: p["same_as"] for name, p in planned.items() if "same_as" in p}
     assert pointers == {
+        "wcl_features_v-1": "main",
         "rcan-1": "main",
         "tau_0.1-1": "main",
         "lambda_0.7-1": "main",

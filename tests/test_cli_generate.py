@@ -220,3 +220,45 @@ def test_a_repeated_view_is_drawn_once_with_all_that_it_was_given():
     seen = ~np.isnan(once[0])
     assert np.allclose(once[0][seen], twice.mean(0)[seen])
     assert not seen.all()  # the border that a crop leaves out
+
+
+def test_files_of_one_study_are_its_folders_report(rcan, project):
+    folder = places_of_test(project / "images")[0]
+    files = sorted(folder.iterdir())
+    _, wanted = rcan("generate", "--quiet", folder)
+    _, output = rcan("generate", "--quiet", "--one-study", *files)
+    assert output == wanted.replace(str(folder), str(files[0]))
+    code, _ = rcan("generate", "--one-study", *files, files[0])
+    assert "expected with --one-study the files of one study, 2 at most" in str(code)
+    code, _ = rcan("generate", "--one-study", folder)
+    assert "or a folder" in str(code)
+
+
+def test_an_array_is_the_image_that_it_was_read_from(rcan, project, tmp_path):
+    folder = places_of_test(project / "images")[0]
+    for file in folder.iterdir():
+        np.save(tmp_path / f"{file.stem}.npy", read_grey(file))
+    _, wanted = rcan("generate", "--quiet", folder)
+    _, output = rcan("generate", "--quiet", tmp_path)
+    assert output == wanted.replace(str(folder), str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("array", "told"),
+    [
+        (np.zeros((30, 30, 3), np.uint8), "found uint8 of 3 dimensions"),
+        (np.zeros((30, 30)), "found float64 of 2 dimensions"),
+        (np.array([[print]]), "expected an array of NumPy"),  # pickled
+        (np.zeros((3, 3), np.uint8), "16 a side are the least"),
+    ],
+)
+def test_another_array_is_one_line(rcan, tmp_path, array, told):
+    np.save(tmp_path / "a.npy", array)
+    code, _ = rcan("generate", tmp_path / "a.npy")
+    assert told in str(code) and "a.npy" in str(code)
+
+
+def test_a_run_alone_is_no_place_to_export_to(rcan, project):
+    code, _ = rcan("export", "main")
+    assert "main is a run: expected a folder to write it to" in str(code)
+    assert not (project / "main").exists()

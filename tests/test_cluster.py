@@ -43,6 +43,7 @@ def rcan(project, *arguments: str):
         (("cgn-1",), "'cgn-1' is no planned cell with its seed; did you mean cgm-1?"),
         (("--cluster", "slrum"), "--cluster is 'slrum'; expected slurm or local"),
         (("--cluster", "slurm"), "slurm takes no jobs here"),
+        (("--slurm", "account"), "expected --slurm KEY=VALUE"),
     ],
 )
 def test_what_cannot_be_submitted_is_one_line(project, arguments, told):

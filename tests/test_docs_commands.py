@@ -43,7 +43,7 @@ PLACES = {
     "/where/it/is": "mimic", "/physionet/mimic-cxr-jpg/2.1.0": "jpg",
     "/physionet/mimic-cxr/2.0.0": "texts", "*.jpg": "a.jpg",
 }  # fmt: skip
-OF_THE_SHELL = ("source", "export", "git", "pip", "printf", "curl", "mlflow", "ln", "rm")
+OF_THE_SHELL = ("ssh", "source", "export", "git", "pip", "printf", "curl", "mlflow", "ln", "rm")
 
 
 def commands() -> list[str]:
@@ -83,7 +83,14 @@ def project(tmp_path_factory):
     images = make_project(root)
     picture = sorted(images.glob("test-*/*.png"))[0]
     (root / "patient-7").mkdir()
-    for name in ("chest.png", "a.jpg", "patient-7/frontal.png", "patient-7/lateral.png"):
+    for name in (
+        "chest.png",
+        "front.png",
+        "side.png",
+        "a.jpg",
+        "patient-7/frontal.png",
+        "patient-7/lateral.png",
+    ):
         Image.open(picture).save(root / name)
     write_dicom(root / "scan.dcm", np.random.default_rng(1).integers(0, 4096, (64, 60)))
     shutil.copytree(root / "runs" / "main", root / "runs" / "rve_cgm-1")

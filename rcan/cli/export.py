@@ -51,8 +51,16 @@ def export(
         raise UserError(
             f"expected a folder to write, or a run and a folder; got {len(given)} names"
         )
-    run = given[0] if len(given) == 2 else MAIN
     root = project_root()
+    if len(given) == 1 and (root / "runs" / given[0] / "best.json").is_file():  # a run, no place
+        if not register:
+            raise UserError(
+                f"{given[0]} is a run: expected a folder to write it to, as in "
+                f"`rcan export {given[0]} my-model`"
+            )
+        run, given = given[0], []
+    else:
+        run = given[0] if len(given) == 2 else MAIN
     with TemporaryDirectory() as temporary:
         out = Path(given[-1]) if given else Path(temporary) / "model"
         exported = write(root, run, out, force=force, may_share=may_share)

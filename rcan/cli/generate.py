@@ -54,6 +54,9 @@ def generate(
         list[str] | None,
         typer.Option(show_default=False, help="Draw it for this word alone; may be repeated."),
     ] = None,
+    one_study: Annotated[
+        bool, typer.Option("--one-study", help="All given files are views of one study.")
+    ] = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:  # fmt: skip
@@ -64,7 +67,7 @@ def generate(
     from rcan.project import project_root
 
     be_quiet(quiet)
-    _require_sense(images, view or [], attention, word or [])
+    _require_sense(images, view or [], attention, word or [], one_study)
 
     from rcan.sharing.given import read_study, studies_of
     from rcan.sharing.loading import load_model
@@ -73,9 +76,10 @@ def generate(
     predictor = Predictor(load_model(model or project_root() / "runs" / "main"))
     if len(view or []) > predictor.num_views:
         raise UserError(f"expected --view {predictor.num_views} times at most for this model")
-    given = studies_of(images, predictor.num_views)
+    given = studies_of(images, predictor.num_views, one_study=one_study)
     data = predictor.loaded.settings.data
-    remark(f"{predictor.loaded.name}, trained on {data.name}; {NOTE}")
+    drawn = ", which are drawings: of an X-ray it knows nothing" if data.name == "demo" else ""
+    remark(f"{predictor.loaded.name}, trained on {data.name}{drawn}; {NOTE}")
     read: list[ReadStudy] = []
     failed: list[UserError] = []
 
@@ -117,8 +121,9 @@ def generate(
 
 
 def _require_sense(
-    images: list[Path], views: list[str], attention: Path | None, words: list[str]
-) -> None:
+    images: list[Path], views: list[str], attention: Path | None, words: list[str],
+    one_study: bool,
+) -> None:  # fmt: skip
     """Raise `UserError` for options that do not go together, before anything is loaded."""
     from rcan.errors import UserError, shown
 
@@ -127,7 +132,7 @@ def _require_sense(
             raise UserError(f"expected --view to be frontal or lateral, got {shown(view)}")
     if words and not attention:
         raise UserError("--word chooses what --attention draws: give --attention OUT.png, too")
-    if attention and len(images) != 1:
+    if attention and len(images) != 1 and not one_study:
         raise UserError(f"--attention draws one study, got {len(images)}: give one image or folder")
     if attention and attention.suffix != ".png":
         raise UserError(f"expected --attention to name a .png file, got {attention}")

@@ -19,6 +19,10 @@ def submit(
     gpus: Annotated[int, typer.Option(min=0, help="Of each job.")] = 1,
     cpus: Annotated[int, typer.Option(min=1, help="Of each job.")] = 4,
     partition: Annotated[str | None, typer.Option(help="SLURM's.")] = None,
+    slurm: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="More of sbatch, e.g. account=lab; repeated."),
+    ] = None,
     setup: Annotated[
         list[str] | None, typer.Option(help="Shell line before it, e.g. 'module load cuda'.")
     ] = None,
@@ -58,6 +62,11 @@ def submit(
     options: dict[str, Any] = {"gpus_per_node": gpus, "cpus_per_task": cpus}
     if partition:
         options["slurm_partition"] = partition
+    if slurm:
+        more = dict(entry.partition("=")[::2] for entry in slurm)
+        if not all(more.values()):
+            raise UserError("expected --slurm KEY=VALUE, e.g. --slurm account=lab")
+        options["slurm_additional_parameters"] = more
     if setup:
         options[f"{cluster}_setup"] = setup
     jobs = scheduler.submit(names, root, cluster=cluster, minutes=minutes, options=options)

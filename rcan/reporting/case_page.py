@@ -45,6 +45,8 @@ def case_page(
         else:
             parts.append("Nothing to show: no run yet, or none that rightly names a finding.")
     if missing:
-        commands = "\n".join(f"dvc repro ablations/dvc.yaml:evaluate@{run}" for run in missing)
+        commands = "\n".join(
+            f"RCAN_CELLS={run} dvc repro ablations/dvc.yaml:evaluate@{run}" for run in missing
+        )
         parts += ["## Not run", f"```\n{commands}\n```"]
     return "\n\n".join(parts) + "\n"

@@ -142,8 +142,8 @@ def _limits(config: Mapping[str, Any], settings: Settings) -> str:
         "that it never saw.",
         f"It was trained on {settings.data.num_views} view(s) a study; of fewer, the last one is "
         "repeated.",
-        f"`log_probability` ({config['data']} reports alone) says how usual the wording is, not "
-        "whether it is right.",
+        f"`log_probability` says how usual the wording is among the reports of {config['data']}, "
+        "not whether it is right.",
     ]
     return "\n".join(f"- {line}" for line in said)
 

@@ -18,7 +18,8 @@ from rcan.sharing.dicom import is_dicom, read_dicom
 
 PROJECTIONS = ("frontal", "lateral")
 LEAST = 16  # pixels a side: less is no X-ray, and no model is trained on less
-_STARTS = (b"\x89PNG", b"\xff\xd8\xff")
+_NUMPY = b"\x93NUMPY"
+_STARTS = (b"\x89PNG", b"\xff\xd8\xff", _NUMPY[:4])
 _DICOM = (".dcm", ".dicom")
 _ENDINGS = (".png", ".jpg", ".jpeg", *_DICOM)
 _IN_NAMES = {"frontal": "frontal|pa|ap", "lateral": "lateral|lat|ll"}
@@ -42,12 +43,23 @@ class ReadStudy:
     projections: tuple[str, ...]
 
 
-def studies_of(places: Sequence[Path], num_views: int) -> list[GivenStudy]:
+def studies_of(
+    places: Sequence[Path], num_views: int, *, one_study: bool = False
+) -> list[GivenStudy]:
     """The studies that files and folders stand for, none read yet.
 
-    Raises `UserError` for what is neither, a folder without images, or one with too many.
+    `one_study`: all are files of one. Raises `UserError` for what is neither file nor folder, a
+    folder without images, or too many of one study.
     """
-    return [_study_of(place, num_views) for place in places]
+    if not one_study:
+        return [_study_of(place, num_views) for place in places]
+    if any(place.is_dir() for place in places) or len(places) > num_views:
+        raise UserError(
+            f"expected with --one-study the files of one study, {num_views} at most for this "
+            f"model, got {len(places)} or a folder; a folder is one study without it"
+        )
+    paths = tuple(path for place in places for path in _study_of(place, num_views).paths)
+    return [GivenStudy(str(places[0]), paths)]
 
 
 def _study_of(place: Path, num_views: int) -> GivenStudy:
@@ -97,7 +109,7 @@ def read_study(
 
 
 def read_image(path: Path) -> tuple[np.ndarray, str | None]:
-    """(H, W) uint8 of a PNG, JPEG or DICOM file, and its projection where the file tells it."""
+    """(H, W) uint8 of a PNG, JPEG, DICOM or NumPy file; its projection where the file tells it."""
     try:
         require_file(path)
         as_dicom = path.suffix.lower() in _DICOM or is_dicom(path)
@@ -105,13 +117,37 @@ def read_image(path: Path) -> tuple[np.ndarray, str | None]:
         raise UserError(
             f"{path}: expected an image ({error.strerror or error}); check the name"
         ) from None
-    grey, told = read_dicom(path) if as_dicom else (read_grey(path), _told_by_name(path.stem))
+    if as_dicom:
+        grey, told = read_dicom(path)
+    else:
+        is_array = _begins_with(path, _NUMPY)
+        grey = _read_array(path) if is_array else read_grey(path)
+        told = _told_by_name(path.stem)
     if min(grey.shape) < LEAST:
         raise UserError(
             f"{path}: expected an X-ray, found an image of {grey.shape[1]} x {grey.shape[0]} "
             f"pixels, and {LEAST} a side are the least; name another file"
         )
     return grey, told
+
+
+def _read_array(path: Path) -> np.ndarray:
+    """(H, W) uint8 of a NumPy file; nothing in it is unpickled."""
+    try:
+        array: np.ndarray = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(f"{path}: expected an array of NumPy ({error}); save it again") from None
+    if array.ndim != 2 or array.dtype != np.uint8:
+        raise UserError(
+            f"{path}: expected an array (H, W) of uint8, found {array.dtype} of "
+            f"{array.ndim} dimensions; convert it first"
+        )
+    return array
+
+
+def _begins_with(path: Path, start: bytes) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(start)) == start
 
 
 def _told_by_name(stem: str) -> str | None:

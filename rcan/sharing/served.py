@@ -1,8 +1,8 @@
 """The model as MLflow loads it, from this code: it runs the file, nothing is unpickled.
 
-A row is a study: `image`, the bytes of a PNG, JPEG or DICOM file (over HTTP in base64), and, for a
-model of two views, `lateral`, which may be absent. Paths are not taken: a server would open for
-strangers what it alone may read.
+A row is a study: `image`, the bytes of a PNG, JPEG, DICOM or NumPy file (over HTTP in base64), and,
+for a model of two views, `lateral`, which may be absent. Paths are not taken: a server would open
+for strangers what it alone may read.
 """
 
 import tempfile

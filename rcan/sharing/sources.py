@@ -16,7 +16,9 @@ WHAT = {
     "Medicine), as split by R2Gen. D. Demner-Fushman et al., J Am Med Inform Assoc "
     "2016;23(2):304-310.",
     "mimic_cxr": "Chest X-rays and reports of Beth Israel Deaconess Medical Center (PhysioNet). "
-    "A. E. W. Johnson et al., Sci Data 2019;6:317.",
+    "A. E. W. Johnson et al., MIMIC-CXR, Sci Data 2019;6:317, and MIMIC-CXR-JPG, arXiv:1901.07042; "
+    "A. L. Goldberger et al., PhysioNet, Circulation 2000;101(23):e215-e220. Scores on "
+    "PhysioNet's studies and on R2Gen's records of it do not compare.",
 }
 TERMS = {
     "demo": "The data are made by this project; no patient is behind them.",
@@ -24,8 +26,9 @@ TERMS = {
     "vocabulary in tokenizer.json and the weights are derived from them. Whether a model is an "
     "adaptation in the licence's sense is not settled: do not use this one commercially, and ask "
     "before you hand it on.",
-    "mimic_cxr": "The data are under PhysioNet's credentialed licence and its data use agreement, "
-    "which also bear on what is derived from them.",
+    "mimic_cxr": "The data are under the PhysioNet Credentialed Health Data License 1.5.0 and its "
+    "data use agreement (https://physionet.org/content/mimic-cxr), which also bear on what is "
+    "derived from them: hand it on to people with credentialed access alone.",
 }
 RESTRICTED = (
     "The data set is restricted. The words in tokenizer.json and the weights are derived from it: "

@@ -11,7 +11,7 @@ from functools import lru_cache
 
 _HEADING = re.compile(
     r"""[ \t]*(?:
-    (?:([A-Z][A-Z0-9 ()/,&.'-]{1,60}?)  # in capitals
+    (?:([A-Z](?:[A-Z ()/,&.'-]|\b[1-4]\b){1,60}?)  # in capitals; "2 VIEWS", but not "T12:"
     |([A-Za-z]{5,14}(?:[ ]?(?:/|&|and)[ ]?[A-Za-z]{5,14})?)  # one or two words
     )[ \t]*:(?=\s|$)
     |(FINAL[ ]REPORT|FINAL[ ]ADDENDUM|WET[ ]READ|ADDENDUM)\b.*$)""",
@@ -21,8 +21,13 @@ _WORD = re.compile("[A-Z]+")
 # What "CHEST, PA AND LATERAL:" is made of, a heading over findings in older reports.
 _OF_VIEWS = {
     "CHEST", "PA", "AP", "LATERAL", "FRONTAL", "PORTABLE", "UPRIGHT", "SUPINE", "ERECT",
-    "SEMIUPRIGHT", "SINGLE", "ONE", "TWO", "VIEW", "VIEWS", "OF", "THE", "AND", "RADIOGRAPH",
-    "RADIOGRAPHS", "FILM", "X", "RAY",
+    "SEMIUPRIGHT", "SEMI", "SINGLE", "ONE", "TWO", "VIEW", "VIEWS", "OF", "THE", "AND", "LAT",
+    "RADIOGRAPH", "RADIOGRAPHS", "FILM", "X", "RAY", "RIBS", "BONE", "WINDOW", "BEDSIDE",
+}  # fmt: skip
+# One of which such a heading must hold: "AP:" alone may be anything.
+_NAMES_VIEWS = {
+    "CHEST", "VIEW", "VIEWS", "RADIOGRAPH", "RADIOGRAPHS", "PORTABLE", "LATERAL", "LAT", "FRONTAL",
+    "RIBS", "UPRIGHT",
 }  # fmt: skip
 # What structured findings are divided by: such a line opens no section.
 _OF_ORGANS = {
@@ -91,12 +96,14 @@ def kind_of(heading: str) -> str:
     """What a heading announces: `FINDNGS` are findings, `FINDINGS/IMPRESSION` both."""
     words = _WORD.findall(heading.upper())
     has_findings = any(_is_like(word, "FINDINGS") for word in words[:2])
-    has_impression = any(_is_like(word, "IMPRESSION") or word == "CONCLUSION" for word in words)
+    has_impression = any(
+        (_is_like(word, "IMPRESSION") and word[0] == "I") or word == "CONCLUSION" for word in words
+    )  # COMPRESSION is as like as IMPRESION
     if has_findings and has_impression:
         return BOTH
     if has_findings:
         return FINDINGS
     if has_impression:
         return IMPRESSION
-    named = {"CHEST", "VIEW", "VIEWS", "RADIOGRAPH", "RADIOGRAPHS"}
-    return VIEWS if named & set(words) and set(words) <= _OF_VIEWS else OTHER
+    is_of_views = _NAMES_VIEWS & set(words) and set(words) <= _OF_VIEWS
+    return VIEWS if is_of_views else OTHER

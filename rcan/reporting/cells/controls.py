@@ -131,7 +131,7 @@ def _mean(values: Sequence[Any], column: str) -> Score:
     spread = ""
     if len(numbers) > 1:
         variance = sum((n - mean) ** 2 for n in numbers) / (len(numbers) - 1)
-        spread = f" ± {_shown(variance**0.5, column)}"
+        spread = f" ± {_shown(variance**0.5, column).removeprefix('+')}"
     return Score(f"{_shown(mean, column, whole=len(numbers) == 1)}{spread}")
 
 
@@ -188,7 +188,8 @@ def _shares(ablations: Ablations) -> str:
     for name, words in (("in_train", "found in train"), ("normal", "normal")):
         if all(name in shares[split] for split in ("val", "test")):
             of_test, of_val = percent(shares["test"][name]), percent(shares["val"][name])
-            told.append(f"{of_test} of test are {words}, of validation {of_val}")
+            of = " of the labelled" if name == "normal" else ""
+            told.append(f"{of_test}{of} of test are {words}, of validation {of_val}")
     return "; ".join(told) + "." if told else ""
 
 

@@ -32,6 +32,7 @@ class Settings:
     seed: int  # of the bootstrap
     commit: str
     command: str  # what runs the main run with the settings at hand: `dvc repro`
+    seeds: str = ""  # and what a cell's needs besides, if its seeds are not the committed ones
 
 
 @dataclass(frozen=True)

@@ -70,10 +70,12 @@ def command_of(ablations: Ablations, run: Run) -> str:
     if run.place == MAIN:
         return command
     start = "dvc exp run" if command.startswith("dvc exp run") else "dvc repro"
-    settings = command.removeprefix(start)
+    settings = command.removeprefix(start) + ablations.settings.seeds
+    if ablations.settings.seeds:
+        start = "dvc exp run"
     reading = run.place.rpartition("-")[0] in ablations.readings
     stage = "evaluate_reading" if reading else "evaluate"
-    return f"{start} ablations/dvc.yaml:{stage}@{run.place}{settings}"
+    return f"RCAN_CELLS={run.place} {start} ablations/dvc.yaml:{stage}@{run.place}{settings}"
 
 
 def not_run(ablations: Ablations, model: Model) -> str:
