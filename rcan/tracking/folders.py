@@ -32,23 +32,27 @@ class RunFolders:
 
 
 def run_folders(root: Path) -> list[RunFolders]:
-    """The main run and those of the cells, as far as they are trained.
+    """The main run and those of the cells, as far as they are trained here: not published numbers.
 
     A run is tagged as a cell while its settings are those that the cell has now: not after
     params.yaml or cells.yaml changed and until it is trained again.
     """
     trained = sorted(path.parent.name for path in root.glob("runs/*/best.json"))
+    evaluations = root / "data/evaluation"
+    published = {path.parent.name for path in evaluations.glob("*/scores.json")}
+    published -= {path.parent.name for path in evaluations.glob("*/predictions.csv")}
     planned, readings = _planned(root)
     return [
         RunFolders(
             run=root / "runs" / name,
-            evaluation=root / "data/evaluation" / name,
+            evaluation=evaluations / name,
             reports=root / "reports" if name == MAIN else None,
             tags=None
             if planned is None
             else cell_tags(_cells(name, planned, read_config(root / "runs" / name)), readings),
         )
         for name in trained
+        if name not in published
     ]
 
 

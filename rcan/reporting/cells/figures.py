@@ -27,6 +27,7 @@ from rcan.reporting.published import METRICS
 PROTOCOL = "paper"
 STEP = 0.1 + 1e-9  # of the grid of λ
 FIG_5_METRICS = ("BLEU-4", "METEOR", "ROUGE-L")
+ASIDE = 0.2  # of a bar's middle, where its interval is: above it the seeds, below it the paper
 _FLOOR = "best constant report"
 _NOISE = "bars: 95 % intervals over studies"
 
@@ -48,7 +49,7 @@ def figure_3(ablations: Ablations, out: Path) -> None:
 
 def _seeds(ablations: Ablations) -> str:
     most = max((len(model.done) for model in ablations.models.values()), default=0)
-    return "means over the seeds" if most > 1 else "one seed a cell"
+    return "means over the seeds, dots: each seed" if most > 1 else "one seed a cell"
 
 
 def _bars(axes: Axes, ablations: Ablations, metric: str) -> None:
@@ -61,6 +62,7 @@ def _bars(axes: Axes, ablations: Ablations, metric: str) -> None:
             colour = VERMILLION if cell == FULL else BLUE
             axes.barh(place, value[metric]["score"], color=colour, height=0.62, alpha=0.85)
             _whiskers(axes, value[metric], place)
+            _mark_seeds(axes, ablations, cell, metric, place - ASIDE)
     _mark_published(axes, ablations, metric)
     _floor_line(axes, ablations, metric, vertical=True)
     axes.set_title(metric)
@@ -70,6 +72,13 @@ def _bars(axes: Axes, ablations: Ablations, metric: str) -> None:
     axes.grid(axis="y", visible=False)
     axes.set_xlim(left=0)
     axes.margins(x=0.08)
+
+
+def _mark_seeds(axes: Axes, ablations: Ablations, cell: str, metric: str, place: float) -> None:
+    results = ablations.model(cell).results
+    if len(results) > 1:
+        scores = [result.counts[PROTOCOL].corpus[metric] for result in results]
+        axes.plot(scores, [place] * len(scores), "o", color=INK, ms=3, mec="white", mew=0.5)
 
 
 def _whiskers(axes: Axes, value: Mapping[str, float], place: float) -> None:
@@ -89,7 +98,8 @@ def _mark_published(axes: Axes, ablations: Ablations, metric: str) -> None:
     known = {place: row[metric] for place, row in rows.items() if row}
     if known:
         axes.plot(
-            list(known.values()), list(known), "D", color=GREEN, ms=6, mec="white",
+            list(known.values()), [place + ASIDE for place in known], "D", color=GREEN, ms=6,
+            mec="white",
             label="the paper, Table 4", zorder=5,
         )  # fmt: skip
 
