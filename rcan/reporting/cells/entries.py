@@ -119,7 +119,8 @@ def _beside(ablations: Ablations, protocol: str) -> str:
         return " The paper has no such data, so none of its numbers stands here."
     return (
         f" The paper's rows ({theirs(ablations.data)}) come without intervals. `ours − paper`: "
-        "inside or outside says where the paper's value lies to our interval over studies."
+        "inside or outside says where the paper's value lies to our interval over studies; † where "
+        "our seeds differ by as much."
     )
 
 
@@ -147,7 +148,10 @@ def _minus_paper(ablations: Ablations, entry: Entry) -> list[Row]:
         else:
             value = values[metric]
             inside = value["low"] <= printed <= value["high"]
-            told.append(Score(signed(value["score"] - printed), "inside" if inside else "outside"))
+            off = value["score"] - printed
+            seeds_differ_more = not inside and abs(off) <= value.get("sd", 0.0)
+            word = "inside" if inside else "outside†" if seeds_differ_more else "outside"
+            told.append(Score(signed(off), word))
     return [Row([*entry.keys, "ours − paper", *told], "difference")]
 
 
