@@ -27,7 +27,7 @@ _REMEDY = "run its evaluation again"
 def main(_: PipelineSettings) -> None:
     arguments = [argument for argument in sys.argv[1:] if argument != BACK]
     if len(arguments) != 1:
-        raise UserError("expected one folder to write: `python -m pipeline.publish FOLDER`")
+        raise UserError("expected one folder: `python -m pipeline.publish [--back] FOLDER`")
     out = Path(arguments[0])
     if BACK in sys.argv:
         _put_back(out)

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sys
 
 import numpy as np
 import pytest
@@ -12,7 +11,6 @@ from PIL import Image
 from tiny import tiny
 
 from rcan.attention.places import places_of
-from rcan.cli import main
 from rcan.data.images import read_grey
 from rcan.errors import UserError
 from rcan.sharing.attention import numbers_of_words, times_an_even_share
@@ -26,20 +24,13 @@ def project(tmp_path_factory):
 
 
 @pytest.fixture
-def rcan(project, monkeypatch, capsys):
+def rcan(project, monkeypatch, command):
     """Runs the command in the project: its exit code or what it ends with, and its output."""
     monkeypatch.chdir(project)
     for name in ("DVC_ROOT", "MLFLOW_TRACKING_URI", "TQDM_DISABLE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TQDM_DISABLE", "")  # given back afterwards, whatever --quiet sets
-
-    def run(*arguments: object) -> tuple[int | str | None, str]:
-        monkeypatch.setattr(sys, "argv", ["rcan", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        return ended.value.code, capsys.readouterr().out
-
-    return run
+    return command
 
 
 def noise(path, mode="L", side=(80, 70)):

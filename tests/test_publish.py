@@ -45,7 +45,7 @@ def test_every_evaluated_run_is_there_with_its_numbers_and_no_text(project, monk
 
 @pytest.mark.parametrize(
     ("arguments", "told"),
-    [((), "expected one folder"), (("runs",), "runs is there already: remove it")],
+    [((), "expected one folder: "), (("runs",), "runs is there already: remove it")],
 )
 def test_a_folder_is_named_and_never_overwritten(project, monkeypatch, arguments, told):
     with pytest.raises(UserError, match=told):
