@@ -23,7 +23,7 @@ WORDS = 32  # of a report, on average
 def run(options) -> list[Result]:
     """100 epochs without and with validation, 590 reports, and a profile in `profile.txt`."""
     settings = models.settings()
-    fabric = launch(settings)
+    fabric = launch(settings, 1)
     sizes = QUICK if options.quick else SPLITS
     model = models.our_model()
     batches = {

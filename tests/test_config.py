@@ -90,7 +90,7 @@ WRONG_TOGETHER = [
     ({"model.d_model": 9, "model.num_heads": 3}, "model.d_model (9) must be even"),
     ({"cgm.num_heads": 3}, "model.d_model (128) must be a multiple of cgm.num_heads (3)"),
     ({"cgm.top_k": 65}, "cgm.top_k (65) must be at most cgm.num_slots (64)"),
-    ({"visual.crop": 73}, "visual.crop (73) must be at most data.image_size (72)"),
+    ({"visual.crop": 55}, "visual.crop (55) must be at most data.image_size (54)"),
     ({"visual.feature_window": 2}, "visual.feature_window is for kept features"),
     ({"data.num_views": 1}, "wcl.views: images needs two images a study"),
     ({"visual.weights": "imagenet"}, "visual.weights is 'imagenet', but backbone small has none"),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 
 import pytest
 import torch
@@ -11,9 +12,10 @@ from tiny import TOP, prepare, run_files, tiny, train_tiny
 from rcan.errors import UserError
 from rcan.files import digest_of, write_json
 from rcan.training import parts
-from rcan.training.key import training_key, training_parts
+from rcan.training.key import has_run, training_key, training_parts
 from rcan.training.parts import CODE
 from rcan.training.run_folder import load_run
+from rcan.training.states import state_folder
 
 
 @pytest.fixture(scope="module")
@@ -146,3 +148,56 @@ def test_every_file_of_training_code_gives_another_key_when_edited(tmp_path, mon
         copy.write_bytes(file.read_bytes() + b"# edited\n")
         assert parts.code_digest(*CODE) != before, file
         copy.write_bytes(file.read_bytes())
+
+
+# Another kind of device
+
+AUTO = {"train.accelerator": "auto", "train.epochs": 1}
+
+
+def as_of_a_gpu(place, root, changes) -> str:
+    """A training in `root`, whose state is then named as a GPU's; its key."""
+    train_tiny(place, root, changes)
+    settings = tiny(changes)
+    cpu, gpu = (
+        training_key(training_parts(settings, place["processed"], place["tokenizer"], kind))
+        for kind in ("cpu", "cuda")
+    )
+    state_folder(root, cpu).rename(state_folder(root, gpu))
+    shutil.rmtree(root / "run")
+    return gpu
+
+
+def test_what_a_gpu_trained_is_only_written_out_without_one(place, tmp_path):
+    key = as_of_a_gpu(place, tmp_path, AUTO)
+    assert train_tiny(place, tmp_path, AUTO) == []
+    best = json.loads(run_files(tmp_path)["best.json"])
+    assert best["key"] == key
+    inputs = (place["processed"], place["tokenizer"])
+    assert has_run(tmp_path / "run", tiny(AUTO), *inputs)
+    assert not has_run(tmp_path / "run", tiny({"train.epochs": 1}), *inputs)  # asks for a CPU
+
+
+def test_what_a_gpu_trained_is_not_taken_where_a_cpu_is_asked_for(place, tmp_path):
+    as_of_a_gpu(place, tmp_path, AUTO)
+    key = training_key(
+        training_parts(tiny({"train.epochs": 1}), place["processed"], place["tokenizer"])
+    )
+    train_tiny(place, tmp_path, {"train.epochs": 1})
+    assert json.loads(run_files(tmp_path)["best.json"])["key"] == key
+
+
+def test_a_gpu_s_unfinished_training_is_not_gone_on_with_on_a_cpu(place, tmp_path, capsys):
+    changes = {"train.accelerator": "auto"}
+
+    def stop(epoch: int) -> None:
+        if epoch == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_tiny(place, tmp_path, changes, stop)
+    (state,) = (tmp_path / ".rcan/checkpoints").iterdir()
+    settings = tiny(changes)
+    parts_of_gpu = training_parts(settings, place["processed"], place["tokenizer"], "cuda")
+    state.rename(state_folder(tmp_path, training_key(parts_of_gpu)))
+    assert train_tiny(place, tmp_path, changes) == [1, 2, 3]

@@ -8,7 +8,7 @@ from rcan.ablation import ahead
 from rcan.ablation.plan import planned_runs, planned_settings, same_as
 from rcan.config import PipelineSettings
 from rcan.errors import UserError
-from rcan.training.key import has_run, has_state, training_key, training_parts
+from rcan.training.key import has_run, has_state, kept_parts, training_key
 from rcan.training.train import kind_of_device
 
 
@@ -20,7 +20,7 @@ def untrained(
     missing = []
     for name, own in _to_train(settings, root):
         if trained_folder(own, run=runs / name, **inputs) is None:
-            parts = training_parts(own, processed, tokenizer, kind_of_device(own))
+            parts = kept_parts(own, processed, tokenizer, device=kind_of_device(own), root=root)
             if not has_state(root, training_key(parts)):
                 missing.append(name)
     return missing
@@ -51,10 +51,9 @@ def trained_folder(
 ) -> Path | None:
     """The folder that holds the training of these settings, their weights' path resolved: `run`,
     or one made ahead; None if neither does."""
-    device = kind_of_device(settings)
-    key = training_key(training_parts(settings, processed, tokenizer, device))
     made_ahead = ahead.place(root, ahead.of_training(settings, processed, tokenizer))
-    return next((folder for folder in (run, made_ahead) if has_run(folder, key)), None)
+    folders = (run, made_ahead)
+    return next((f for f in folders if has_run(f, settings, processed, tokenizer)), None)
 
 
 def _to_train(settings: PipelineSettings, root: Path) -> Iterator[tuple[str, PipelineSettings]]:

@@ -17,6 +17,7 @@ from rcan.training.parts import input_parts
 from rcan.training.states import LAST, state_folder
 
 PARTS = "parts.json"
+KINDS = ("cpu", "cuda")
 
 
 def training_parts(
@@ -33,6 +34,20 @@ def training_parts(
 def training_key(parts: Mapping[str, Any]) -> str:
     """32 hex digits that name a training."""
     return digest_of(parts)
+
+
+def kept_parts(
+    settings: Settings, processed: Path, tokenizer: Path, *, device: str, root: Path
+) -> dict[str, Any]:
+    """The parts of this training as `root` keeps it: done on the other kind of device, where
+    `train.accelerator` leaves open which, and not on `device`; otherwise those on `device`.
+
+    So a machine without a GPU takes what the GPUs of a cluster trained.
+    """
+    on = {kind: training_parts(settings, processed, tokenizer, kind) for kind in KINDS}
+    others = [kind for kind in KINDS if kind != device and settings.train.accelerator == "auto"]
+    done = [kind for kind in (device, *others) if has_state(root, training_key(on[kind]))]
+    return on[done[0] if done else device]
 
 
 def why_afresh(folder: Path, parts: Mapping[str, Any]) -> str | None:
@@ -58,13 +73,17 @@ def why_afresh(folder: Path, parts: Mapping[str, Any]) -> str | None:
     return told
 
 
-def has_run(run: Path, key: str) -> bool:
-    """Whether the folder `run` holds the training of this key, weights and all."""
+def has_run(run: Path, settings: Settings, processed: Path, tokenizer: Path) -> bool:
+    """Whether the folder `run` holds this training, weights and all, on any kind of device that
+    `train.accelerator` allows."""
     try:
         best = read_json(run / "best.json", {"key": str}, "the best epoch", "leave it")
     except UserError:
         return False
-    return bool(best["key"] == key) and (run / "best.safetensors").exists()
+    accelerator = settings.train.accelerator
+    kinds = KINDS if accelerator == "auto" else (accelerator,)
+    keys = {training_key(training_parts(settings, processed, tokenizer, kind)) for kind in kinds}
+    return best["key"] in keys and (run / "best.safetensors").exists()
 
 
 def has_state(root: Path, key: str) -> bool:

@@ -1,6 +1,7 @@
 """One training from processed data to a folder of weights and numbers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -20,8 +21,9 @@ from rcan.model.rcan import RCAN
 from rcan.text.tokenizer import Tokenizer
 from rcan.training.checkpoint import TrainingState
 from rcan.training.determinism import require_determinism, seed_epoch
+from rcan.training.gpus import free_gpu
 from rcan.training.inputs import study_batches
-from rcan.training.key import training_key, training_parts, why_afresh
+from rcan.training.key import kept_parts, training_key, why_afresh
 from rcan.training.loop import SELECTION, Log, fit
 from rcan.training.run_folder import write_run
 from rcan.training.states import state_folder
@@ -39,9 +41,22 @@ def train(
     every epoch's numbers are handed to.
     Raises `UserError` for whatever the user can mend.
     """
-    fabric = launch(settings)
+    with devices_of(settings, root) as devices:
+        _train_on(
+            launch(settings, devices), settings, processed=processed, tokenizer=tokenizer,
+            floors=floors, out=out, root=root, log_to=log_to,
+        )  # fmt: skip
+
+
+def _train_on(
+    fabric: Fabric, settings: Settings, *, processed: Path, tokenizer: Path, floors: Path,
+    out: Path | None, root: Path, log_to: Callable[[str], Log],
+) -> None:  # fmt: skip
     words = Tokenizer.load(tokenizer)
-    parts = training_parts(settings, processed, tokenizer, fabric.device.type)
+    here = fabric.device.type
+    parts = kept_parts(settings, processed, tokenizer, device=here, root=root)
+    if parts["device"] != here:
+        fabric.print(f"{settings.name} is trained already, on {parts['device']}")
     key = training_key(parts)
     folder = state_folder(root, key)
     with TrainingState(folder, owner=fabric.is_global_zero) as state:
@@ -86,7 +101,18 @@ def _no_log(epoch: int, numbers: dict[str, float]) -> None:
     """For all processes but the first, which logs for all."""
 
 
-def launch(settings: Settings) -> Fabric:
+@contextmanager
+def devices_of(settings: Settings, root: Path) -> Iterator[int | str | list[int]]:
+    """What `launch` takes: the devices asked for, of which a single GPU is one of its own."""
+    devices: int | str = settings.train.devices
+    if devices != 1 or kind_of_device(settings) != "cuda":
+        yield devices
+        return
+    with free_gpu(root, torch.cuda.device_count()) as index:
+        yield [index]
+
+
+def launch(settings: Settings, devices: int | str | list[int]) -> Fabric:
     """Device, precision and processes as the settings ask, bf16 on a GPU unless they say more."""
     train = settings.train
     accelerator, precision = kind_of_device(settings), train.precision
@@ -94,7 +120,7 @@ def launch(settings: Settings) -> Fabric:
         bf16 = accelerator == "cuda" and torch.cuda.is_bf16_supported()
         precision = "bf16-mixed" if bf16 else "32-true"
     try:
-        fabric = Fabric(accelerator=accelerator, devices=train.devices, precision=precision)
+        fabric = Fabric(accelerator=accelerator, devices=devices, precision=precision)
     except Exception as error:  # Lightning has its own kinds
         reason = " ".join(str(error).split())
         raise UserError(

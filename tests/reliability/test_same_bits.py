@@ -53,9 +53,9 @@ import torch
 from rcan.training import train
 launch = train.launch
 
-def strict(settings):
+def strict(settings, devices):
     sections_train = settings.train.model_copy(update={"deterministic": True})
-    fabric = launch(settings.model_copy(update={"train": sections_train}))
+    fabric = launch(settings.model_copy(update={"train": sections_train}), devices)
     assert torch.are_deterministic_algorithms_enabled()
     return fabric
 
