@@ -107,6 +107,19 @@ def test_every_cell_of_a_table_is_compared_with_the_full_model_under_holm(iu_xra
     assert "6 tests" in part.caption and all("; p " in cell for cell in rows[0][4:])
 
 
+def test_modules_are_compared_with_the_transformer_too_in_a_part_and_a_test_of_their_own(demo):
+    full, part = rows_of(table_4(demo), "Differences from the Transformer, strict")
+    assert len(full) == 7 and "minus the Transformer (transformer)" in part.caption
+    assert "42 tests" in part.caption
+    scores = {r["source"]: r["BLEU-4"] for r in table_3(demo).records
+              if (r["protocol"], r["statistic"]) == ("strict", "score")}  # fmt: skip
+    leads = {r["source"]: r["BLEU-4"] for r in table_3(demo).records
+             if (r["protocol"], r["statistic"]) == ("strict", "minus transformer")}  # fmt: skip
+    lead = scores["ours: rcan"] - scores["ours: transformer"]
+    assert leads["ours: rcan"] == pytest.approx(lead, abs=1e-5)
+    assert "ours: transformer" not in leads
+
+
 def test_with_one_seed_the_noise_of_seeds_is_called_unknown(demo):
     _, part = rows_of(table_4(demo), "Differences from the full model, strict")
     assert "the noise of seeds is unknown" in part.caption
@@ -241,6 +254,18 @@ def test_findings_stand_beside_the_labelers_own_limit_and_0_of_0_has_no_score(de
     assert names[-1] == "the reference reports: the labeler's own limit"
     constant = next(row for row in rows if row[0] == "best constant report")
     assert constant[1] == "–"
+
+
+def test_findings_of_several_seeds_are_their_mean_and_each_seed_is_in_the_csv(iu_xray):
+    table = findings_table(iu_xray)
+    rows, _ = rows_of(table, "All findings")
+    spread = {row[0]: "±" in row[1] for row in rows}
+    assert spread["RVE"] and spread["RCAN"] and not spread["best constant report"]
+    rows, _ = rows_of(table, "F1 of each")
+    assert rows[0][2].endswith(" 5, 3")
+    seeds = {(r["reports of"], r["seed"]) for r in table.records}
+    assert {("RVE", 1), ("RVE", 2), ("best constant report", "")} <= seeds
+    assert ("RVE", 3) not in seeds
 
 
 def pointing(path, data="demo", words="342"):

@@ -11,8 +11,10 @@ import time
 from http.client import HTTPConnection
 
 import pytest
+import typer
 from fabricated import scores_of, write_evaluation, write_run
 
+from rcan.cli.app import app
 from rcan.tracking import free_port, interface
 
 
@@ -116,3 +118,16 @@ def test_the_interface_opens_on_the_scores_and_ends_by_ctrl_c(rcan, tmp_path):
     assert running.returncode == 0 and time.monotonic() - start < 15
     with pytest.raises(ConnectionRefusedError):
         get(port, "/health")
+
+
+def test_every_command_can_be_quiet_and_speak_to_programs():
+    commands = typer.main.get_command(app).commands
+    every = commands | commands["data"].commands
+    options = {
+        name: {opt for param in one.params for opt in param.opts}
+        for name, one in every.items()
+        if name != "data"
+    }
+    assert {"generate", "score", "check"} <= set(options)
+    assert [name for name, have in options.items() if "--quiet" not in have] == []
+    assert [name for name, have in options.items() if "--json" not in have] == ["ui"]

@@ -121,6 +121,27 @@ def test_the_numbers_are_those_of_our_own_evaluation(rcan, tmp_path, java):
         assert told["chosen_on"] == expected["floors"][floor]["chosen_on"]
 
 
+@pytest.mark.parametrize(
+    ("beside", "asked", "cleaned"),
+    [
+        ('{"data": "mimic_cxr"}', (), "mimic_cxr"),
+        ('{"data": "mimic_cxr"}', ("--data", "demo"), "demo"),
+        ('{"data": "my_set"}', (), "iu_xray"),
+        ("{", (), "iu_xray"),
+        (None, (), "iu_xray"),
+    ],
+)
+def test_predictions_of_an_evaluation_are_cleaned_as_their_data_set(
+    rcan, tmp_path, beside, asked, cleaned
+):
+    if beside:
+        (tmp_path / "scores.json").write_text(beside)
+    files = table(tmp_path / "a.csv", WRITTEN), table(tmp_path / "b.csv", TEST, column="report")
+    got = found(rcan, *files, *asked, "--protocol", "strict", "--no-meteor")
+    assert got["max_length"] == MAX_LENGTH[cleaned]
+    assert cleaned.split("_")[0] in got["text"].lower()
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_bleu_and_rouge_l_are_pycocoevalcaps(rcan, tmp_path, seed):
     draw = random.Random(seed)

@@ -1,6 +1,9 @@
 """X-rays in DICOM: what a screen would show, and one line for what cannot be shown."""
 
+from pathlib import Path
+
 import numpy as np
+import pydicom
 import pytest
 from dicom_files import RAMP, write
 from pydicom import Dataset, dcmread
@@ -162,3 +165,46 @@ def test_an_image_too_large_for_memory_is_not_unpacked(tmp_path, monkeypatch):
     monkeypatch.setattr(dicom, "MOST_PIXELS", 100)
     with pytest.raises(UserError, match="an image of 20 x 24 pixels"):
         read_dicom(write(tmp_path / "a.dcm"))
+
+
+# Files of real scanners, which come with pydicom
+
+REAL = Path(pydicom.__file__).parent / "data" / "test_files"
+
+
+@pytest.mark.parametrize("kind", ["RLE", "bigendian", "implicit", "expb", "jp2klossless", "padded"])
+def test_a_scanners_image_is_the_same_however_it_is_written(kind):
+    plain, _ = read_dicom(REAL / "MR_small.dcm")
+    assert np.array_equal(read_dicom(REAL / f"MR_small_{kind}.dcm")[0], plain)
+    assert np.ptp(plain) > 200
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("MR_truncated", "expected a whole DICOM image"),
+        ("SC_rgb_jpeg", "found one in colour"),
+        ("examples_ybr_color", "found 30 frames"),
+        ("waveform_ecg", "without an image"),
+        ("test-SR", "without an image"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_real_file_that_is_no_grey_image_is_one_line(name, told):
+    with pytest.raises(UserError, match=told) as caught:
+        read_dicom(REAL / f"{name}.dcm")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_every_real_file_is_an_image_or_one_line():
+    read = 0
+    for path in sorted(REAL.glob("*.dcm")):
+        try:
+            grey, _ = read_dicom(path)
+        except UserError as error:
+            assert str(error).startswith(f"{path}: ") and "\n" not in str(error)
+        else:
+            assert grey.dtype == np.uint8 and grey.ndim == 2
+            read += 1
+    assert read >= 15

@@ -328,9 +328,12 @@ def registered(project, tmp_path_factory):
         patch.delenv(name, raising=False)
     exported = export(project, "main", place / "model")
     register(exported, place)
+    uri = f"sqlite:///{place / 'mlflow.db'}"
+    client = mlflow.MlflowClient(tracking_uri=uri)
+    experiment = client.get_experiment_by_name("rcan-demo").experiment_id
+    client.create_run(experiment, tags={"rcan.key": exported.run}, run_name="main")
     address = register(exported, place)
     shutil.rmtree(place / "model")  # the registry keeps its own
-    uri = f"sqlite:///{place / 'mlflow.db'}"
     before = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(uri)
     yield address, uri
@@ -386,6 +389,16 @@ def test_the_registered_model_tells_of_a_bad_image_by_its_row(registered, row, m
 
 
 @pytest.mark.filterwarnings("ignore")
+def test_a_version_names_the_run_that_it_comes_from_if_mlflow_has_it(registered):
+    import mlflow
+
+    client = mlflow.MlflowClient()
+    first, second = (client.get_model_version("rcan-demo", number) for number in ("1", "2"))
+    assert not first.run_id and client.get_run(second.run_id).info.run_name == "main"
+    assert str(client.get_model_version_by_alias("rcan-demo", "best").version) == "2"
+    assert "Not for clinical use" in second.description
+
+
 def test_nothing_in_the_registry_is_a_pickle(registered):
     from pathlib import Path
 

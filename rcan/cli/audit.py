@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rcan.cli.options import Json, print_json, remark
+from rcan.cli.options import Json, Quiet, be_quiet, print_json, remark
 from rcan.cli.scoring_options import Data
 
 if TYPE_CHECKING:
@@ -32,12 +32,14 @@ def audit(
         int | None, typer.Option(min=1, help="Words of all validation references together.")
     ] = None,
     json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Find rows of a log whose BLEU belongs to one report, the same for every study."""
     from rcan.audit.logs import read_log
     from rcan.audit.table import audit_table
     from rcan.audit.verdict import audit as audited
 
+    be_quiet(quiet)
     corpora = _counted(data, references, max_length)
     corpora |= _numbers("val", val_studies, val_reference_length)
     corpora |= _numbers("test", studies, reference_length)

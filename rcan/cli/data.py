@@ -134,18 +134,25 @@ def _checked(
 
     from rcan.data import bring
     from rcan.data.check import check as check_data
+    from rcan.reporting.published import published_table
 
     restricted = settings.privacy.restricted
     shown = with_ids or not restricted
+    beside: dict[str, Any] = {"restricted": restricted}
+    beside["paper"] = {
+        row["split"]: {"reports": int(row["reports"]), "images": int(row["images"])}
+        for row in published_table(2)
+        if row["dataset"] == name
+    }
     if reports is None:
-        return check_data(name, root, with_ids=shown) | {"restricted": restricted}
+        return check_data(name, root, with_ids=shown) | beside
     with tempfile.TemporaryDirectory() as place:
         joined = Path(place) / name
         bring.link(root, joined, reports)
         found = check_data(name, joined, with_ids=shown)
     if "reason" in found:
         found["reason"] = found["reason"].replace(str(joined), str(root.absolute()))
-    return found | {"restricted": restricted, "folder": str(root.absolute())}
+    return found | beside | {"folder": str(root.absolute())}
 
 
 def _next(

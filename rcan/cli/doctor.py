@@ -2,15 +2,16 @@
 
 import typer
 
-from rcan.cli.options import Json, print_json
+from rcan.cli.options import Json, Quiet, be_quiet, print_json
 
 
-def doctor(json: Json = False) -> None:
+def doctor(json: Json = False, quiet: Quiet = False) -> None:
     """What this machine lacks and how to get it; exit code 1 if the pipeline cannot run."""
     from dataclasses import asdict
 
     from rcan.machine import findings
 
+    be_quiet(quiet)
     found = findings()
     if json:
         print_json([asdict(finding) for finding in found])

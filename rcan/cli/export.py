@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from rcan.cli.options import Quiet, be_quiet, remark
+from rcan.cli.options import Json, Quiet, be_quiet, print_json, remark
 
 MAIN = "main"
 
@@ -36,6 +36,7 @@ def export(
             help="State that you may share what is derived from a restricted data set.",
         ),
     ] = False,
+    json: Json = False,
     quiet: Quiet = False,
 ) -> None:  # fmt: skip
     """Write the best model of a run to a folder: weights, tokenizer, scores and a model card."""
@@ -66,10 +67,16 @@ def export(
         exported = write(root, run, out, force=force, may_share=may_share)
         for line in exported.remarks:
             remark(line)
-        if given:
+        if given and not json:
             print(f"{exported.name} in {out}; not for clinical use")
+        address = None
         if register:
             from rcan.sharing.registry import register as put
 
             remark("registering in MLflow: wait, it takes some seconds")
-            print(put(exported, root))
+            address = put(exported, root)
+        if json:
+            folder = str(out) if given else None
+            print_json({"name": exported.name, "folder": folder, "registered": address})
+        elif address:
+            print(address)

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rcan.cli.options import Json, print_json
+from rcan.cli.options import Json, Quiet, be_quiet, print_json
 
 
 def params(
@@ -18,11 +18,13 @@ def params(
         bool, typer.Option("--differing", help="Only what is not as in the paper.")
     ] = False,
     json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Every setting as params.yaml resolves it, beside the value for the paper's own setting."""
     from rcan.project import project_root
     from rcan.settings_table import settings_table
 
+    be_quiet(quiet)
     rows = settings_table(project_root() / "params.yaml", keys or [], data=data, scale=scale)
     if differing:
         rows = [row for row in rows if row["value"] != row["paper"]]

@@ -1,12 +1,12 @@
 """`rcan score`: any model's reports, with intervals, floors and signs of collapse."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import typer
 
 from rcan.cli.options import Json, Quiet, be_quiet, print_json, remark
-from rcan.cli.scoring_options import Clean, Cleaned, Meteor, Resamples, Seed
+from rcan.cli.scoring_options import Clean, Data, Meteor, Resamples, Seed
 
 if TYPE_CHECKING:
     from rcan.evaluation.scores import Scores
@@ -32,7 +32,13 @@ def score(
         Literal["all", "strict", "paper"],
         typer.Option(help="strict: whole references; paper: R2Gen's."),
     ] = "all",
-    data: Cleaned = "iu_xray",
+    data: Annotated[
+        Data | None,
+        typer.Option(
+            help="Whose cleaning of texts, R2Gen's: cleaning clean text is safe. Without it that "
+            "of the scores.json beside PREDICTIONS, or iu_xray's."
+        ),
+    ] = None,
     clean: Clean = True,
     min_freq: Annotated[
         int | None,
@@ -57,6 +63,7 @@ def score(
     from rcan.scoring.texts import read_texts
 
     be_quiet(quiet)
+    data = data or _data_beside(predictions)
     cleaner = Cleaner(data, clean)
 
     def read(path: Path, side: str) -> "Texts":
@@ -99,6 +106,19 @@ def score(
         print_json(result)
     else:
         print(table)
+
+
+def _data_beside(predictions: Path) -> Data:
+    """The data set that an evaluation of ours names beside its predictions, else iu_xray."""
+    from rcan.errors import UserError
+    from rcan.reading import read_json
+
+    try:
+        told = read_json(predictions.with_name("scores.json"), {"data": str}, "scores", "leave it")
+    except UserError:
+        return "iu_xray"
+    known = [name for name in get_args(Data) if name == told["data"]]
+    return known[0] if known else "iu_xray"
 
 
 def _references(predictions: Path, references: Path | None) -> Path:

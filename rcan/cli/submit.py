@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rcan.cli.options import Quiet, be_quiet, remark
+from rcan.cli.options import Json, Quiet, be_quiet, print_json, remark
 
 
 def submit(
@@ -27,6 +27,7 @@ def submit(
         list[str] | None, typer.Option(help="Shell line before it, e.g. 'module load cuda'.")
     ] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Until all jobs have ended.")] = False,
+    json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Train cells as jobs of a cluster; then one `dvc repro ablations/dvc.yaml` has it all."""
@@ -57,6 +58,8 @@ def submit(
     )
     names = [name for name in names if not cells or name in cells]
     if not names:
+        if json:
+            print_json({})
         remark("every cell is trained: dvc repro ablations/dvc.yaml")
         return
     options: dict[str, Any] = {"gpus_per_node": gpus, "cpus_per_task": cpus}
@@ -70,8 +73,10 @@ def submit(
     if setup:
         options[f"{cluster}_setup"] = setup
     jobs = scheduler.submit(names, root, cluster=cluster, minutes=minutes, options=options)
-    for name, job in jobs.items():
-        print(f"{job.job_id}\t{name}", flush=True)
+    if json:
+        print_json({name: job.job_id for name, job in jobs.items()})
+    else:
+        print("\n".join(f"{job.job_id}\t{name}" for name, job in jobs.items()), flush=True)
     remark(f"{len(jobs)} jobs; their logs: {scheduler.JOBS}/; then: dvc repro ablations/dvc.yaml")
     if wait and (failed := scheduler.wait(jobs)):
         raise UserError(

@@ -4,10 +4,14 @@ from typing import Annotated
 
 import typer
 
+from rcan.cli.options import Json, Quiet, be_quiet, print_json
 
-def sync() -> None:
+
+def sync(json: Json = False, quiet: Quiet = False) -> None:
     """Put into MLflow what it lacks: runs restored from the cache, or trained while it was down."""
-    _sync()
+    be_quiet(quiet)
+    held = _sync()
+    print_json({"runs": held}) if json else print(_told(held))
 
 
 def ui(
@@ -18,21 +22,30 @@ def ui(
     sync: Annotated[
         bool, typer.Option("--sync/--no-sync", help="Put into MLflow what it lacks, first.")
     ] = True,
+    quiet: Quiet = False,
 ) -> None:
     """Show all runs in MLflow's interface, on this machine alone, until Ctrl-C."""
     from rcan.project import project_root
     from rcan.tracking import free_port, serve
 
+    be_quiet(quiet)
     chosen = free_port(port)
     if sync:
-        _sync()
+        told = _told(_sync())
+        if not quiet:
+            print(told, flush=True)
     serve(project_root(), chosen)
 
 
-def _sync() -> None:
+def _sync() -> int:
+    """How many runs MLflow holds then."""
     from rcan.project import project_root
     from rcan.tracking import run_folders
     from rcan.tracking import sync as sync_runs
 
     root = project_root()
-    print(f"{sync_runs(root=root, folders=run_folders(root))} run(s) in MLflow", flush=True)
+    return sync_runs(root=root, folders=run_folders(root))
+
+
+def _told(runs: int) -> str:
+    return f"{runs} run(s) in MLflow"

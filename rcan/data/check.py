@@ -91,11 +91,14 @@ def lines_of(found: dict[str, Any]) -> list[str]:
         f"layout    {found['layout'] or 'none'}",
     ]
     if found["layout"]:
-        columns = ("studies", "reports", "reports_missing", "images", "images_missing")
+        columns = ["studies", "reports", "reports_missing", "images", "images_missing"]
+        paper = found.get("paper", {})  # split -> its counts of Table 2
+        heads = [*columns, *(f"paper: {name}" for name in next(iter(paper.values()), {}))]
         lines.append("")
-        lines.append(f"{'split':7}" + "".join(f"{c.replace('_', ' '):>17}" for c in columns))
+        lines.append(f"{'split':7}" + "".join(f"{c.replace('_', ' '):>17}" for c in heads))
         for split, counts in found["splits"].items():
-            lines.append(f"{split:7}" + "".join(f"{counts[column]:>17,}" for column in columns))
+            told = [*(counts[column] for column in columns), *paper.get(split, {}).values()]
+            lines.append(f"{split:7}" + "".join(f"{count:>17,}" for count in told))
         lines.append("")
         tried = found["images_tried"]
         lines.append(f"images tried: {tried['of']}, unreadable: {tried['unreadable']}")

@@ -4,7 +4,8 @@ import contextlib
 import io
 import os
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as installed
 from pathlib import Path
 
 from rcan.errors import UserError
@@ -64,6 +65,7 @@ def _store(root: Path) -> Iterator[None]:
 
 def _register(exported: Exported, experiment_id: str, *, num_views: int, beam_size: int) -> str:
     import mlflow
+    from mlflow.exceptions import MlflowException
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
 
@@ -73,7 +75,8 @@ def _register(exported: Exported, experiment_id: str, *, num_views: int, beam_si
         outputs=Schema([ColSpec("string", "report"), ColSpec("double", "log_probability")]),
         params=ParamSchema([ParamSpec("beams", "long", beam_size)]),
     )
-    name = f"rcan-{exported.data}"
+    name, tags = f"rcan-{exported.data}", _tags(exported)
+    client = mlflow.MlflowClient()
     mlflow.set_experiment(experiment_id=experiment_id)
     here = Path(__file__)
     logged = mlflow.pyfunc.log_model(
@@ -83,16 +86,22 @@ def _register(exported: Exported, experiment_id: str, *, num_views: int, beam_si
         signature=signature,
         code_paths=[str(here.parents[1])],
         pip_requirements=_requirements(),
-        registered_model_name=name,
-        tags={"rcan.key": exported.run, "restricted": str(exported.restricted).lower()},
+        tags=tags,
     )
-    client = mlflow.MlflowClient()
-    number = str(logged.registered_model_version)
-    client.update_model_version(
-        name, number, f"{exported.name}. Not for clinical use; see README.md among its artifacts."
-    )
-    client.set_registered_model_alias(name, ALIAS, number)
+    runs = client.search_runs([experiment_id], f"tags.`rcan.key` = '{exported.run}'")
+    with contextlib.suppress(MlflowException):  # it is there already, or the next line fails too
+        client.create_registered_model(name)
+    version = client.create_model_version(
+        name, logged.model_uri, model_id=logged.model_id, tags=tags,
+        run_id=runs[0].info.run_id if runs else None,
+        description=f"{exported.name}. Not for clinical use; see README.md among its artifacts.",
+    )  # fmt: skip
+    client.set_registered_model_alias(name, ALIAS, str(version.version))
     return f"models:/{name}@{ALIAS}"
+
+
+def _tags(exported: Exported) -> dict[str, str]:
+    return {"rcan.key": exported.run, "restricted": str(exported.restricted).lower()}
 
 
 def _requirements() -> list[str]:
@@ -100,5 +109,5 @@ def _requirements() -> list[str]:
     found = []
     for package in ("mlflow", *_NEEDED):
         with contextlib.suppress(PackageNotFoundError):
-            found.append(f"{package}=={version(package).partition('+')[0]}")
+            found.append(f"{package}=={installed(package).partition('+')[0]}")
     return found

@@ -47,6 +47,7 @@ class Contents:
     entries: Sequence[Entry]
     elsewhere: Sequence[Part] = ()  # the paper's numbers on other data
     notes: Sequence[str] = ()
+    bases: Sequence[str] = (FULL,)  # cells that all others are compared with
 
     @property
     def cells(self) -> list[str]:
@@ -54,14 +55,17 @@ class Contents:
 
 
 def scores_table(ablations: Ablations, contents: Contents) -> Table:
-    """Scores under both protocols, differences from the full model, and what to run for them."""
-    compared = {p: ablations.compared(contents.cells, p) for p in ("paper", "strict")}
+    """Scores under both protocols, differences between cells, and what to run for them."""
+    compared = {
+        (base, protocol): ablations.compared(contents.cells, protocol, base)
+        for base in contents.bases
+        for protocol in ("strict", "paper")
+    }
     parts = [
         _scores(ablations, contents, "paper"),
         controls_part(ablations, _done(ablations, contents)),
         _scores(ablations, contents, "strict"),
-        _differences(ablations, contents, "strict", compared["strict"]),
-        _differences(ablations, contents, "paper", compared["paper"]),
+        *(_differences(ablations, contents, *key, leads) for key, leads in compared.items()),
         *contents.elsewhere,
         provenance(ablations, contents.cells),
     ]
@@ -156,9 +160,10 @@ def _minus_paper(ablations: Ablations, entry: Entry) -> list[Row]:
 
 
 def _differences(
-    ablations: Ablations, contents: Contents, protocol: str,
+    ablations: Ablations, contents: Contents, base: str, protocol: str,
     compared: Mapping[str, Mapping[str, Mapping[str, float]]],
 ) -> Part:  # fmt: skip
+    whole = "the full model" if base == FULL else f"the {cell_name(base)}"
     rows = []
     for entry in contents.entries:
         if entry.cell and entry.cell in compared:
@@ -166,13 +171,13 @@ def _differences(
             numbers = [lead(compared[entry.cell][metric], compared=True) for metric in METRICS]
             rows.append(Row([*entry.keys, seeds(model), *numbers]))
     caption = (
-        f"{ground(ablations, protocol)}. Each cell minus the full model ({cell_name(FULL)}), the "
+        f"{ground(ablations, protocol)}. Each cell minus {whole} ({base}), the "
         "same seeds and studies on both sides; 95 % interval by a paired bootstrap over studies; "
         f"p of approximate randomisation, corrected (Holm) for the {len(rows) * len(METRICS)} "
         f"tests of this part. {_noise(ablations, compared)}"
     )
     return Part(
-        f"Differences from the full model, {protocol} protocol",
+        f"Differences from {whole}, {protocol} protocol",
         caption,
         [*contents.columns, "seeds", *METRICS],
         rows,

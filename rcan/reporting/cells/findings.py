@@ -1,6 +1,8 @@
 """Findings that reports name, against the studies' labels: precision, recall and F1."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import mean, stdev
 from typing import Any
 
 from rcan.reporting.cells.layout import Part, Row, Score, Table
@@ -17,113 +19,163 @@ _OTHERS = {
     "references": "the reference reports: the labeler's own limit",
 }
 _SUMS = ("macro", "micro")
+_SEVERAL = (
+    "One seed: with its 95 % interval over studies in brackets; several: their mean ± standard "
+    "deviation"
+)
+
+Found = Mapping[str, Any]  # what one writer's reports name: macro, micro, per_finding
+
+
+@dataclass(frozen=True)
+class Writer:
+    """Whose reports: of a cell under each seed that is run, or of what bounds all cells."""
+
+    name: str
+    kind: str  # of its row
+    found: Mapping[int | None, Found]  # by seed
 
 
 def findings_table(ablations: Ablations) -> Table | None:
     """Macro and micro of the main cells, then F1 a finding; None where nothing has labels."""
-    first = {
-        cell: result
+    labelled = {
+        cell: {
+            run.seed: run.result
+            for run in ablations.model(cell).done
+            if run.result and "findings" in run.result.scores
+        }
         for cell in _CELLS
-        for result in ablations.model(cell).results[:1]
-        if "findings" in result.scores
     }
-    if not first:
+    labelled = {cell: results for cell, results in labelled.items() if results}
+    if not labelled:
         return None
-    full = first.get(FULL) or next(iter(first.values()))
-    labeler = full.scores["findings"]["labeler"]
+    full = labelled.get(FULL) or next(iter(labelled.values()))
+    of_all = next(iter(full.values())).scores["findings"]  # alike in every result
+    writers = _writers(labelled, full, of_all)
     return Table(
         "findings",
         f"Findings named in the reports: {ground(ablations)}",
-        [_overall(ablations, first, full), _each(ablations, first, full)],
-        [f"The labeler: {labeler}.", "Each cell's first seed. What is 0 / 0 has no score: –."],
-        _records(ablations, first, full),
+        [
+            _overall(ablations, writers, of_all["num_studies"], _right_attributes(full)),
+            _each(ablations, writers, of_all["references"]["per_finding"]),
+        ],
+        [f"The labeler: {of_all['labeler']}.", "What is 0 / 0 has no score: –."],
+        _records(ablations, writers),
     )
 
 
-def _writers(first: Mapping[str, Result], full: Result) -> dict[str, tuple[str, Mapping[str, Any]]]:
-    """name -> kind of row, and what was found; each cell, then what bounds them all."""
-    found: dict[str, tuple[str, Mapping[str, Any]]] = {
-        cell_name(cell): ("control" if cell == "blind" else "ours", r.scores["findings"]["model"])
-        for cell, r in first.items()
+def _writers(
+    labelled: Mapping[str, Mapping[int, Result]], full: Mapping[int, Result], of_all: Found
+) -> list[Writer]:
+    """Each cell, then what bounds them all."""
+    writers = [
+        Writer(
+            cell_name(cell),
+            "control" if cell == "blind" else "ours",
+            {seed: result.scores["findings"]["model"] for seed, result in results.items()},
+        )
+        for cell, results in labelled.items()
+    ]
+    swapped: dict[int | None, Found] = {
+        seed: result.scores["findings"]["image_swap"] for seed, result in full.items()
     }
-    for writer, name in _OTHERS.items():
-        told = f"{name} (the full model)" if writer == "image_swap" else name
-        found[told] = ("floor", full.scores["findings"][writer])
-    return found
+    writers.append(Writer(f"{_OTHERS['image_swap']} (the full model)", "floor", swapped))
+    for bound in ("best_constant", "references"):
+        writers.append(Writer(_OTHERS[bound], "floor", {None: of_all[bound]}))
+    return writers
 
 
-def _overall(ablations: Ablations, first: Mapping[str, Result], full: Result) -> Part:
+def _right_attributes(full: Mapping[int, Result]) -> list[Found]:
+    """The full model's rates where a finding counts with its side, size and place alone."""
+    told = [result.scores["findings"] for result in full.values()]
+    return [found["with_attributes"]["model"] for found in told if "with_attributes" in found]
+
+
+def _overall(
+    ablations: Ablations, writers: Sequence[Writer], num_studies: int, attributes: list[Found]
+) -> Part:
     head = ["reports of", *(f"{total} {kind}" for total in _SUMS for kind in KINDS)]
     rows = [
-        Row([name, *(_rate(found[total][kind]) for total in _SUMS for kind in KINDS)], row)
-        for name, (row, found) in _writers(first, full).items()
+        Row(
+            [
+                writer.name,
+                *(
+                    _rate([found[total][kind] for found in writer.found.values()])
+                    for total in _SUMS
+                    for kind in KINDS
+                ),
+            ],
+            writer.kind,
+        )
+        for writer in writers
     ]
-    findings = full.scores["findings"]
-    if "with_attributes" in findings:
-        rates = findings["with_attributes"]["model"]
-        cells = [*[Score(NONE)] * len(KINDS), *(_rate(rates[kind]) for kind in KINDS)]
+    if attributes:
+        cells = [*[Score(NONE)] * len(KINDS), *(_rate([a[k] for a in attributes]) for k in KINDS)]
         name = "the full model, side, size and place right as well"
-        rows.insert(len(first), Row([name, *cells]))
+        rows.insert(len(writers) - len(_OTHERS), Row([name, *cells]))
     caption = (
-        f"{ground(ablations)}, {findings['num_studies']} of them with labels. 95 % intervals over "
-        "studies in brackets. Macro: the mean over "
+        f"{ground(ablations)}, {num_studies} of them with labels. {_SEVERAL}. Macro: the mean over "
         "findings; micro: all findings of all studies counted together."
     )
     return Part("All findings together", caption, head, rows)
 
 
-def _each(ablations: Ablations, first: Mapping[str, Result], full: Result) -> Part:
-    writers = _writers(first, full)
-    references = full.scores["findings"]["references"]["per_finding"]
+def _each(ablations: Ablations, writers: Sequence[Writer], references: Found) -> Part:
     rows = []
     for finding, facts in references.items():
-        values = [
-            _rate(found["per_finding"][finding]["f1"], found["per_finding"][finding])
-            if finding in found["per_finding"]
-            else Score(NONE)
-            for _, found in writers.values()
-        ]
+        values = []
+        for writer in writers:
+            found = [f["per_finding"][finding] for f in writer.found.values()
+                     if finding in f["per_finding"]]  # fmt: skip
+            values.append(_rate([f["f1"] for f in found], found))
         rows.append(Row([finding, Score(str(facts["positives"])), *values]))
     return Part(
         "F1 of each finding",
-        f"{ground(ablations)}. 95 % intervals over studies in brackets; then in how many reports "
-        "the finding was named, and in how many of these rightly.",
-        ["finding", "studies with it", *writers],
+        f"{ground(ablations)}. {_SEVERAL}; then in how many reports the finding was named, and in "
+        "how many of these rightly, on the mean of the seeds.",
+        ["finding", "studies with it", *(writer.name for writer in writers)],
         rows,
         folded=True,
     )
 
 
-def _rate(value: Mapping[str, float | None], counts: Mapping[str, Any] | None = None) -> Score:
-    told = f"; {counts['predicted']}, {counts['hits']}" if counts else ""
-    score, low, high = (value[key] for key in ("score", "low", "high"))
-    if score is None:
+def _rate(values: Sequence[Mapping[str, float | None]], counts: Sequence[Found] = ()) -> Score:
+    """Of all seeds that have one; with how often it was named, and rightly."""
+    named = [f"{mean(c[key] for c in counts):.0f}" for key in ("predicted", "hits") if counts]
+    told = "; " + ", ".join(named) if named else ""
+    known = [value for value in values if value["score"] is not None]
+    scores = [float(value["score"] or 0) for value in known]
+    if not known:
         return Score(NONE, told.removeprefix("; "))
+    if len(known) > 1:
+        return Score(f"{mean(scores):.3f} ± {stdev(scores):.3f}", told.removeprefix("; "))
+    low, high = known[0]["low"], known[0]["high"]
     interval = "" if low is None or high is None else f"[{low:.2f}, {high:.2f}]"
-    return Score(f"{score:.3f}", interval + told)
+    return Score(f"{scores[0]:.3f}", interval + told)
 
 
-def _records(
-    ablations: Ablations, first: Mapping[str, Result], full: Result
-) -> list[dict[str, object]]:
+def _records(ablations: Ablations, writers: Sequence[Writer]) -> list[dict[str, object]]:
+    """One row a writer, seed and finding."""
     rows: list[dict[str, object]] = []
-    for name, (_, found) in _writers(first, full).items():
-        named = {total: found[total] for total in _SUMS} | dict(found["per_finding"])
-        for finding, rates in named.items():
-            rows.append(
-                {
-                    "data": ablations.data,
-                    "scale": ablations.settings.scale,
-                    "split": "test",
-                    "studies": ablations.num_studies,
-                    "reports of": name,
-                    "finding": finding,
-                    **{key: rates.get(key) for key in ("positives", "predicted", "hits")},
-                    **{
-                        f"{kind}{ending}": rates[kind][key]
-                        for kind in KINDS
-                        for key, ending in (("score", ""), ("low", ", low"), ("high", ", high"))
-                    },
-                }
-            )
+    for writer in writers:
+        for seed, found in writer.found.items():
+            named = {total: found[total] for total in _SUMS} | dict(found["per_finding"])
+            for finding, rates in named.items():
+                rows.append(
+                    {
+                        "data": ablations.data,
+                        "scale": ablations.settings.scale,
+                        "split": "test",
+                        "studies": ablations.num_studies,
+                        "reports of": writer.name,
+                        "seed": "" if seed is None else seed,
+                        "finding": finding,
+                        **{key: rates.get(key) for key in ("positives", "predicted", "hits")},
+                        **{
+                            f"{kind}{ending}": rates[kind][key]
+                            for kind in KINDS
+                            for key, ending in (("score", ""), ("low", ", low"), ("high", ", high"))
+                        },
+                    }
+                )
     return rows

@@ -61,6 +61,7 @@ def table_3(ablations: Ablations) -> Table:
                 f"Somebody else's {run['model']}: {run['chosen_by']}; {run['source']}.",
                 *misprints(3),
             ],
+            (FULL, "transformer"),
         ),
     )
 
@@ -77,7 +78,8 @@ def table_4(ablations: Ablations) -> Table:
     ]
     columns = ("RVE", "CGM", "WCL")
     elsewhere = _elsewhere(4, MODULES, ablations.data)
-    contents = Contents("table4", "Table 4, modules", columns, entries, elsewhere)
+    bases = (FULL, "transformer")
+    contents = Contents("table4", "Table 4, modules", columns, entries, elsewhere, (), bases)
     return scores_table(ablations, contents)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from rcan.reporting.cells.study import Ablations
 from rcan.reporting.cells.wording import command_of
+from rcan.reporting.groups import FULL
 from rcan.reporting.published import METRICS, num_reports
 
 if TYPE_CHECKING:
@@ -14,15 +15,12 @@ if TYPE_CHECKING:
 
 Record = dict[str, object]
 _OWN = ("score", "sd", "low", "high")
-_COMPARED = {"difference": "minus full", "low": "minus full, low", "high": "minus full, high",
-             "sd": "minus full, sd", "p": "minus full, p (Holm)"}  # fmt: skip
+_COMPARED = {"difference": "", "low": ", low", "high": ", high", "sd": ", sd", "p": ", p (Holm)"}
+
+Compared = Mapping[tuple[str, str], Mapping[str, Mapping[str, Mapping[str, float]]]]
 
 
-def records(
-    ablations: Ablations,
-    contents: Contents,
-    compared: Mapping[str, Mapping[str, Mapping[str, Mapping[str, float]]]],
-) -> list[Record]:
+def records(ablations: Ablations, contents: Contents, compared: Compared) -> list[Record]:
     """All that the table's parts show of the data at hand, whatever was published among it."""
     rows: list[Record] = []
     for entry in contents.entries:
@@ -81,9 +79,8 @@ def _own(
 
 
 def _statistics(
-    ablations: Ablations, entry: Entry, protocol: str,
-    compared: Mapping[str, Mapping[str, Mapping[str, Mapping[str, float]]]],
-) -> dict[str, dict[str, float | None]]:  # fmt: skip
+    ablations: Ablations, entry: Entry, protocol: str, compared: Compared
+) -> dict[str, dict[str, float | None]]:
     """statistic -> metric -> number, for the statistics that there are."""
     cell = entry.cell or ""
     scores = ablations.scores.get((cell, protocol))
@@ -100,8 +97,12 @@ def _statistics(
             for metric, printed in entry.published.items()
             if printed is not None
         }
-    of_cell = compared[protocol].get(cell)
-    for key, name in _COMPARED.items():
-        if of_cell and key in of_cell["BLEU-4"]:
-            found[name] = {metric: round(of_cell[metric][key], 6) for metric in METRICS}
+    for (base, of_protocol), leads in compared.items():
+        if of_protocol == protocol and cell in leads:
+            of_cell, name = leads[cell], "full" if base == FULL else base
+            for key, ending in _COMPARED.items():
+                if key in of_cell["BLEU-4"]:
+                    found[f"minus {name}{ending}"] = {
+                        metric: round(of_cell[metric][key], 6) for metric in METRICS
+                    }
     return found

@@ -70,14 +70,13 @@ class Ablations:
             return found
         return {}
 
-    def compared(self, cells: Iterable[str], protocol: str) -> dict[str, Values]:
-        """Cell -> metric -> the full model's lead turned round: cell - full, with `p` as Holm
-        corrects it for all cells and metrics here; cells that share no seed with it are absent.
-        """
-        full = {run.seed: run for run in self.model(FULL).done}
+    def compared(self, cells: Iterable[str], protocol: str, base: str = FULL) -> dict[str, Values]:
+        """Cell -> metric -> the cell minus the cell `base`, with `p` as Holm corrects it for all
+        cells and metrics here; cells that share no seed with `base` are absent."""
+        of_base = {run.seed: run for run in self.model(base).done}
         pairs = {}
         for cell in cells:
-            both = [(r, full[r.seed]) for r in self.model(cell).done if r.seed in full]
+            both = [(r, of_base[r.seed]) for r in self.model(cell).done if r.seed in of_base]
             if both and any(ours.place != theirs.place for ours, theirs in both):
                 pairs[cell] = both
         num_tests = len(pairs) * len(METRICS)
