@@ -26,7 +26,7 @@ _REMEDY = "run its evaluation again"
 
 def main(_: PipelineSettings) -> None:
     arguments = [argument for argument in sys.argv[1:] if argument != BACK]
-    if len(arguments) != 1:
+    if len(arguments) != 1 or arguments[0].startswith("-"):
         raise UserError("expected one folder: `python -m pipeline.publish [--back] FOLDER`")
     out = Path(arguments[0])
     if BACK in sys.argv:

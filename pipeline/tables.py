@@ -27,7 +27,7 @@ def main(settings: PipelineSettings) -> None:
         runs=RUNS,
         evaluations=EVALUATIONS,
         processed=PROCESSED,
-        main=settings.of_the_model(),
+        main=settings.used(),
         readings=tuple(cell.name for cell in load_cells(CELLS).readings),
         settings=Settings(
             scale=settings.scale,

@@ -105,6 +105,36 @@ def test_a_setting_that_training_does_not_use_keeps_the_key(changes, place):
     assert key_of(place, changes) == key_of(place)
 
 
+@pytest.mark.parametrize(
+    ("given", "change"),
+    [
+        ({"visual.backbone": "resnet18"}, {"visual.channels": [4, 4]}),
+        ({}, {"visual.last_layer": "layer3"}),
+        ({"model.use_rve": False}, {"wcl.features": "V_hat"}),
+        ({}, {"wcl.augment_dropout": 0.4}), ({}, {"wcl.augment_noise": 0.4}),
+        ({}, {"train.lr_decay": 0.5}), ({}, {"train.lr_step": 7}),
+        ({"train.schedule": "exponential"}, {"train.lr_step": 7}),
+    ],
+)  # fmt: skip
+def test_a_setting_without_effect_keeps_the_key(given, change, place):
+    assert key_of(place, given | change) == key_of(place, given)
+
+
+@pytest.mark.parametrize(
+    ("given", "change"),
+    [
+        ({"visual.backbone": "resnet18"}, {"visual.last_layer": "layer3"}),
+        ({}, {"visual.channels": [4, 4]}), ({}, {"wcl.features": "V_hat"}),
+        ({"wcl.views": "augment"}, {"wcl.augment_dropout": 0.4}),
+        ({"wcl.views": "augment"}, {"wcl.augment_noise": 0.4}),
+        ({"train.schedule": "exponential"}, {"train.lr_decay": 0.5}),
+        ({"train.schedule": "step"}, {"train.lr_step": 7}),
+    ],
+)  # fmt: skip
+def test_the_same_settings_give_another_key_where_they_have_an_effect(given, change, place):
+    assert key_of(place, given | change) != key_of(place, given)
+
+
 @pytest.mark.parametrize("change", [{"wcl.tau": 0.2}, {"cgm.top_k": 3}, {"rve.residual": "inner"}])
 def test_a_setting_of_a_module_that_is_off_keeps_the_key(change, place):
     assert key_of(place, OFF | change) == key_of(place, OFF)

@@ -209,11 +209,25 @@ class Settings(Section):
         return self.model_copy(update={"visual": visual})
 
     def used(self) -> dict[str, Any]:
-        """`of_the_model` without the sections of modules that are off and of other data sets."""
-        used = self.of_the_model()
+        """`of_the_model` without what shapes nothing here: modules that are off, other data sets,
+        and settings that the choice of another one leaves without effect."""
+        used, schedule = self.of_the_model(), self.train.schedule
         off = [name for name in ("rve", "cgm", "wcl") if not used["model"][f"use_{name}"]]
         for section in off + ["demo"] * (self.data.name != "demo"):
             del used[section]
+        without_effect = {
+            "visual.last_layer": self.visual.backbone == "small",
+            "visual.channels": self.visual.backbone != "small",
+            "wcl.features": not self.model.use_rve,  # V and V_hat are one
+            "wcl.augment_dropout": self.wcl.views == "images",
+            "wcl.augment_noise": self.wcl.views == "images",
+            "train.lr_step": schedule != "step",
+            "train.lr_decay": schedule == "cosine",
+        }
+        for key, has_none in without_effect.items():
+            section, field = key.split(".")
+            if has_none and section in used:
+                del used[section][field]
         return used
 
     def of_the_model(self) -> dict[str, Any]:
