@@ -1,6 +1,7 @@
 """Tables of all cells: the paper's columns and order, ours beside theirs, and nothing made up."""
 
 import csv
+import json
 import re
 
 import pytest
@@ -266,6 +267,19 @@ def test_findings_of_several_seeds_are_their_mean_and_each_seed_is_in_the_csv(iu
     seeds = {(r["reports of"], r["seed"]) for r in table.records}
     assert {("RVE", 1), ("RVE", 2), ("best constant report", "")} <= seeds
     assert ("RVE", 3) not in seeds
+
+
+def test_a_rate_that_some_seeds_lack_says_how_many_have_it(tmp_path):
+    made = project(tmp_path / "p", seeds=(1, 2, 3), only={"main", "rve-1", "rve-2"})
+    path = made.top / "evaluation" / "rve-2" / "scores.json"
+    scores = json.loads(path.read_text())
+    nothing = dict.fromkeys(("score", "low", "high"))
+    scores["findings"]["model"]["macro"]["precision"] = nothing
+    path.write_text(json.dumps(scores))
+    rows, _ = rows_of(findings_table(made.read()), "All findings")
+    [rve] = [row for row in rows if row[0] == "RVE"]
+    assert re.fullmatch(r"0\.\d{3} \[0\.\d\d, 0\.\d\d\]; 1 of 2 seeds", rve[1])
+    assert re.fullmatch(r"0\.\d{3} ± 0\.\d{3}", rve[2])
 
 
 def pointing(path, data="demo", words="342"):

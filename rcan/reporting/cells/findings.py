@@ -140,18 +140,20 @@ def _each(ablations: Ablations, writers: Sequence[Writer], references: Found) ->
 
 
 def _rate(values: Sequence[Mapping[str, float | None]], counts: Sequence[Found] = ()) -> Score:
-    """Of all seeds that have one; with how often it was named, and rightly."""
-    named = [f"{mean(c[key] for c in counts):.0f}" for key in ("predicted", "hits") if counts]
-    told = "; " + ", ".join(named) if named else ""
+    """Of all seeds that have one; with how often the finding was named, and rightly."""
     known = [value for value in values if value["score"] is not None]
     scores = [float(value["score"] or 0) for value in known]
-    if not known:
-        return Score(NONE, told.removeprefix("; "))
-    if len(known) > 1:
-        return Score(f"{mean(scores):.3f} ± {stdev(scores):.3f}", told.removeprefix("; "))
-    low, high = known[0]["low"], known[0]["high"]
-    interval = "" if low is None or high is None else f"[{low:.2f}, {high:.2f}]"
-    return Score(f"{scores[0]:.3f}", interval + told)
+    told = []
+    if len(known) == 1 and known[0]["low"] is not None and known[0]["high"] is not None:
+        told.append(f"[{known[0]['low']:.2f}, {known[0]['high']:.2f}]")
+    if 0 < len(known) < len(values):
+        told.append(f"{len(known)} of {len(values)} seeds")
+    if counts:
+        told.append(
+            ", ".join(f"{mean(c[key] for c in counts):.0f}" for key in ("predicted", "hits"))
+        )
+    spread = f" ± {stdev(scores):.3f}" if len(scores) > 1 else ""
+    return Score(f"{mean(scores):.3f}{spread}" if scores else NONE, "; ".join(told))
 
 
 def _records(ablations: Ablations, writers: Sequence[Writer]) -> list[dict[str, object]]:
