@@ -39,7 +39,7 @@ class Project:
 
     @property
     def main(self) -> dict:
-        return load_settings(self.top / "params.yaml").used()
+        return load_settings(self.top / "params.yaml").of_the_model()
 
     def evaluation(self, name: str) -> Path:
         return self.top / "evaluation" / name

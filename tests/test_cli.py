@@ -36,6 +36,10 @@ def test_without_a_run_there_is_nothing_to_put_into_mlflow(rcan, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"dvc.yaml", "params.yaml"}
 
 
+def test_what_mlflow_holds_is_told_to_programs_too(rcan):
+    assert rcan("sync", "--json", "--quiet") == (0, '{\n  "runs": 0\n}\n')
+
+
 def test_a_damaged_run_is_one_line(rcan, tmp_path):
     (tmp_path / "runs/main").mkdir(parents=True)
     (tmp_path / "runs/main/best.json").write_text("{")

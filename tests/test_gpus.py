@@ -26,7 +26,7 @@ def test_all_taken_means_sharing_the_first(tmp_path):
 def test_gpus_are_told_apart_by_their_own_names(tmp_path, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
     with free_gpu(tmp_path, 1):
-        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3,MIG-GPU-1/0/1")
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2, 3,MIG-GPU-1/0/1")
         with free_gpu(tmp_path, 3) as second, free_gpu(tmp_path, 3) as third:
             assert (second, third) == (0, 2)
 

@@ -83,7 +83,8 @@ OFF = {"model.use_wcl": False, "model.use_cgm": False, "model.use_rve": False}
 
 
 def key_of(place, changes=None) -> str:
-    return training_key(training_parts(tiny(changes), place["processed"], place["tokenizer"]))
+    parts = training_parts(tiny(changes), place["processed"], place["tokenizer"])
+    return training_key(parts["cpu"])
 
 
 @pytest.mark.parametrize(
@@ -118,6 +119,22 @@ def test_a_setting_that_training_does_not_use_keeps_the_key(changes, place):
 )  # fmt: skip
 def test_a_setting_without_effect_keeps_the_key(given, change, place):
     assert key_of(place, given | change) == key_of(place, given)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"visual.last_layer": "layer3", "train.lr_decay": 0.5, "train.lr_step": 7},
+        {"wcl.augment_dropout": 0.4, "wcl.augment_noise": 0.4},
+        {"model.use_rve": False, "wcl.features": "V_hat"},
+    ],
+)
+def test_a_setting_without_effect_trains_the_same_weights(change, place, tmp_path):
+    weights = []
+    for name, more in (("one", change), ("two", {k: change[k] for k in change if "use_" in k})):
+        train_tiny(place, tmp_path / name, {"train.epochs": 1, **more})
+        weights.append(run_files(tmp_path / name)["last.safetensors"])
+    assert weights[0] == weights[1]
 
 
 @pytest.mark.parametrize(
@@ -188,11 +205,8 @@ AUTO = {"train.accelerator": "auto", "train.epochs": 1}
 def as_of_a_gpu(place, root, changes) -> str:
     """A training in `root`, whose state is then named as a GPU's; its key."""
     train_tiny(place, root, changes)
-    settings = tiny(changes)
-    cpu, gpu = (
-        training_key(training_parts(settings, place["processed"], place["tokenizer"], kind))
-        for kind in ("cpu", "cuda")
-    )
+    parts = training_parts(tiny(changes), place["processed"], place["tokenizer"])
+    cpu, gpu = (training_key(parts[kind]) for kind in ("cpu", "cuda"))
     state_folder(root, cpu).rename(state_folder(root, gpu))
     shutil.rmtree(root / "run")
     return gpu
@@ -208,11 +222,23 @@ def test_what_a_gpu_trained_is_only_written_out_without_one(place, tmp_path):
     assert not has_run(tmp_path / "run", tiny({"train.epochs": 1}), *inputs)  # asks for a CPU
 
 
+def test_what_a_gpu_trained_until_it_was_out_of_patience_is_done(place, tmp_path):
+    impatient = {"train.accelerator": "auto", "train.epochs": 9, "train.patience": 1}
+    as_of_a_gpu(place, tmp_path, impatient)
+    assert train_tiny(place, tmp_path, impatient) == []
+    assert len(run_files(tmp_path)["history.csv"].splitlines()) < 10
+
+
+def test_a_gpu_s_state_that_is_gone_meanwhile_is_one_line(place, tmp_path, monkeypatch):
+    parts = training_parts(tiny(AUTO), place["processed"], place["tokenizer"])
+    monkeypatch.setattr("rcan.training.train.kept_parts", lambda *_, **__: parts["cuda"])
+    with pytest.raises(UserError, match="is empty: another process had the training on cuda"):
+        train_tiny(place, tmp_path, AUTO)
+
+
 def test_what_a_gpu_trained_is_not_taken_where_a_cpu_is_asked_for(place, tmp_path):
     as_of_a_gpu(place, tmp_path, AUTO)
-    key = training_key(
-        training_parts(tiny({"train.epochs": 1}), place["processed"], place["tokenizer"])
-    )
+    key = key_of(place, {"train.epochs": 1})
     train_tiny(place, tmp_path, {"train.epochs": 1})
     assert json.loads(run_files(tmp_path)["best.json"])["key"] == key
 
@@ -227,7 +253,6 @@ def test_a_gpu_s_unfinished_training_is_not_gone_on_with_on_a_cpu(place, tmp_pat
     with pytest.raises(KeyboardInterrupt):
         train_tiny(place, tmp_path, changes, stop)
     (state,) = (tmp_path / ".rcan/checkpoints").iterdir()
-    settings = tiny(changes)
-    parts_of_gpu = training_parts(settings, place["processed"], place["tokenizer"], "cuda")
-    state.rename(state_folder(tmp_path, training_key(parts_of_gpu)))
+    parts = training_parts(tiny(changes), place["processed"], place["tokenizer"])
+    state.rename(state_folder(tmp_path, training_key(parts["cuda"])))
     assert train_tiny(place, tmp_path, changes) == [1, 2, 3]

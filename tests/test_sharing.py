@@ -399,6 +399,7 @@ def test_a_version_names_the_run_that_it_comes_from_if_mlflow_has_it(registered)
     assert "Not for clinical use" in second.description
 
 
+@pytest.mark.filterwarnings("ignore")
 def test_nothing_in_the_registry_is_a_pickle(registered):
     from pathlib import Path
 

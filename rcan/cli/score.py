@@ -114,7 +114,7 @@ def _data_beside(predictions: Path) -> Data:
     from rcan.reading import read_json
 
     try:
-        told = read_json(predictions.with_name("scores.json"), {"data": str}, "scores", "leave it")
+        told = read_json(predictions.parent / "scores.json", {"data": str}, "scores", "leave it")
     except UserError:
         return "iu_xray"
     known = [name for name in get_args(Data) if name == told["data"]]

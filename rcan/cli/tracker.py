@@ -34,7 +34,7 @@ def ui(
         told = _told(_sync())
         if not quiet:
             print(told, flush=True)
-    serve(project_root(), chosen)
+    serve(project_root(), chosen, quiet=quiet)
 
 
 def _sync() -> int:

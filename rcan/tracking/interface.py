@@ -41,8 +41,10 @@ def free_port(wanted: int | None) -> int:
     raise UserError(f"port {wanted} cannot be had ({problem}): leave out --port for a free one")
 
 
-def serve(root: Path, port: int) -> None:
+def serve(root: Path, port: int, *, quiet: bool = False) -> None:
     """Start MLflow's server, say where it is once it answers, and wait until Ctrl-C ends it.
+
+    `quiet`: nothing but where it is.
 
     Raises:
         UserError: there is no run yet, or the server does not answer or ends by itself.
@@ -53,7 +55,8 @@ def serve(root: Path, port: int) -> None:
         return
     if not Path(uri.removeprefix("sqlite:///")).is_file():
         raise UserError("MLflow holds no run yet: `dvc repro` trains one")
-    print("MLflow is starting: wait, it takes about half a minute", flush=True)
+    if not quiet:
+        print("MLflow is starting: wait, it takes about half a minute", flush=True)
     with contextlib.suppress(KeyboardInterrupt):
         for number in (signal.SIGTERM, signal.SIGINT):  # a shell's background job ignores Ctrl-C
             signal.signal(number, signal.default_int_handler)
@@ -62,10 +65,12 @@ def serve(root: Path, port: int) -> None:
             for name, experiment_id in _experiments(port):
                 link = view_link(experiment_id, "scores")
                 print(f"{name}: http://{HOST}:{port}/{link}", flush=True)
-            print("Ctrl-C ends it", flush=True)
+            if not quiet:
+                print("Ctrl-C ends it", flush=True)
             server.wait()
             raise _ended(server, _log(root))
-    print("MLflow has ended")
+    if not quiet:
+        print("MLflow has ended")
 
 
 def _log(root: Path) -> Path:

@@ -37,6 +37,11 @@ class Progress:
     history: list[dict[str, float]] = field(default_factory=list)
     best: dict[str, float] | None = None  # epoch, length_penalty and validation scores
 
+    def is_done(self, epochs: int, patience: int | None) -> bool:
+        """Whether all epochs are done, or the last `patience` of them brought no better one."""
+        waited = self.epoch - self.best["epoch"] if self.best else 0
+        return self.epoch >= epochs or (patience is not None and waited >= patience)
+
 
 class TrainingState:
     """The folder of one training's state, held by one process at a time.

@@ -12,7 +12,7 @@ from rcan.config import Settings
 from rcan.errors import UserError
 from rcan.files import digest_of, holder_of, write_json
 from rcan.reading import read_json, require_file
-from rcan.training.checkpoint import HEADER
+from rcan.training.checkpoint import HEADER, Progress
 from rcan.training.parts import input_parts
 from rcan.training.states import LAST, state_folder
 
@@ -21,14 +21,14 @@ KINDS = ("cpu", "cuda")
 
 
 def training_parts(
-    settings: Settings, processed: Path, tokenizer: Path, device: str = "cpu"
-) -> dict[str, Any]:
-    """All that a training depends on: settings, data, tokenizer, code, torch, kind of device."""
-    return {
-        **input_parts(settings, processed, tokenizer),
-        "torch": torch.__version__,
-        "device": device,
-    }
+    settings: Settings, processed: Path, tokenizer: Path
+) -> dict[str, dict[str, Any]]:
+    """All that a training depends on: settings, data, tokenizer, code, torch, kind of device.
+
+    By kind of device, in which alone they differ.
+    """
+    shared = {**input_parts(settings, processed, tokenizer), "torch": torch.__version__}
+    return {kind: {**shared, "device": kind} for kind in KINDS}
 
 
 def training_key(parts: Mapping[str, Any]) -> str:
@@ -44,7 +44,7 @@ def kept_parts(
 
     So a machine without a GPU takes what the GPUs of a cluster trained.
     """
-    on = {kind: training_parts(settings, processed, tokenizer, kind) for kind in KINDS}
+    on = training_parts(settings, processed, tokenizer)
     others = [kind for kind in KINDS if kind != device and settings.train.accelerator == "auto"]
     done = [kind for kind in (device, *others) if has_state(root, training_key(on[kind]))]
     return on[done[0] if done else device]
@@ -82,12 +82,13 @@ def has_run(run: Path, settings: Settings, processed: Path, tokenizer: Path) -> 
         return False
     accelerator = settings.train.accelerator
     kinds = KINDS if accelerator == "auto" else (accelerator,)
-    keys = {training_key(training_parts(settings, processed, tokenizer, kind)) for kind in kinds}
+    on = training_parts(settings, processed, tokenizer)
+    keys = {training_key(on[kind]) for kind in kinds}
     return best["key"] in keys and (run / "best.safetensors").exists()
 
 
 def has_state(root: Path, key: str) -> bool:
-    """Whether all epochs of this training are done and kept as its state."""
+    """Whether this training is done, with its last epoch kept as its state."""
     state = state_folder(root, key)
     kept = (state / PARTS).exists() and (state / LAST).exists()
     return kept and _stopped_at(state / LAST) is None
@@ -99,8 +100,10 @@ def _stopped_at(last: Path) -> tuple[int, dict[str, Any]] | None:
         parts = read_json(last.with_name(PARTS), dict, "parts", "leave it")
         require_file(last)
         with safetensors.safe_open(last, framework="pt") as file:
-            epoch = int(json.loads(file.metadata()[HEADER])["facts"]["progress"]["epoch"])
-        return (epoch, _flat(parts)) if epoch < parts["settings"]["train"]["epochs"] else None
+            progress = Progress(**json.loads(file.metadata()[HEADER])["facts"]["progress"])
+        train = parts["settings"]["train"]
+        done = progress.is_done(train["epochs"], train["patience"])
+        return None if done else (progress.epoch, _flat(parts))
     except (OSError, safetensors.SafetensorError, ValueError, LookupError, TypeError,
             AttributeError, RecursionError):  # fmt: skip
         return None  # of an older version, or damaged

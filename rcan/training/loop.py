@@ -52,7 +52,7 @@ def fit(
     if fabric.world_size > 1:
         share_batch_statistics(model)
     wrapped, optimizer = fabric.setup(model, optimizer)
-    while progress.epoch < train.epochs and not _out_of_patience(progress, train.patience):
+    while not progress.is_done(train.epochs, train.patience):
         epoch = progress.epoch + 1
         seed_epoch(train.seed, epoch, fabric.global_rank)
         numbers = train_epoch(wrapped, optimizer, batches, epoch, settings=settings, fabric=fabric)
@@ -147,9 +147,3 @@ def _epoch_line(
     parts.append(f"{numbers['val_distinct_reports']:.0f} different reports")
     parts.append(f"lr {numbers['lr']:.1e}")
     return "  ".join([*parts, f"{speed:.0f} images/s"])
-
-
-def _out_of_patience(progress: Progress, patience: int | None) -> bool:
-    return patience is not None and bool(
-        progress.best and progress.epoch - progress.best["epoch"] >= patience
-    )

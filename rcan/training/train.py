@@ -23,7 +23,7 @@ from rcan.training.checkpoint import TrainingState
 from rcan.training.determinism import require_determinism, seed_epoch
 from rcan.training.gpus import free_gpu
 from rcan.training.inputs import study_batches
-from rcan.training.key import kept_parts, training_key, why_afresh
+from rcan.training.key import has_state, kept_parts, training_key, why_afresh
 from rcan.training.loop import SELECTION, Log, fit
 from rcan.training.run_folder import write_run
 from rcan.training.states import state_folder
@@ -60,6 +60,11 @@ def _train_on(
     key = training_key(parts)
     folder = state_folder(root, key)
     with TrainingState(folder, owner=fabric.is_global_zero) as state:
+        if parts["device"] != here and not has_state(root, key):
+            raise UserError(
+                f"{folder} is empty: another process had the training on {parts['device']} "
+                "meanwhile; run this again"
+            )
         if fabric.is_global_zero and (told := why_afresh(folder, parts)):
             print(told)
         seed_epoch(settings.train.seed, 0)
