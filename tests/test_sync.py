@@ -1,5 +1,7 @@
 """MLflow's runs, rebuilt from files."""
 
+import subprocess
+
 import pytest
 from fabricated import KEY, scores_of, write_evaluation, write_run
 
@@ -160,3 +162,79 @@ def test_controls_that_are_no_numbers_are_one_line(root, place, scores):
     write_json(place.evaluation / "scores.json", scores)
     with pytest.raises(UserError, match=r"scores\.json, (findings|controls).*expected"):
         sync(root=root, folders=[place])
+
+
+# DVC's experiments
+
+LOCK = """schema: '2.0'
+stages:
+  evaluate:
+    deps:
+    - path: runs/main
+      hash: md5
+      md5: 0.dir
+  train:
+    cmd: python -m pipeline.train
+    outs:
+    - path: runs/main
+      hash: md5
+      md5: {}.dir
+      size: 4
+"""
+
+
+@pytest.fixture
+def repository(tmp_path, monkeypatch):
+    """A repository of its own: (folder, a function that makes an experiment of a trained model)."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    folder = tmp_path / "repository"
+    folder.mkdir()
+    who = ("-c", "user.name=tests", "-c", "user.email=tests@example.org")
+
+    def git(*arguments):
+        subprocess.run(["git", *who, *arguments], cwd=folder, check=True, capture_output=True)
+
+    def experiment(name, model):
+        (folder / "dvc.lock").write_text(LOCK.format(model))
+        git("add", "dvc.lock")
+        git("commit", "--allow-empty", "--quiet", "-m", name)
+        git("update-ref", f"refs/exps/ab/{'0' * 38}/{name}", "HEAD")
+
+    git("init", "--quiet")
+    return folder, experiment
+
+
+def test_an_experiment_that_equals_another_is_found_at_the_others_run(repository, place):
+    folder, experiment = repository
+    for name, model in (("first", "a"), ("equal", "a"), ("other", "b")):
+        experiment(name, model)
+    (folder / "dvc.lock").write_text("stages: {")
+    sync(root=folder, folders=[place])
+    tracker = open_tracker(root=folder, data_name="iu_xray")
+    assert tracker.guard.finish(60)
+
+    def names() -> str | None:
+        [run] = tracker.client.search_runs([tracker.experiment_id])
+        return run.data.tags.get("dvc.exp")
+
+    assert names() is None
+    [run] = tracker.client.search_runs([tracker.experiment_id])
+    tracker.client.set_tag(run.info.run_id, "dvc.exp", "first")
+    sync(root=folder, folders=[place])
+    assert names() == "equal first"
+    experiment("third", "a")
+    sync(root=folder, folders=[place])
+    assert names() == "equal first third"
+
+
+def test_an_experiment_that_equals_the_main_run_is_found_there(repository, place):
+    folder, experiment = repository
+    experiment("other", "b")
+    experiment("equal", "a")  # as dvc.lock has it now
+    write_run(folder / "runs/main", data="iu_xray", changes={"wcl.lambda_ce": 0.7})
+    main = RunFolders(run=folder / "runs/main")
+    sync(root=folder, folders=[main])
+    tracker = open_tracker(root=folder, data_name="iu_xray")
+    assert tracker.guard.finish(60)
+    [run] = tracker.client.search_runs([tracker.experiment_id])
+    assert run.data.tags["dvc.exp"] == "equal"

@@ -23,7 +23,7 @@ def mark_outdated(tracker: Tracker, restored: Mapping[str, Mapping[str, str] | N
         tracker: of a database of one's own: on a server, the others' runs are the others' affair.
         restored: keys of the runs whose files are here -> their CELL_TAGS, None where not known.
     """
-    runs = _all_runs(tracker)
+    runs = all_runs(tracker)
     here = [run for run in runs if run.data.tags["rcan.key"] in restored]
     for run in runs:
         key, run_id = run.data.tags["rcan.key"], run.info.run_id
@@ -38,7 +38,8 @@ def mark_outdated(tracker: Tracker, restored: Mapping[str, Mapping[str, str] | N
             tracker.client.delete_tag(run_id, tag)
 
 
-def _all_runs(tracker: Tracker) -> list[Any]:
+def all_runs(tracker: Tracker) -> list[Any]:
+    """MLflow's runs of the experiment, but those that somebody else put there."""
     search = partial(tracker.client.search_runs, [tracker.experiment_id])
     page = search()
     runs = list(page)

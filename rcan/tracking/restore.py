@@ -11,6 +11,7 @@ from typing import Any
 
 from rcan.errors import UserError
 from rcan.reading import Shape, read_csv, read_json
+from rcan.tracking.dvc_experiments import name_experiments
 from rcan.tracking.folders import REMEDY, RunFolders, read_config
 from rcan.tracking.names import (
     SCORES,
@@ -55,6 +56,7 @@ def sync(*, root: Path, folders: Iterable[RunFolders]) -> int:
     for data_name, tracker in trackers.items():
         if tracker.local:
             tracker.guard.send(mark_outdated, tracker, restored[data_name])
+            tracker.guard.send(name_experiments, tracker, root)
             tracker.guard.finish(SECONDS)
     return held
 
