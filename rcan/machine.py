@@ -62,6 +62,9 @@ def _git() -> str:
     commit = git_output("rev-parse", "--short", "HEAD").strip()
     if not commit:
         raise LackingError("no commit here: git init && git add . && git commit -m start")
+    if not (git_output("config", "user.name") and git_output("config", "user.email")):
+        told = "git config --global user.name NAME; the same for user.email"
+        return f"commit {commit}; nobody's: `dvc exp run` may ask for a name, {told}"
     return f"commit {commit}"
 
 

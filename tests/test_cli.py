@@ -32,7 +32,7 @@ def rcan(empty_project, command):
 
 
 def test_without_a_run_there_is_nothing_to_put_into_mlflow(rcan, tmp_path):
-    assert rcan("sync") == (0, "0 run(s) in MLflow\n")
+    assert rcan("sync") == (0, "MLflow holds 0 run(s) of this folder\n")
     assert {path.name for path in tmp_path.iterdir()} == {"dvc.yaml", "params.yaml"}
 
 
@@ -57,7 +57,7 @@ def test_help_names_the_commands(rcan):
 def test_without_a_run_there_is_nothing_to_show(rcan):
     code, output = rcan("ui")
     assert code == "error: MLflow holds no run yet: `dvc repro` trains one"
-    assert output == "0 run(s) in MLflow\n"
+    assert output == "MLflow holds 0 run(s) of this folder\n"
 
 
 def test_a_port_that_is_taken_is_one_line_if_it_was_asked_for(rcan, monkeypatch):
@@ -108,7 +108,7 @@ def test_the_interface_opens_on_the_scores_and_ends_by_ctrl_c(rcan, tmp_path):
     signal.signal(signal.SIGINT, ignored)
     lines = [running.stdout.readline() for _ in range(4)]
     assert lines == [
-        "1 run(s) in MLflow\n",
+        "MLflow holds 1 run(s) of this folder\n",
         "MLflow is starting: wait, it takes about half a minute\n",
         f"rcan-demo: http://127.0.0.1:{port}/#/experiments/1/runs?viewStateShareKey=scores"
         "&workflowType=machine_learning\n",

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from PIL import Image
 from tiny import tiny
 
 from rcan.attention.places import places_of
+from rcan.cli import main
 from rcan.data.images import read_grey
 from rcan.errors import UserError
 from rcan.sharing.attention import numbers_of_words, times_an_even_share
@@ -154,7 +156,7 @@ def test_what_comes_before_a_bad_image_is_not_lost(rcan, tmp_path):
         (["--view", "frontal"] * 3, "expected --view 2 times at most"),
         (["--word", "heart"], "give --attention"),
         (["--attention", "a.gif"], "expected --attention to name a .png"),
-        (["--attention", "a.png", "b.png"], "--attention draws one study, got 2"),
+        (["--attention", "a.png", "b.png"], "got 2: give one image or folder, or --one-study"),
         (["--attention", "a.png", "--word", "zebra"], "it has no zebra"),
     ],
 )
@@ -211,6 +213,18 @@ def test_a_repeated_view_is_drawn_once_with_all_that_it_was_given():
     seen = ~np.isnan(once[0])
     assert np.allclose(once[0][seen], twice.mean(0)[seen])
     assert not seen.all()  # the border that a crop leaves out
+
+
+@pytest.mark.usefixtures("rcan")
+def test_several_files_are_told_to_be_several_studies(project, monkeypatch, capsys):
+    """Not so a folder, which is one study."""
+    folder = sorted((project / "images").iterdir())[0]
+    remark = "2 studies of one view each; --one-study takes them as views of one"
+    for places, told in ((sorted(folder.iterdir()), True), ((folder, folder), False)):
+        monkeypatch.setattr(sys, "argv", ["rcan", "generate", *map(str, places)])
+        with pytest.raises(SystemExit):
+            main()
+        assert (remark in capsys.readouterr().err) == told
 
 
 def test_files_of_one_study_are_its_folders_report(rcan, project):

@@ -284,7 +284,7 @@ def test_an_empty_prediction_scores_zero_and_is_told(rcan, tmp_path):
 
 
 BAD = {
-    "none.csv": (None, "No such file"),
+    "none.csv": (None, "expected a file of predictions, found none"),
     "empty.csv": ("", "found no row"),
     "head.csv": ("id,prediction\n", "found no row"),
     "twice.csv": ("id,prediction\na,x\na,y\n", "every id once, found a twice"),

@@ -50,6 +50,15 @@ def test_whatever_a_check_fails_with_is_one_line(doctor, monkeypatch):
     assert printed == "lacks   device  RuntimeError: a driver\\nof another version\n"
 
 
+def test_a_git_that_knows_nobody_is_told(doctor, monkeypatch):
+    asked = {"rev-parse": "abc1234\n", "config": ""}
+    monkeypatch.setattr(machine, "git_output", lambda *arguments: asked[arguments[0]])
+    code, printed = doctor("git")
+    assert code == 0 and "commit abc1234; nobody's" in printed and "user.email" in printed
+    asked["config"] = "somebody\n"
+    assert doctor("git")[1].endswith("commit abc1234\n")
+
+
 def test_too_little_disk_is_told(doctor, monkeypatch):
     monkeypatch.setattr(machine, "LEAST_DISK", 1e18)
     code, printed = doctor("disk")

@@ -80,6 +80,8 @@ def generate(
     data = predictor.loaded.settings.data
     drawn = ", which are drawings: of an X-ray it knows nothing" if data.name == "demo" else ""
     remark(f"{predictor.loaded.name}, trained on {data.name}{drawn}; {NOTE}")
+    if len(given) > 1 and predictor.num_views > 1 and not any(place.is_dir() for place in images):
+        remark(f"{len(given)} studies of one view each; --one-study takes them as views of one")
     read: list[ReadStudy] = []
     failed: list[UserError] = []
 
@@ -133,7 +135,10 @@ def _require_sense(
     if words and not attention:
         raise UserError("--word chooses what --attention draws: give --attention OUT.png, too")
     if attention and len(images) != 1 and not one_study:
-        raise UserError(f"--attention draws one study, got {len(images)}: give one image or folder")
+        raise UserError(
+            f"--attention draws one study, got {len(images)}: give one image or "
+            "folder, or --one-study if all are views of one"
+        )
     if attention and attention.suffix != ".png":
         raise UserError(f"expected --attention to name a .png file, got {attention}")
 

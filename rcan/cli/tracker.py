@@ -48,4 +48,4 @@ def _sync() -> int:
 
 
 def _told(runs: int) -> str:
-    return f"{runs} run(s) in MLflow"
+    return f"MLflow holds {runs} run(s) of this folder"
