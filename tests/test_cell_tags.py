@@ -96,7 +96,7 @@ def test_a_run_goes_by_the_names_of_all_the_cells_that_it_is(project, database):
     tags = synced(project, database)
     main, rve = tags[key_of()], tags[key_of(**RVE)]
     assert (main["cell"], main["seed"]) == ("rcan tau_0.1", "1")
-    assert groups(main) == {"table4", "table5", "readings"}
+    assert groups(main) == {"table4", "table5", "fig5", "readings"}
     assert (rve["cell"], groups(rve)) == ("rve", {"table4"})
     both = tags[key_of(**NO_WCL)]
     assert (both["cell"], groups(both)) == ("rve_cgm ce_only", {"table4", "fig5"})
@@ -107,6 +107,17 @@ def test_a_run_goes_by_the_names_of_all_the_cells_that_it_is(project, database):
     paper = [run["paper.BLEU-4"] for run in (main, rve, both, hot, second)]
     assert paper == ["0.186", "0.162", "0.176", "0.165", "0.186"]
     assert synced(project, database) == tags
+
+
+def test_a_reading_is_named_as_one_and_the_full_model_keeps_its_name(project, database):
+    key = add_run(project, "wcl_denominator_all-1", **{"wcl.denominator": "all"})
+    synced(project, database)
+    names = {
+        run.data.tags["rcan.key"]: run.info.run_name
+        for run in tracker_of(database).client.search_runs(["1"])
+    }
+    assert names[key].startswith("wcl_denominator_all: RVE")
+    assert names[key_of()].startswith("RVE")
 
 
 def test_a_run_of_other_settings_is_not_taken_for_the_cell(project, database):
@@ -138,7 +149,7 @@ def test_a_cell_that_is_listed_no_more_loses_its_tags(project, database):
     cells = {name: changes for name, changes in CELLS["cells"].items() if name != "tau_0.1"}
     (project / "ablations/cells.yaml").write_text(json.dumps({**CELLS, "cells": cells}))
     main = synced(project, database)[key_of()]
-    assert (main["cell"], groups(main)) == ("rcan", {"table4", "readings"})
+    assert (main["cell"], groups(main)) == ("rcan", {"table4", "fig5", "readings"})
 
 
 def test_without_a_list_of_cells_runs_have_no_names_but_their_own(project, database):

@@ -22,13 +22,15 @@ _ELSEWHERE = ("data.root", "visual.weights")  # places: kept beside a run withou
 class RunFolders:
     """Where one run's files lie, e.g. runs/main, data/evaluation/main and reports.
 
-    `tags` are CELL_TAGS of the cells that the run is; None where nobody asked.
+    `tags` are CELL_TAGS of the cells that the run is; None where nobody asked. `reading` is the
+    reading of the paper that it is, if it is one.
     """
 
     run: Path
     evaluation: Path | None = None
     reports: Path | None = None
     tags: Mapping[str, str] | None = None
+    reading: str | None = None
 
 
 def run_folders(root: Path) -> list[RunFolders]:
@@ -42,18 +44,22 @@ def run_folders(root: Path) -> list[RunFolders]:
     published = {path.parent.name for path in evaluations.glob("*/scores.json")}
     published -= {path.parent.name for path in evaluations.glob("*/predictions.csv")}
     planned, readings = _planned(root)
-    return [
-        RunFolders(
-            run=root / "runs" / name,
-            evaluation=evaluations / name,
-            reports=root / "reports" if name == MAIN else None,
-            tags=None
-            if planned is None
-            else cell_tags(_cells(name, planned, read_config(root / "runs" / name)), readings),
-        )
-        for name in trained
-        if name not in published
-    ]
+    found = []
+    for name in trained:
+        if name not in published:
+            run, cells = root / "runs" / name, list[str]()
+            if planned is not None:
+                cells = _cells(name, planned, read_config(run))
+            found.append(
+                RunFolders(
+                    run=run,
+                    evaluation=evaluations / name,
+                    reports=root / "reports" if name == MAIN else None,
+                    tags=None if planned is None else cell_tags(cells, readings),
+                    reading=next((c for c in cells if c in readings and name != MAIN), None),
+                )
+            )
+    return found
 
 
 def read_config(run: Path) -> dict[str, Any]:
@@ -72,7 +78,7 @@ def cell_tags(cells: Iterable[str], readings: Iterable[str]) -> dict[str, str]:
     groups = {
         "paper.table4": TABLE_4,
         "paper.table5": TABLE_5,
-        "paper.fig5": FIG_5,
+        "paper.fig5": (FULL, *FIG_5),
         "paper.readings": (FULL, *readings),
     }
     tags = {tag: "yes" for tag, group in groups.items() if set(group) & set(names)}

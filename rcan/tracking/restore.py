@@ -73,6 +73,8 @@ def _restore(tracker: Tracker, place: RunFolders, config: dict[str, Any], data_n
         params=config,
         tags={"seed": config["train.seed"], **paper_tags(config), **(place.tags or {})},
     )
+    if place.reading:  # what it changes is not always in the name of its settings
+        run.rename(f"{place.reading}: {best['name']}")
     run.log_epochs([(int(row["epoch"]), epoch_metrics(row)) for row in rows])
     run.log_dataset(data_name, best["data_digest"], "data/processed")
     if scores:

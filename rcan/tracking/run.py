@@ -60,6 +60,14 @@ class Run:
             found, key=lambda run: (not run.data.metrics, run.info.start_time, run.info.run_id)
         )
 
+    def rename(self, name: str) -> None:
+        """Another name for people to read."""
+        self._send(self._rename, name)
+
+    def _rename(self, name: str) -> None:
+        if self._tracker.client.get_run(self.id).info.run_name != name:
+            self._tracker.client.update_run(self.id, name=name)
+
     def start(self, *, with_diff: bool = True) -> None:
         """Mark it running, and note where it comes from: the first start's word stands."""
         self._send(self._start, with_diff)
