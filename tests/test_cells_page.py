@@ -107,7 +107,9 @@ def test_drawings_that_show_images_are_in_the_page_of_the_demo_alone(demo, iu_xr
         Image.new("L", (9, 9)).save(drawing)
         pages[name] = written(ablations, top)
         assert pixels_in(pages[name]) == ([[0] * 81] if name == "demo" else [])
-    assert "reports/examples/fig4.png" in pages["iu"] and "Not drawn yet" in pages["iu"]
+    assert "it stays on the machine, in <code>reports/examples/fig4.png" in pages["iu"]
+    assert "fig6.png" in pages["iu"] and "Not drawn yet" in pages["demo"]
+    assert "All at once: <code>dvc repro ablations/dvc.yaml</code>" in pages["demo"]
 
 
 def test_a_restricted_data_set_is_named_like_any_other_and_shows_nothing(tmp_path):
@@ -174,3 +176,10 @@ def test_figures_differ_with_the_scores_that_they_show(page_of):
     for name in ("fig3.png", "fig5.png"):
         drawings = [(out.tables / name).read_bytes() for _, out in page_of.values()]
         assert drawings[0] != drawings[1]
+
+
+def test_the_command_of_all_has_the_settings_at_hand(tmp_path):
+    command = "dvc exp run -S data.name=iu_xray"
+    ablations = project(tmp_path / "p", data="iu_xray", only={"main"}).read(command)
+    asked = "dvc exp run ablations/dvc.yaml -S data.name=iu_xray"
+    assert f"All at once: <code>{asked}</code>" in written(ablations, tmp_path)

@@ -37,7 +37,8 @@ def figure_3(ablations: Ablations, out: Path) -> None:
     with style():
         figure = new_figure(10.5, 6.4)
         figure.suptitle(
-            f"Figure 3, modules: {ground(ablations, PROTOCOL)}\n{_NOISE}; {_seeds(ablations)}",
+            f"Figure 3, modules: {ground(ablations, PROTOCOL)}\n"
+            f"{_NOISE}; {_seeds(ablations)}{_dots(ablations)}",
             x=0.01, ha="left", weight="bold", size=11,
         )  # fmt: skip
         panels = figure.subplots(2, 3, sharey=True)
@@ -49,7 +50,12 @@ def figure_3(ablations: Ablations, out: Path) -> None:
 
 def _seeds(ablations: Ablations) -> str:
     most = max((len(model.done) for model in ablations.models.values()), default=0)
-    return "means over the seeds, dots: each seed" if most > 1 else "one seed a cell"
+    return "means over the seeds" if most > 1 else "one seed a cell"
+
+
+def _dots(ablations: Ablations) -> str:
+    several = any(len(ablations.model(cell).done) > 1 for cell in TABLE_4)
+    return ", dots: each seed" if several else ""
 
 
 def _bars(axes: Axes, ablations: Ablations, metric: str) -> None:

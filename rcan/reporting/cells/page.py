@@ -17,7 +17,7 @@ from rcan.reading import read_bytes
 from rcan.reporting.cells.layout import Table, html_table, marked
 from rcan.reporting.cells.runs import Run
 from rcan.reporting.cells.study import Ablations
-from rcan.reporting.cells.wording import command_of, data_name, ground, listed
+from rcan.reporting.cells.wording import command_of, command_of_all, data_name, ground, listed
 from rcan.reporting.groups import FULL
 from rcan.reporting.markdown import to_html
 from rcan.reporting.published import rcan_row
@@ -159,13 +159,14 @@ def _inlined(path: Path) -> str:
 
 
 def _shown(ablations: Ablations, name: str, path: Path) -> str:
-    told = _CAPTIONS[name]
-    if not path.is_file():
-        return f"<p>{marked(told)} Not drawn yet.</p>"
-    if ablations.data == "demo":
+    told, place = _CAPTIONS[name], "/".join(path.parts[-3:])
+    if ablations.data != "demo":
+        told += f" It shows patients: once drawn, it stays on the machine, in `{place}`."
+    elif path.is_file():
         return _figure(name, path)
-    place = "/".join(path.parts[-3:])
-    return f"<p>{marked(f'{told} It shows patients, and stays on the machine in `{place}`.')}</p>"
+    else:
+        told += " Not drawn yet."
+    return f"<p>{marked(told)}</p>"
 
 
 def _commands(ablations: Ablations) -> str:
@@ -177,7 +178,8 @@ def _commands(ablations: Ablations) -> str:
     )
     return (
         '<section id="commands"><h2>The command behind every number</h2>'
-        "<p>All at once: <code>dvc repro ablations/dvc.yaml</code>. A run by itself:</p>"
+        f"<p>All at once: <code>{html.escape(command_of_all(ablations))}</code>. A run by "
+        "itself:</p>"
         '<details><summary>One command a run</summary><div class="wide"><table><thead><tr>'
         "<th>run</th><th class=words>state</th><th class=words>command</th></tr></thead>"
         f"<tbody>{rows}</tbody></table></div></details></section>"

@@ -66,16 +66,25 @@ def seeds(model: Model) -> str:
 
 def command_of(ablations: Ablations, run: Run) -> str:
     """What trains and scores one run, with the settings that the main run was given."""
-    command = ablations.settings.command
     if run.place == MAIN:
-        return command
-    start = "dvc exp run" if command.startswith("dvc exp run") else "dvc repro"
-    settings = command.removeprefix(start) + ablations.settings.seeds
-    if ablations.settings.seeds:
-        start = "dvc exp run"
+        return ablations.settings.command
+    start, settings = _start_and_settings(ablations)
     reading = run.place.rpartition("-")[0] in ablations.readings
     stage = "evaluate_reading" if reading else "evaluate"
     return f"RCAN_CELLS={run.place} {start} ablations/dvc.yaml:{stage}@{run.place}{settings}"
+
+
+def command_of_all(ablations: Ablations) -> str:
+    """What trains and scores all runs, under the same settings."""
+    start, settings = _start_and_settings(ablations)
+    return f"{start} ablations/dvc.yaml{settings}"
+
+
+def _start_and_settings(ablations: Ablations) -> tuple[str, str]:
+    command = ablations.settings.command
+    start = "dvc exp run" if command.startswith("dvc exp run") else "dvc repro"
+    settings = command.removeprefix(start) + ablations.settings.seeds
+    return ("dvc exp run" if ablations.settings.seeds else start), settings
 
 
 def not_run(ablations: Ablations, model: Model) -> str:
