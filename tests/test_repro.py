@@ -68,7 +68,8 @@ def cells_are_trained_once_and_again_when_they_use_what_changed(project: Reposit
     assert "not run" in table  # of the others
     assert (folder / "reports" / "index.html").stat().st_size > 10_000
     assert set(project.runs()) - before == {
-        "RVE+CGM+WCL tau=0.2 lambda=0.7 denominator=all seed=1", "Transformer seed=1",
+        "wcl_denominator_all: RVE+CGM+WCL tau=0.2 lambda=0.7 denominator=all seed=1",
+        "Transformer seed=1",
     }  # fmt: skip
     assert project.repro("ablations/dvc.yaml")[:2] == (0, [])
 

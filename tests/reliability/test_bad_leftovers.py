@@ -122,7 +122,10 @@ def test_images_packed_beside_damaged_files_are_packed_again(which, tmp_path, am
 
 def test_the_state_of_another_training_is_told_of_or_passed_over(tmp_path, amount, figure):
     counted = Counter()
-    parts = {"settings": {"train": {"epochs": 9, "lr": 0.1}, "scale": "full"}, "data": "a"}
+    parts = {
+        "settings": {"train": {"epochs": 9, "patience": None, "lr": 0.1}, "scale": "full"},
+        "data": "a",
+    }
     facts = {"progress": {"epoch": 3, "history": [], "best": None}}
     other, own = tmp_path / "other", tmp_path / "own"
     own.mkdir()
