@@ -51,8 +51,7 @@ def read_texts(path: Path, side: str, split: str = "test", *, tell: bool = True)
     kind = path.suffix.lower()
     if path.is_dir():
         raise UserError(f"{path}: expected a file of {side}, found a folder; {remedy}")
-    if not path.exists():
-        raise UserError(f"{path}: expected a file of {side}, found none; is its name right?")
+    _require_there(path, side)
     if kind == ".csv":
         pairs = _of_table(path, side, remedy, tell)
     elif kind == ".json":
@@ -76,10 +75,14 @@ def has_both_sides(path: Path) -> bool:
     """Whether a table holds references beside its predictions, as our own predictions.csv does."""
     if path.suffix.lower() != ".csv" or path.is_dir():
         return False
-    if not path.exists():
-        raise UserError(f"{path}: expected a file of predictions, found none; is its name right?")
+    _require_there(path, "predictions")
     names = _columns(read_table(path, "reports", "give another file")[0])
     return bool(set(names) & set(PREDICTION)) and bool(set(names) & set(REFERENCE))
+
+
+def _require_there(path: Path, side: str) -> None:
+    if not path.exists():
+        raise UserError(f"{path}: expected a file of {side}, found none; is its name right?")
 
 
 def read_annotation(path: Path, *, tell: bool = True) -> dict[str, Texts] | None:

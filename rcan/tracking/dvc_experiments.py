@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from rcan.errors import UserError
 from rcan.project import git_output
 from rcan.reading import read_json
-from rcan.tracking.outdated import all_runs
 
 if TYPE_CHECKING:
     from rcan.tracking.tracker import Tracker
@@ -31,7 +30,7 @@ def name_experiments(tracker: Tracker, root: Path) -> None:
     """
     together = list(experiments(root).items())
     here, key = _trained(_text(root / _LOCK)), _key(root)
-    for run in all_runs(tracker) if together else ():
+    for run in tracker.recorded() if together else ():
         tags = run.data.tags
         named = set(tags.get(EXPERIMENT, "").split())
         found = named.union(

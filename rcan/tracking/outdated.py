@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from rcan.ablation.plan import MAIN
@@ -23,7 +22,7 @@ def mark_outdated(tracker: Tracker, restored: Mapping[str, Mapping[str, str] | N
         tracker: of a database of one's own: on a server, the others' runs are the others' affair.
         restored: keys of the runs whose files are here -> their CELL_TAGS, None where not known.
     """
-    runs = all_runs(tracker)
+    runs = tracker.recorded()
     here = [run for run in runs if run.data.tags["rcan.key"] in restored]
     for run in runs:
         key, run_id = run.data.tags["rcan.key"], run.info.run_id
@@ -36,17 +35,6 @@ def mark_outdated(tracker: Tracker, restored: Mapping[str, Mapping[str, str] | N
                 tracker.client.set_tag(run_id, OUTDATED, "yes")
         for tag in wrong & set(run.data.tags):
             tracker.client.delete_tag(run_id, tag)
-
-
-def all_runs(tracker: Tracker) -> list[Any]:
-    """MLflow's runs of the experiment, but those that somebody else put there."""
-    search = partial(tracker.client.search_runs, [tracker.experiment_id])
-    page = search()
-    runs = list(page)
-    while page.token:
-        page = search(page_token=page.token)
-        runs += page
-    return [run for run in runs if "rcan.key" in run.data.tags]
 
 
 def _is_older(run: Any, other: Any) -> bool:

@@ -44,7 +44,7 @@ class Run:
             if not other.data.metrics:
                 client.delete_run(other.info.run_id)
         self.id, self._status, self._tags = known.info.run_id, known.info.status, known.data.tags
-        self._begin = known.info.start_time
+        self._begin, self._name = known.info.start_time, known.info.run_name
         self._tracker.log_batch(
             self.id,
             params={k: str(v) for k, v in params.items() if k not in known.data.params},
@@ -65,8 +65,9 @@ class Run:
         self._send(self._rename, name)
 
     def _rename(self, name: str) -> None:
-        if self._tracker.client.get_run(self.id).info.run_name != name:
+        if self._name != name:
             self._tracker.client.update_run(self.id, name=name)
+            self._name = name
 
     def start(self, *, with_diff: bool = True) -> None:
         """Mark it running, and note where it comes from: the first start's word stands."""

@@ -9,6 +9,7 @@ import os
 import sqlite3
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -108,6 +109,16 @@ class Tracker:
         A continued run keeps its name and its parameters.
         """
         return Run(self, key, name, params, tags)
+
+    def recorded(self) -> list[Any]:
+        """MLflow's runs of the experiment, but those that somebody else put there."""
+        search = partial(self.client.search_runs, [self.experiment_id])
+        page = search()
+        runs = list(page)
+        while page.token:
+            page = search(page_token=page.token)
+            runs += page
+        return [run for run in runs if "rcan.key" in run.data.tags]
 
     def log_batch(
         self,
