@@ -250,7 +250,7 @@ def _pack(files: Sequence[Path], array: Path) -> tuple["np.ndarray", float]:
 
     from rcan.data.images import read_grey
     from rcan.data.packing import Packing
-    from rcan.data.study import RawImage
+    from rcan.data.raw import RawImage
 
     images = [RawImage(path.name, partial(read_grey, path), None, "1") for path in files]
     seconds = timed(Packing(images, size=SIDE, fit="squash", array=array).run)

@@ -11,6 +11,11 @@ class UserError(ValueError):
         super().__init__(one_line(message))
 
 
+def reason_of(error: Exception) -> str:
+    """Why a file cannot be read, without its name or a number: the message begins with the name."""
+    return (isinstance(error, OSError) and error.strerror) or str(error)
+
+
 def one_line(message: str) -> str:
     """What a terminal may be given as one line: neither too long, nor with codes in it."""
     if len(message) > MOST_SAID:  # a path may be long; what came first and the remedy are kept

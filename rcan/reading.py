@@ -13,7 +13,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any
 
-from rcan.errors import UserError, name_shown
+from rcan.errors import UserError, name_shown, reason_of
 
 # A kind (float takes whole numbers too), a pattern, the least and the most that a number may be, or
 # what an object or each item of a list holds.
@@ -42,7 +42,7 @@ def read_bytes(path: Path, what: str, remedy: str) -> bytes:
         require_file(path)
         return path.read_bytes()
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
-        raise UserError(f"{path}: expected {what} ({error}); {remedy}") from error
+        raise UserError(f"{path}: expected {what} ({reason_of(error)}); {remedy}") from error
 
 
 def read_text(path: Path, what: str, remedy: str) -> str:

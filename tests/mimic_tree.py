@@ -145,7 +145,14 @@ def write_tree(
 
 
 def write_r2gen(root: Path, studies: list[Made]) -> Path:
-    """R2Gen's layout: a record an image, of studies with findings."""
+    """R2Gen's layout: its annotation beside the images."""
+    write_images(root / "images", studies)
+    write_annotation(root, studies)
+    return root
+
+
+def write_annotation(root: Path, studies: list[Made]) -> None:
+    """A record an image, of studies with findings."""
     annotation: dict[str, list[dict]] = {"train": [], "val": [], "test": []}
     for made in studies:
         split = {"validate": "val"}.get(made.split, made.split)
@@ -156,6 +163,4 @@ def write_r2gen(root: Path, studies: list[Made]) -> Path:
                  "split": split}
                 for name, _ in made.images
             ]  # fmt: skip
-    write_images(root / "images", studies)
     (root / "annotation.json").write_text(json.dumps(annotation), encoding="utf-8")
-    return root

@@ -79,7 +79,7 @@ LAYOUTS = [
 def test_every_layout_gives_the_same_studies(tmp_path, write, variant, layout):
     write(tmp_path, **variant)
     data = read_iu_xray(tmp_path, LISTED)
-    assert (data.layout, data.problems) == (layout, {})
+    assert (data.layout, data.problems.counts) == (layout, {})
     assert [study.report for study in data.studies] == REPORTS
     for number, (study, listed) in enumerate(zip(data.studies, LISTED, strict=True)):
         assert (study.id, study.split) == (listed.id, listed.split)
@@ -102,7 +102,7 @@ def test_a_missing_image_has_no_version_and_a_missing_report_is_a_problem(tmp_pa
     data = read_iu_xray(tmp_path, LISTED)
     assert [image.version is None for image in data.studies[0].images] == [False, True]
     assert data.studies[2].report == ""
-    assert data.problems == {"report_missing": [LISTED[2].id]}
+    assert data.problems.first == {"report_missing": [LISTED[2].id]}
     with pytest.raises(UserError, match=LISTED[0].stems[1]):
         data.studies[0].images[1].read()
 
@@ -126,7 +126,7 @@ def test_the_listed_split_wins_and_strange_records_are_reported(tmp_path):
     annotate(tmp_path, change)
     data = read_iu_xray(tmp_path, LISTED)
     assert [study.split for study in data.studies] == [study.split for study in LISTED]
-    assert data.problems == {
+    assert data.problems.first == {
         "study_not_listed": ["CXR1_x"],
         "split_differs": [LISTED[0].id],
         "duplicate_id": [LISTED[0].id],
@@ -204,7 +204,7 @@ def test_the_list_is_r2gens_split_without_a_word_of_report():
 def test_the_real_folder_is_read_whole(shared):
     root = shared / "data" / "iu_xray"
     data = read_iu_xray(root)
-    assert (data.layout, data.problems, len(data.studies)) == ("R2Gen", {}, 2955)
+    assert (data.layout, data.problems.counts, len(data.studies)) == ("R2Gen", {}, 2955)
     images = [image for study in data.studies for image in study.images]
     assert (len(images), sum(image.version is not None for image in images)) == (5910, 5908)
     for image in images[::1000]:

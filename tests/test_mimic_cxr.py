@@ -14,10 +14,12 @@ from tiny import TOP
 from pipeline import preprocess as stage
 from pipeline.stage import run
 from rcan.data.mimic_cxr import RULES, read_mimic_cxr
-from rcan.data.mimic_cxr.listing import listed_studies
-from rcan.data.mimic_cxr.problems import Met, NamesNobodyError
+from rcan.data.mimic_cxr.errors import NamesNobodyError
+from rcan.data.mimic_cxr.listing import Listing
 from rcan.data.mimic_cxr.sections import findings_of, kind_of, sections
 from rcan.data.preprocess import described, preprocess
+from rcan.data.problems import Problems
+from rcan.data.scratch import scratch
 from rcan.data.store import open_split
 from rcan.errors import UserError
 
@@ -103,8 +105,8 @@ def test_each_place_of_reports_and_tables_gives_the_same_studies(tmp_path, made,
         (one.id, split_of(one), one.expected, one.patient) for one in wanted
     ]
     assert all(len(study.images) == 1 and study.images[0].version for study in data.studies)
-    assert set(data.problems["no_findings"]) == {one.id for one in made if one.expected is None}
-    assert data.problems.keys() <= {
+    assert data.problems.counts["no_findings"] == sum(one.expected is None for one in made)
+    assert data.problems.counts.keys() <= {
         "no_findings", "no_frontal", "findings_with_impression", "findings_under_views",
     }  # fmt: skip
 
@@ -126,9 +128,9 @@ def test_of_two_frontal_images_the_first_of_the_metadata_is_read(tmp_path, made)
     rows = gzip.decompress((tmp_path / "mimic-cxr-2.0.0-metadata.csv.gz").read_bytes()).decode()
     header, *rest = rows.splitlines()
     (tmp_path / "mimic-cxr-2.0.0-metadata.csv").write_text("\n".join([header, *reversed(rest)]))
-    images = listed_studies(tmp_path, Met())[made[0].id].images
+    [study] = Listing(tmp_path, scratch(tmp_path), Problems()).studies(Problems())
     made[0].images = before
-    assert [name for name, _ in images] == ["a", "c", "b"]
+    assert [name for name, _ in study.images] == ["a", "c", "b"]
 
 
 def test_where_the_first_image_has_no_file_the_next_is_read(tree, tmp_path, made):
@@ -193,7 +195,7 @@ def test_without_texts_no_report_is_opened(tree, made):
         path.unlink()
         path.symlink_to("/nonexistent")
     data = read_mimic_cxr(tree, texts=False)
-    assert len(data.studies) == STUDIES and "report_missing" not in data.problems
+    assert len(data.studies) == STUDIES and "report_missing" not in data.problems.counts
 
 
 def test_r2gens_records_are_read_as_they_stand_one_an_image(tmp_path, made):
@@ -204,7 +206,7 @@ def test_r2gens_records_are_read_as_they_stand_one_an_image(tmp_path, made):
         name: (one.expected, split_of(one), one.patient) for name, one in wanted
     }
     studies = len({one.id for _, one in wanted})
-    assert len(data.problems["report_of_another_image"]) == len(wanted) - studies
+    assert data.problems.counts["report_of_another_image"] == len(wanted) - studies
     assert all(study.images[0].version for study in data.studies)
 
 

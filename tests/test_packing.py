@@ -8,7 +8,7 @@ import pytest
 
 from rcan.data.images import read_grey
 from rcan.data.packing import Packing
-from rcan.data.study import RawImage
+from rcan.data.raw import RawImage
 from rcan.errors import UserError
 
 

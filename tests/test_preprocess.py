@@ -14,8 +14,8 @@ import pytest
 
 from rcan.data import packing
 from rcan.data.preprocess import described, preprocess, process
+from rcan.data.raw import RawDataSet, RawImage, RawStudy
 from rcan.data.store import open_split, read_summary
-from rcan.data.study import RawDataSet, RawImage, RawStudy
 from rcan.errors import UserError
 
 

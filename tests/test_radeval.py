@@ -60,7 +60,7 @@ def test_weights_that_are_lacking_are_named_in_one_line():
 def test_without_the_package_one_line_names_it_and_the_weights(scorer, monkeypatch):
     monkeypatch.setitem(sys.modules, "radeval", None)  # as if it were not installed
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    with pytest.raises(UserError, match="pip install radeval") as error:
+    with pytest.raises(UserError, match=r"pip install .rcan\[radeval\]") as error:
         radeval_scores(scorer, ["a ."], ["a ."])
     assert WEIGHTS[scorer] in str(error.value) and "\n" not in str(error.value)
 

@@ -134,6 +134,7 @@ def _checked(
 
     from rcan.data import bring
     from rcan.data.check import check as check_data
+    from rcan.project import project_root
     from rcan.reporting.published import published_table
 
     restricted = settings.privacy.restricted
@@ -144,12 +145,13 @@ def _checked(
         for row in published_table(2)
         if row["dataset"] == name
     }
+    work = project_root() / "data" / "work"
     if reports is None:
-        return check_data(name, root, with_ids=shown) | beside
+        return check_data(name, root, with_ids=shown, work=work) | beside
     with tempfile.TemporaryDirectory() as place:
         joined = Path(place) / name
         bring.link(root, joined, reports)
-        found = check_data(name, joined, with_ids=shown)
+        found = check_data(name, joined, with_ids=shown, work=work)
     if "reason" in found:
         found["reason"] = found["reason"].replace(str(joined), str(root.absolute()))
     return found | beside | {"folder": str(root.absolute())}

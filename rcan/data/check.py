@@ -1,14 +1,18 @@
 """What a folder of raw data holds and lacks, found out without packing an image."""
 
-from collections.abc import Sequence
+from contextlib import closing
+from itertools import islice
 from pathlib import Path
+from sqlite3 import Connection
 from typing import Any
 
 from rcan.data.iu_xray import read_iu_xray
 from rcan.data.mimic_cxr import findings_in_sample, read_mimic_cxr
-from rcan.data.mimic_cxr.problems import NamesNobodyError
-from rcan.data.selection import Problems, present_images, select
-from rcan.data.study import SPLITS, RawDataSet, RawImage, RawStudy
+from rcan.data.mimic_cxr.errors import NamesNobodyError
+from rcan.data.raw import RawDataSet
+from rcan.data.scratch import scratch, scratch_trouble
+from rcan.data.selection import Tally, present_images, select
+from rcan.data.study import SPLITS
 from rcan.errors import UserError
 
 NAMES = ("iu_xray", "mimic_cxr")
@@ -16,16 +20,21 @@ TRIED = 16  # images that are read, evenly spaced
 WITHHELD = "the message may name a patient, --with-ids shows it"
 
 
-def check(name: str, root: Path, *, with_ids: bool) -> dict[str, Any]:
+def check(name: str, root: Path, *, with_ids: bool, work: Path | None = None) -> dict[str, Any]:
     """What `root` holds of the data set `name`: layout, counts a split, problems, `usable`.
 
     `reason` says why it is not usable. Without `with_ids` nothing in the result names a study or a
-    file of one: problems are counted alone, and a message that may name one is withheld.
+    file of one: problems are counted alone, and a message that may name one is withheld. What is
+    read lies in `work` meanwhile.
     """
     found: dict[str, Any] = {"data": name, "folder": str(root.absolute()), "layout": None}
     try:
-        data = read_mimic_cxr(root, texts=False) if name == "mimic_cxr" else read_iu_xray(root)
-        found |= _told(data, with_ids)
+        data = (
+            read_mimic_cxr(root, work=work, texts=False)
+            if name == "mimic_cxr" else read_iu_xray(root)
+        )  # fmt: skip
+        with scratch_trouble(root), closing(scratch(work)) as database:
+            found |= _told(data, with_ids, database)
         sample = findings_in_sample(root, data.layout) if name == "mimic_cxr" else None
         if sample:
             found["reports_looked_into"] = {"of": sample[1], "with_findings": sample[0]}
@@ -38,43 +47,51 @@ def check(name: str, root: Path, *, with_ids: bool) -> dict[str, Any]:
     return found
 
 
-def _told(data: RawDataSet, with_ids: bool) -> dict[str, Any]:
-    problems = Problems(data.problems)
+def _told(data: RawDataSet, with_ids: bool, database: Connection) -> dict[str, Any]:
+    problems = data.problems.copy()
     reason = None
     try:
-        select(data, problems)
+        select(data, problems, database)
     except UserError as error:
         reason = str(error) if with_ids else (
             "a split is empty, or more than a tenth of the reports or of the images is missing"
         )  # fmt: skip
-    tried, unreadable = _try_images([i for study in data.studies for i in present_images(study)])
+    counts = {split: _counts(tally) for split, tally in _tallies(data).items()}
+    tried, unreadable = _try_images(data, sum(split["images"] for split in counts.values()))
     if not reason and unreadable > tried // 10:
         reason = f"{unreadable} of {tried} images tried cannot be read"
     met = problems.summary()
     return {
         "layout": data.layout,
-        "splits": {split: _counts(data.studies, split) for split in SPLITS},
+        "splits": counts,
         "images_tried": {"of": tried, "unreadable": unreadable},
         "problems": met if with_ids else {kind: {"count": met[kind]["count"]} for kind in met},
         "usable": reason is None,
     } | ({"reason": reason} if reason else {})
 
 
-def _counts(studies: Sequence[RawStudy], split: str) -> dict[str, int]:
+def _tallies(data: RawDataSet) -> dict[str, Tally]:
+    tallies = {split: Tally(data.name) for split in SPLITS}
+    for study in data.studies:
+        tallies[study.split].count(study)
+    return tallies
+
+
+def _counts(tally: Tally) -> dict[str, int]:
     """`missing` counts those that the list names and the folder lacks."""
-    mine = [study for study in studies if study.split == split]
-    reports = sum(bool(study.report) for study in mine)
-    images = [image for study in mine for image in study.images]
-    present = sum(image.version is not None for image in images)
     return {
-        "studies": len(mine), "reports": reports, "reports_missing": len(mine) - reports,
-        "images": present, "images_missing": len(images) - present,
-    }  # fmt: skip
+        "studies": tally.studies,
+        "reports": tally.studies - tally.reports_missing,
+        "reports_missing": tally.reports_missing,
+        "images": tally.images - tally.images_missing,
+        "images_missing": tally.images_missing,
+    }
 
 
-def _try_images(images: Sequence[RawImage]) -> tuple[int, int]:
-    tried = images[:: max(1, len(images) // TRIED)][:TRIED]
-    unreadable = 0
+def _try_images(data: RawDataSet, number: int) -> tuple[int, int]:
+    """Read TRIED of the `number` images that there are; how many were tried and not readable."""
+    images = (image for study in data.studies for image in present_images(study))
+    unreadable, tried = 0, list(islice(images, 0, None, max(1, number // TRIED)))[:TRIED]
     for image in tried:
         try:
             image.read()

@@ -9,7 +9,8 @@ import numpy as np
 
 from rcan.data.findings import FINDINGS, Seen, report_on, see
 from rcan.data.phantom import Phantom
-from rcan.data.study import SPLITS, RawImage, RawStudy
+from rcan.data.raw import RawImage, RawStudy
+from rcan.data.study import SPLITS
 
 PROJECTIONS = ("frontal", "lateral")
 

@@ -4,58 +4,65 @@ Nothing is left out for it, since a published split is kept as it is; it is told
 report is no sign: half of IU X-ray's test reports occur word for word in train.
 """
 
-from collections.abc import Mapping, Sequence
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
 from hashlib import blake2b
-from pathlib import Path
+from itertools import groupby
 
-import numpy as np
+from rcan.data.problems import Problems
+from rcan.data.selection import Cleaned
+from rcan.data.study import Study
 
-from rcan.data.selection import Problems
-from rcan.data.study import RawImage, RawStudy, Study
-
-
-def note_equal_images(
-    splits: Mapping[str, Sequence[Study]],
-    images: Mapping[str, Sequence[RawImage]],
-    arrays: Mapping[str, Path],
-    problems: Problems,
-) -> None:
-    """Note each image whose packed pixels are those of an earlier one, of whichever split.
-
-    Only rows that a view points to count: those of unreadable images are all black.
-    """
-    earlier: dict[bytes, tuple[str, Study, int]] = {}
-
-    def told(split: str, study: Study, row: int) -> str:
-        return f"{split} {study.id}: {images[split][row].name}"
-
-    for split, studies in splits.items():
-        pixels = np.load(arrays[split], mmap_mode="r", allow_pickle=False)
-        for study in studies:
-            for view in study.views:
-                place = split, study, view.row
-                first = earlier.setdefault(
-                    blake2b(pixels[view.row], digest_size=16).digest(), place
-                )
-                if first is not place:
-                    kind = "image_twice" if first[0] == split else "image_in_two_splits"
-                    problems.add(kind, f"{told(*place)} equals {told(*first)}")
+_TABLES = (
+    "create table image (digest blob primary key, split text, told text) without rowid",
+    "create table patient (name text, split text, study text, unique (name, split))",
+)
 
 
-def note_shared_patients(
-    splits: Mapping[str, Sequence[Study]],
-    selected: Mapping[str, Sequence[RawStudy]],
-    problems: Problems,
-) -> None:
-    """Note each patient with studies in more than one split, where the source names patients."""
-    patients = {study.id: study.patient for studies in selected.values() for study in studies}
-    found: dict[str, dict[str, str]] = {}  # patient -> split -> its first study there
-    for split, studies in splits.items():
-        for study in studies:
-            patient = patients[study.id]
+class Overlap:
+    """The images and patients met so far, in `database`; studies come in the order of splits."""
+
+    def __init__(self, database: sqlite3.Connection, problems: Problems) -> None:
+        for table in _TABLES:
+            database.execute(table)
+        self._database = database
+        self._problems = problems
+
+    def seen(
+        self, studies: Iterable[Cleaned], pixels_of: Callable[[int], bytes]
+    ) -> Iterator[Study]:
+        """Pass studies through, and note each of their images that equals an earlier one.
+
+        `pixels_of` gives the pixels of a row. Only rows that a view points to count: those of
+        unreadable images are all black.
+        """
+        for study, names, patient in studies:
+            for view, name in zip(study.views, names, strict=True):
+                told = f"{study.split} {study.id}: {name}"
+                self._note_image(pixels_of(view.row), study.split, told)
             if patient is not None:
-                found.setdefault(patient, {}).setdefault(split, study.id)
-    for patient, first_of in found.items():
-        if len(first_of) > 1:
-            told = ", ".join(f"{split} {study_id}" for split, study_id in first_of.items())
-            problems.add("patient_in_two_splits", f"{patient}: {told}")
+                self._insert("patient", patient, study.split, study.id)
+            yield study
+
+    def note_patients(self) -> None:
+        """Note each patient seen in more than one split, with the first study in each."""
+        shared = "select name from patient group by name having count(*) > 1"
+        rows = self._database.execute(
+            f"select * from patient where name in ({shared}) order by name, rowid"
+        )
+        for patient, found in groupby(rows, key=lambda row: row[0]):
+            told = ", ".join(f"{split} {study_id}" for _, split, study_id in found)
+            self._problems.add("patient_in_two_splits", f"{patient}: {told}")
+
+    def _note_image(self, pixels: bytes, split: str, told: str) -> None:
+        digest = blake2b(pixels, digest_size=16).digest()
+        if not self._insert("image", digest, split, told):
+            query = "select split, told from image where digest = ?"
+            first_split, first = self._database.execute(query, (digest,)).fetchone()
+            kind = "image_twice" if first_split == split else "image_in_two_splits"
+            self._problems.add(kind, f"{told} equals {first}")
+
+    def _insert(self, table: str, *row: object) -> bool:
+        """Whether it was not there yet."""
+        found = self._database.execute(f"insert or ignore into {table} values (?, ?, ?)", row)
+        return bool(found.rowcount)

@@ -8,20 +8,22 @@ on disk. The next run keeps marked rows, or starts over when the digest is anoth
 import contextlib
 import errno
 import itertools
+import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol
 
 import numpy as np
 from tqdm import tqdm
 
 from rcan.data.arrays import map_array
 from rcan.data.images import fit_to_square
-from rcan.data.study import RawImage
+from rcan.data.raw import RawImage
 from rcan.errors import UserError
-from rcan.files import digest_of
 
 # What befalls a disk, a mount or a process, not an image.
 _OF_THE_MACHINE = {
@@ -31,17 +33,25 @@ _OF_THE_MACHINE = {
 BLOCK = 256  # images between two times that rows and marks are forced to disk
 
 
+class Images(Protocol):
+    """What can be gone through more than once, in one order; it need not hold them."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[RawImage]: ...
+
+
 class Packing:
     """The packing of `images` into `array`, an .npy file of (len(images), size, size) uint8."""
 
-    def __init__(self, images: Sequence[RawImage], *, size: int, fit: str, array: Path):
+    def __init__(self, images: Images, *, size: int, fit: str, array: Path):
         self.images = images
         self.size = size
         self.fit = fit
         self.array = array
         self._shape = (len(images), size, size)
         self._marks = array.with_suffix(".done")
-        self._key = digest_of([size, fit, [[image.name, image.version] for image in images]])
+        self._key = _digest_of(images, size, fit)
         self.done = self._read_marks()
 
     @property
@@ -56,20 +66,19 @@ class Packing:
         """
         if 1 not in self.done:
             self._lay_out()
-        todo = [row for row, done in enumerate(self.done) if not done]
         unreadable = []
-        offset = self.array.stat().st_size - len(self.images) * self.size**2
+        offset = self._offset()
         # Plain writes, not a memory map: on a full disk a map kills the process without a word.
         with (
             self.array.open("r+b") as array,
             self._marks.open("r+b") as marks,
             ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads,
             tqdm(
-                total=len(todo), desc=f"pack {self.array.stem}", unit="image", disable=None
+                total=self.done.count(0), desc=f"pack {self.array.stem}", unit="image", disable=None
             ) as bar,
         ):
-            for rows in _blocks(todo):
-                for row, pixels in zip(rows, threads.map(self._read, rows), strict=True):
+            for rows, images in self._blocks():
+                for row, pixels in zip(rows, threads.map(self._read, images), strict=True):
                     if pixels is None:
                         unreadable.append(row)
                     else:
@@ -87,9 +96,26 @@ class Packing:
         """Forget the marks, once the array is in its final place."""
         self._marks.unlink(missing_ok=True)
 
-    def _read(self, row: int) -> np.ndarray | None:
+    @contextmanager
+    def packed(self) -> Iterator[Callable[[int], bytes]]:
+        """What gives the pixels of a row. Plain reads: a map would count as memory in use."""
+        offset, length = self._offset(), self.size**2
+        with self.array.open("rb") as array:
+            yield lambda row: os.pread(array.fileno(), length, offset + row * length)
+
+    def _offset(self) -> int:
+        """Where the first row begins."""
+        return self.array.stat().st_size - len(self.images) * self.size**2
+
+    def _blocks(self) -> Iterator[tuple[list[int], list[RawImage]]]:
+        """Rows that are not packed yet and their images, so many that a stop loses little."""
+        todo = ((row, image) for row, image in enumerate(self.images) if not self.done[row])
+        while block := list(itertools.islice(todo, BLOCK)):
+            yield [row for row, _ in block], [image for _, image in block]
+
+    def _read(self, image: RawImage) -> np.ndarray | None:
         try:
-            return fit_to_square(self.images[row].read(), self.size, self.fit)
+            return fit_to_square(image.read(), self.size, self.fit)
         except (UserError, OSError) as error:
             _require_working_disk(error.__cause__ or error)
             return None
@@ -130,10 +156,12 @@ def _require_working_disk(error: BaseException) -> None:
         ) from error
 
 
-def _blocks(rows: list[int]) -> Iterator[list[int]]:
-    rest = iter(rows)
-    while block := list(itertools.islice(rest, BLOCK)):
-        yield block
+def _digest_of(images: Images, size: int, fit: str) -> str:
+    """What is packed, and how."""
+    digest = sha256(json.dumps([size, fit]).encode())
+    for image in images:
+        digest.update(json.dumps([image.name, image.version]).encode())
+    return digest.hexdigest()
 
 
 def _force_to_disk(file: IO[bytes]) -> None:

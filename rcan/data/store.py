@@ -10,7 +10,7 @@ import numpy as np
 
 from rcan.data.arrays import map_array
 from rcan.data.study import SPLITS, Study, View
-from rcan.errors import UserError, name_shown
+from rcan.errors import UserError, name_shown, reason_of
 from rcan.files import digest_of, sha256_of
 from rcan.reading import Shape, parse_json, read_json, require_file, require_shape
 
@@ -26,6 +26,7 @@ _SUMMARY: Shape = {
 _PROBLEM: Shape = {"count": int, "ids": [str]}
 _VIEW: Shape = {"row": int, "projection": str | None}
 _STUDY: Shape = {"id": str, "report": str, "text": str, "views": [_VIEW], "labels": list | None}
+_BLOCK = 1 << 24  # bytes searched for line ends at once
 _PROJECTIONS = (None, "frontal", "lateral")
 
 
@@ -57,7 +58,10 @@ class Studies(Sequence[Study]):
         require_file(path)
         self._split = split
         self._file = np.asarray(np.memmap(path, dtype=np.uint8, mode="r"))
-        self._ends = np.flatnonzero(self._file == ord("\n")) + 1
+        self._ends = np.concatenate([
+            np.flatnonzero(self._file[first : first + _BLOCK] == ord("\n")) + first + 1
+            for first in range(0, len(self._file), _BLOCK)
+        ])  # fmt: skip
         if len(self) and self._ends[-1] != len(self._file):
             raise ValueError("its last line is cut short")
 
@@ -123,7 +127,9 @@ def _map_images(path: Path, size: int) -> np.memmap:
     try:
         images = map_array(path)
     except Exception as error:  # of many kinds
-        raise UserError(f"{path}: expected packed images ({error}); {_REMEDY}") from error
+        raise UserError(
+            f"{path}: expected packed images ({reason_of(error)}); {_REMEDY}"
+        ) from error
     if images.dtype != np.uint8 or images.shape[1:] != (size, size):
         raise UserError(
             f"{path}: expected uint8 images (N, {size}, {size}), "
@@ -136,7 +142,7 @@ def _map_studies(path: Path, split: str) -> Studies:
     try:
         studies = Studies(path, split)
     except (OSError, ValueError) as error:  # ValueError: also an empty file
-        raise UserError(f"{path}: expected studies ({error}); {_REMEDY}") from error
+        raise UserError(f"{path}: expected studies ({reason_of(error)}); {_REMEDY}") from error
     if not studies:
         raise UserError(f"{path}: expected at least one study, found none; {_REMEDY}")
     return studies

@@ -37,7 +37,7 @@ def radeval_scores(
     except ImportError as error:
         raise UserError(
             f"RadEval's {scorer} needs the package radeval, which cannot be imported ({error}):"
-            f" `pip install radeval`; and then the weights {WEIGHTS[scorer]}"
+            f" `pip install 'rcan[radeval]'`; and then the weights {WEIGHTS[scorer]}"
         ) from error
     sys.modules.setdefault("RadEval", package)  # by this name its RadGraph asks for it (2.2.1)
     try:

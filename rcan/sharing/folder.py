@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rcan.config import Settings, from_dict
-from rcan.errors import UserError
+from rcan.errors import UserError, reason_of
 from rcan.files import digest_of, sha256_of
 from rcan.reading import Shape, read_json, require_file
 
@@ -64,8 +64,9 @@ def _require_digest(path: Path, digest: object) -> None:
         require_file(path)
         found = sha256_of(path)
     except OSError as error:
-        reason = error.strerror or error
-        raise UserError(f"{path}: expected a file of the model ({reason}); {REMEDY}") from None
+        raise UserError(
+            f"{path}: expected a file of the model ({reason_of(error)}); {REMEDY}"
+        ) from None
     if found != digest:
         raise UserError(
             f"{path}: expected the file that config.json tells of, found another or a damaged one; "

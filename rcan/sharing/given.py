@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from rcan.data.images import fit_to_square, read_grey
-from rcan.errors import UserError
+from rcan.errors import UserError, reason_of
 from rcan.reading import require_file
 from rcan.sharing.dicom import is_dicom, read_dicom
 
@@ -114,9 +114,7 @@ def read_image(path: Path) -> tuple[np.ndarray, str | None]:
         require_file(path)
         as_dicom = path.suffix.lower() in _DICOM or is_dicom(path)
     except OSError as error:
-        raise UserError(
-            f"{path}: expected an image ({error.strerror or error}); check the name"
-        ) from None
+        raise UserError(f"{path}: expected an image ({reason_of(error)}); check the name") from None
     if as_dicom:
         grey, told = read_dicom(path)
     else:
@@ -136,7 +134,9 @@ def _read_array(path: Path) -> np.ndarray:
     try:
         array: np.ndarray = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"{path}: expected an array of NumPy ({error}); save it again") from None
+        raise UserError(
+            f"{path}: expected an array of NumPy ({reason_of(error)}); save it again"
+        ) from None
     if array.ndim != 2 or array.dtype != np.uint8:
         raise UserError(
             f"{path}: expected an array (H, W) of uint8, found {array.dtype} of "

@@ -42,7 +42,7 @@ def read(path: Path) -> bool:
         "report_missing": len(IDS) - len(first),
         "image_surplus": sum(max(0, len(record["image_path"]) - 2) for record in first.values()),
     }
-    counts = {kind: len(data.problems.get(kind, ())) for kind in expected}
+    counts = {kind: data.problems.counts.get(kind, 0) for kind in expected}
     assert counts == expected
     for study, listed_study in zip(data.studies, LISTED, strict=True):
         record = first.get(study.id, {"report": "", "image_path": []})

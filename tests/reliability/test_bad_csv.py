@@ -52,9 +52,9 @@ def read(path: Path) -> bool:
     assert all(len(row) == len(header) for row in rows)
     uid, findings = header.index("uid"), header.index("findings")
     first = {row[uid]: row[findings] for row in reversed(rows)}
-    assert len(data.problems.get("duplicate_id", ())) == len(rows) - len(first)
+    assert data.problems.counts.get("duplicate_id", 0) == len(rows) - len(first)
     missing = [study.id for study in LISTED if study.number not in first]
-    assert data.problems.get("report_missing", []) == missing
+    assert data.problems.first.get("report_missing", []) == missing
     assert [study.report for study in data.studies] == [first.get(n, "") for n in NUMBERS]
     return True
 

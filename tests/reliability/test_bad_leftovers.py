@@ -13,8 +13,8 @@ from hypothesis import given
 
 from rcan.data.features import kept_features
 from rcan.data.packing import Packing
+from rcan.data.raw import RawImage
 from rcan.data.store import Split
-from rcan.data.study import RawImage
 from rcan.files import exclusive
 from rcan.training.checkpoint import write_tensors
 from rcan.training.key import PARTS, why_afresh

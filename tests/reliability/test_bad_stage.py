@@ -20,8 +20,8 @@ from tiny import TOP
 
 from pipeline.stage import run
 from rcan.data.preprocess import process
+from rcan.data.raw import RawDataSet, RawImage, RawStudy
 from rcan.data.store import open_split
-from rcan.data.study import RawDataSet, RawImage, RawStudy
 from rcan.errors import UserError
 from rcan.text.cleaning import CLEANERS
 from rcan.text.tokenizer import Tokenizer

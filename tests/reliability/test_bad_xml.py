@@ -51,7 +51,7 @@ def read(path: Path, meant: str | None = None) -> str | None:
     assert time.perf_counter() - started < 5
     if data is None:
         return None
-    assert (data.layout, data.problems) == ("Open-i", {})
+    assert (data.layout, data.problems.counts) == ("Open-i", {})
     assert [data.studies[number].report for number in (0, 2)] == [REPORTS[0], REPORTS[2]]
     if meant is None:
         found = Findings()
@@ -170,6 +170,8 @@ def test_something_else_in_its_place(path, instead, figure):
         assert not path.with_name("ran").exists()
     else:  # no file: a report that is missing, and counted
         data = read_iu_xray(path.parents[1], LISTED)
-        assert data.problems == {"report_missing": [LISTED[1].id]} and not data.studies[1].report
+        assert (
+            data.problems.first == {"report_missing": [LISTED[1].id]} and not data.studies[1].report
+        )
     put(path, "nothing")
     figure("bad input", KIND, 1)

@@ -32,7 +32,7 @@ def read(
                 for stem in study.stems
             )
             found[study.id] = FoundStudy(row["findings"], images, problems_of_row(row))
-    return found, {"duplicate_id": twice} if twice else {}
+    return found, {"duplicate_id": twice}
 
 
 _ENDINGS = (".dcm.png", ".dcm.jpg", ".png", ".jpg")

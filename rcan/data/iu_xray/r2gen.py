@@ -47,7 +47,7 @@ def read(
             paths = _image_paths(record, root / "images", where)
             found[study_id] = FoundStudy(report, paths, labels.get(numbers[study_id]))
             problems["image_surplus"] += [f"{study_id}: {p.name}" for p in paths[NUM_VIEWS:]]
-    return found, {kind: ids for kind, ids in problems.items() if ids}
+    return found, problems
 
 
 def _records(path: Path) -> Iterator[tuple[str, int, dict[str, Any]]]:

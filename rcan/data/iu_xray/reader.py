@@ -7,7 +7,8 @@ from pathlib import Path
 from rcan.data.images import file_version, read_grey
 from rcan.data.iu_xray import kaggle, openi, r2gen
 from rcan.data.iu_xray.listing import FoundStudy, ListedStudy, listed_studies
-from rcan.data.study import RawDataSet, RawImage, RawStudy
+from rcan.data.problems import Problems
+from rcan.data.raw import RawDataSet, RawImage, RawStudy
 from rcan.errors import UserError
 
 LAYOUTS = (r2gen, openi, kaggle)
@@ -33,8 +34,8 @@ def read_iu_xray(root: Path, listed: list[ListedStudy] | None = None) -> RawData
         if any(os.path.isfile(path) for study in found.values() for path in study.image_paths):
             studies = [_raw_study(study, found.get(study.id)) for study in listed]
             absent = [study.id for study in listed if study.id not in found]
-            problems = {**problems, **({"report_missing": absent} if absent else {})}
-            return RawDataSet("iu_xray", layout.NAME, studies, problems)
+            met = Problems({**problems, "report_missing": absent})
+            return RawDataSet("iu_xray", layout.NAME, studies, met)
     raise UserError(_none_found(root, [layout.NAME for layout in layouts]))
 
 

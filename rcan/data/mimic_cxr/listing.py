@@ -1,12 +1,18 @@
-"""Which studies there are: PhysioNet's official split, its views and, if they lie by, labels."""
+"""Which studies there are: PhysioNet's official split, its views and, if they lie by, labels.
 
+The tables are joined in a scratch database, so that memory does not grow with their rows.
+"""
+
+import json
 import re
-import sys
-from dataclasses import dataclass, field
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from rcan.data.mimic_cxr.problems import Met, NamesNobodyError
+from rcan.data.mimic_cxr.errors import NamesNobodyError
 from rcan.data.mimic_cxr.tables import REMEDY, columns_of, find_table, read_columns
+from rcan.data.problems import Problems
 
 SPLIT_OF = {"train": "train", "validate": "val", "test": "test"}
 FRONTAL = ("AP", "PA")
@@ -15,16 +21,25 @@ _NUMBER = re.compile("[0-9]{1,12}")
 _NAME = re.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,99}")  # it becomes a file's name
 _VALUES = {"1.0": "", "1": "", "-1.0": "/uncertain", "-1": "/uncertain"}
 _NOTHING = ("", "0.0", "0")  # not mentioned, or said to be absent
+_TABLES = (
+    "create table study (number integer primary key, id text unique, patient text, split text,"
+    " labels text, report blob)",
+    # `place`: its row in the metadata, none where it is not there
+    "create table image (name text unique, study integer, place integer, rank integer default 1,"
+    " projection text)",
+)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class ListedStudy:
     """One study of the official split and its images, the one to read first in front."""
 
     id: str
     patient: str
     split: str
-    images: list[tuple[str, str | None]] = field(default_factory=list)  # name, projection
+    images: list[tuple[str, str | None]]  # name, projection
+    labels: list[str] | None  # CheXpert's, None where none are told
+    report: bytes | None  # path of its file
 
     @property
     def place(self) -> str:
@@ -32,16 +47,92 @@ class ListedStudy:
         return f"p{self.patient[:2]}/p{self.patient}/s{self.id}"
 
 
-def listed_studies(root: Path, met: Met) -> dict[str, ListedStudy]:
-    """Studies by id in the order of the split's table.
+class Listing:
+    """The studies of the tables in `root`, in the order of the split's.
 
     Which image comes first: a frontal one (AP or PA), else one whose view is not told or another,
     else a lateral one; of several such, the first in the metadata. Raises NamesNobodyError when a
     table is missing or damaged.
     """
-    studies = _split(_required(root, "split"), met)
-    _sort_images(studies, _required(root, "metadata"), met)
-    return studies
+
+    def __init__(self, root: Path, database: sqlite3.Connection, problems: Problems) -> None:
+        self._database = database
+        self._number = 0
+        for table in _TABLES:
+            database.execute(table)
+        self._read_split(_required(root, "split"), problems)
+        database.execute("create index images on image (study)")
+        self._read_metadata(_required(root, "metadata"))
+        if path := find_table(root, "chexpert"):
+            self._database.executemany("update study set labels = ? where id = ?", _labels(path))
+
+    def __len__(self) -> int:
+        return self._number
+
+    def add_report(self, patient: str, study_id: str, path: bytes) -> bool:
+        """Whether there is such a study, which has its report now."""
+        change = "update study set report = ? where id = ? and patient = ?"
+        return bool(self._database.execute(change, (path, study_id, patient)).rowcount)
+
+    def studies(self, problems: Problems) -> Iterator[ListedStudy]:
+        """Each study; noted are those without a frontal image and images without metadata."""
+        found = self._database.execute(
+            "select number, id, patient, split, labels, report from study order by number"
+        )
+        for number, study_id, patient, split, labels, report in found:
+            images = self._database.execute(
+                "select name, projection, rank, place is null from image where study = ?"
+                " order by rank, place is null, place, rowid",
+                (number,),
+            ).fetchall()
+            for name, _, _, unknown in images:
+                if unknown:
+                    problems.add("image_not_in_metadata", f"{study_id}: {name}")
+            if images[0][2]:
+                problems.add("no_frontal", study_id)
+            yield ListedStudy(
+                study_id, patient, split, [image[:2] for image in images],
+                None if labels is None else json.loads(labels), report,
+            )  # fmt: skip
+
+    def _read_split(self, path: Path, problems: Problems) -> None:
+        columns = ("dicom_id", "study_id", "subject_id", "split")
+        for number, (name, study_id, patient, split) in read_columns(path, columns):
+            known = _NUMBER.fullmatch(study_id) and _NUMBER.fullmatch(patient) and split in SPLIT_OF
+            if not known or not _NAME.fullmatch(name):
+                raise NamesNobodyError(
+                    f"{path}, row {number}: expected a dicom_id, a study_id and subject_id of "
+                    f"digits, and one of the splits {', '.join(SPLIT_OF)}, found another; {REMEDY}"
+                )
+            self._add_image(name, study_id, patient, SPLIT_OF[split], problems)
+
+    def _add_image(
+        self, name: str, study_id: str, patient: str, split: str, problems: Problems
+    ) -> None:
+        query = "select number, patient, split from study where id = ?"
+        known = self._database.execute(query, (study_id,)).fetchone()
+        study = known[0] if known else self._number
+        differs = known is not None and known[1:] != (patient, split)
+        row = name, None if differs else study
+        added = "insert or ignore into image (name, study) values (?, ?)"
+        if not self._database.execute(added, row).rowcount:
+            problems.add("duplicate_row", name)
+        elif differs:
+            problems.add("split_differs", study_id)
+        elif not known:
+            added = "insert into study (number, id, patient, split) values (?, ?, ?, ?)"
+            self._database.execute(added, (study, study_id, patient, split))
+            self._number += 1
+
+    def _read_metadata(self, path: Path) -> None:
+        """Of several rows of one image the first counts."""
+        self._database.executemany(
+            "update image set place = ?, rank = ?, projection = ? where name = ? and place is null",
+            (
+                (place, *_told(view.strip().upper()), name)
+                for place, (name, view) in read_columns(path, ("dicom_id", "ViewPosition"))
+            ),
+        )
 
 
 def _required(root: Path, kind: str) -> Path:
@@ -54,76 +145,26 @@ def _required(root: Path, kind: str) -> Path:
     return path
 
 
-def _split(path: Path, met: Met) -> dict[str, ListedStudy]:
-    studies: dict[str, ListedStudy] = {}
-    seen: set[str] = set()
-    columns = ("dicom_id", "study_id", "subject_id", "split")
-    for number, (name, study_id, patient, split) in read_columns(path, columns):
-        known = _NUMBER.fullmatch(study_id) and _NUMBER.fullmatch(patient) and split in SPLIT_OF
-        if not known or not _NAME.fullmatch(name):
-            raise NamesNobodyError(
-                f"{path}, row {number}: expected a dicom_id, a study_id and subject_id of digits, "
-                f"and one of the splits {', '.join(SPLIT_OF)}, found another; {REMEDY}"
-            )
-        if name in seen:
-            met.add("duplicate_row", name)
-            continue
-        seen.add(name)
-        study = studies.get(study_id)
-        if study is None:
-            study = studies[study_id] = ListedStudy(study_id, patient, SPLIT_OF[split])
-        elif (study.patient, study.split) != (patient, SPLIT_OF[split]):
-            met.add("split_differs", study_id)
-            continue
-        study.images.append((name, None))
-    return studies
-
-
-def _sort_images(studies: dict[str, ListedStudy], path: Path, met: Met) -> None:
-    told: dict[str, tuple[int, str]] = {}  # image -> its row and view
-    for number, (name, view) in read_columns(path, ("dicom_id", "ViewPosition")):
-        told.setdefault(name, (number, sys.intern(view.strip().upper())))
-    for study in studies.values():
-        ranked = []
-        for name, _ in study.images:
-            if name not in told:
-                met.add("image_not_in_metadata", f"{study.id}: {name}")
-            number, view = told.get(name, (sys.maxsize, ""))
-            rank = 0 if view in FRONTAL else 2 if view in LATERAL else 1
-            ranked.append((rank, number, (name, _projection(view))))
-        ranked.sort(key=lambda one: one[:2])
-        study.images = [image for _, _, image in ranked]
-        if ranked[0][0]:
-            met.add("no_frontal", study.id)
-
-
-def _projection(view: str) -> str | None:
+def _told(view: str) -> tuple[int, str | None]:
+    """Rank and projection of a view."""
     if view.split(" ")[0] in FRONTAL:  # "PA LLD", too
-        return "frontal"
-    return "lateral" if view in LATERAL else None
+        return 0 if view in FRONTAL else 1, "frontal"
+    return (2, "lateral") if view in LATERAL else (1, None)
 
 
-def labels_beside(root: Path) -> dict[str, tuple[str, ...]]:
-    """Study id -> CheXpert's labels that are not absent, such as `edema` and `pneumonia/uncertain`.
-
-    Nothing where the table does not lie by. Raises NamesNobodyError for a damaged one.
-    """
-    path = find_table(root, "chexpert")
-    if path is None:
-        return {}
+def _labels(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield CheXpert's labels that are not absent, `edema` and `pneumonia/uncertain` in JSON, and
+    the study of each row. Raises NamesNobodyError for a damaged table."""
     names = [name for name in columns_of(path) if name not in ("subject_id", "study_id")]
-    known: dict[tuple[str, ...], tuple[str, ...]] = {}  # few combinations, many studies
-    labels = {}
     for number, (study_id, *values) in read_columns(path, ("study_id", *names)):
         if not all(value in _VALUES or value in _NOTHING for value in values):
             raise NamesNobodyError(
                 f"{path}, row {number}: expected 1.0, 0.0, -1.0 or nothing as a label, found "
                 f"another; {REMEDY}"
             )
-        found = tuple(
+        found = [
             f"{name.lower()}{_VALUES[value]}"
             for name, value in zip(names, values, strict=True)
             if value in _VALUES
-        )
-        labels[study_id] = known.setdefault(found, found)
-    return labels
+        ]
+        yield json.dumps(found), study_id

@@ -1,18 +1,20 @@
 """PhysioNet's own files: the tables of MIMIC-CXR-JPG, its images, and MIMIC-CXR's reports."""
 
+import os
+import sqlite3
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
 from tqdm import tqdm
 
-from rcan.data.mimic_cxr.listing import ListedStudy, labels_beside, listed_studies
-from rcan.data.mimic_cxr.pictures import image_folders, raw_image
-from rcan.data.mimic_cxr.problems import Met
+from rcan.data.mimic_cxr.catalogue import Catalogue
+from rcan.data.mimic_cxr.listing import ListedStudy, Listing
+from rcan.data.mimic_cxr.pictures import Picture, find_picture, image_folders
 from rcan.data.mimic_cxr.reports import found_reports, read_report
 from rcan.data.mimic_cxr.sections import BOTH, VIEWS, findings_of
 from rcan.data.mimic_cxr.tables import find_table
-from rcan.data.study import RawImage, RawStudy
+from rcan.data.problems import Problems
 
 NAME = "PhysioNet"
 LOOKS_LIKE = (
@@ -26,31 +28,33 @@ def has_reports(root: Path) -> bool:
     return find_table(root, "split") is not None
 
 
-def read(root: Path, *, texts: bool = True) -> tuple[list[RawStudy], Met]:
+def read(
+    root: Path, database: sqlite3.Connection, *, texts: bool = True
+) -> tuple[Catalogue, Problems]:
     """The studies of the official split that have findings, in its order, and the problems met.
 
     One without a report has the report "". Without `texts` no report is opened: each stands for
     NOT_READ, findings or not. Raises NamesNobodyError for damaged tables, OSError for a report
     that cannot be read.
     """
-    met = Met()
-    listed = listed_studies(root, met)
-    reports = _reports(root, listed, met, texts)
-    labels, folders = labels_beside(root), image_folders(root)
-    studies = []
-    for study in tqdm(listed.values(), desc="look for images", unit="study", disable=None):
-        report = reports.get(study.id)
-        if report is None:
-            met.add("report_missing", study.id)
-        elif not report:
-            met.add("no_findings", study.id)
-            continue
-        images = _images(folders, study) if report else ()
-        found = RawStudy(
-            study.id, study.split, report or "", images, labels.get(study.id), study.patient
-        )
-        studies.append(found)
-    return studies, met
+    problems = Problems()
+    listing = Listing(root, database, problems)
+    _find_reports(root, listing, problems)
+    folders = image_folders(root)
+    catalogue = Catalogue(database)
+    studies = listing.studies(problems)
+    for study in tqdm(studies, total=len(listing), desc="read studies", unit="study", disable=None):
+        if study.report is None:
+            problems.add("report_missing", study.id)
+            report = ""
+        else:
+            report = _findings(study.report, study.id, problems) if texts else NOT_READ
+            if not report:
+                problems.add("no_findings", study.id)
+                continue
+        pictures = _up_to_the_first_file(folders, study) if report else ()
+        catalogue.add(study.id, study.split, report, pictures, study.labels, study.patient)
+    return catalogue, problems
 
 
 def findings_in_sample(root: Path, most: int) -> tuple[int, int]:
@@ -59,40 +63,31 @@ def findings_in_sample(root: Path, most: int) -> tuple[int, int]:
     return sum(map(bool, found)), len(found)
 
 
-def _reports(root: Path, listed: dict[str, ListedStudy], met: Met, texts: bool) -> dict[str, str]:
-    """Study id -> findings, "" where the report has none."""
-    reports: dict[str, str] = {}
-    with tqdm(total=len(listed), desc="read reports", unit="report", disable=None) as bar:
+def _find_reports(root: Path, listing: Listing, problems: Problems) -> None:
+    with tqdm(total=len(listing), desc="find reports", unit="report", disable=None) as bar:
         for patient, study_id, path in found_reports(root):
-            study = listed.get(study_id)
-            if study is None or study.patient != patient:
-                met.add("report_not_listed", study_id)
-                continue
-            reports[study_id] = _findings(path, study_id, met) if texts else NOT_READ
-            bar.update()
-    return reports
+            if listing.add_report(patient, study_id, os.fsencode(path)):
+                bar.update()
+            else:
+                problems.add("report_not_listed", study_id)
 
 
-def _findings(path: str, study_id: str, met: Met) -> str:
+def _findings(path: bytes, study_id: str, problems: Problems) -> str:
     text, is_utf8 = read_report(path)
     if not is_utf8:
-        met.add("report_not_utf8", study_id)
+        problems.add("report_not_utf8", study_id)
     findings, kind = findings_of(text)
     if kind == BOTH:
-        met.add("findings_with_impression", study_id)
+        problems.add("findings_with_impression", study_id)
     elif kind == VIEWS:
-        met.add("findings_under_views", study_id)
+        problems.add("findings_under_views", study_id)
     return findings
 
 
-def _images(folders: list[str], study: ListedStudy) -> tuple[RawImage, ...]:
+def _up_to_the_first_file(folders: list[str], study: ListedStudy) -> Iterator[Picture]:
     """The first image that has a file, behind those before it that have none."""
-    return tuple(_up_to_the_first_file(folders, study))
-
-
-def _up_to_the_first_file(folders: list[str], study: ListedStudy) -> Iterator[RawImage]:
     for name, projection in study.images:
-        image = raw_image(folders, f"{study.place}/{name}", name, projection)
-        yield image
-        if image.version is not None:
+        picture = find_picture(folders, f"{study.place}/{name}", name, projection)
+        yield picture
+        if picture.version is not None:
             return

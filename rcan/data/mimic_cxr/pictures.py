@@ -1,16 +1,22 @@
 """Image files of MIMIC-CXR-JPG, or of a copy of it in PNG."""
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
-import numpy as np
-
-from rcan.data.images import file_version, read_grey
-from rcan.data.study import RawImage
+from rcan.data.images import file_version
 
 FOLDERS = ("files", "images")
 ENDINGS = (".jpg", ".png")
+
+
+class Picture(NamedTuple):
+    """An image file that was found or, with no version, where it was looked for."""
+
+    name: str
+    path: str
+    projection: str | None
+    version: str | None
 
 
 def image_folders(root: Path) -> list[str]:
@@ -18,9 +24,9 @@ def image_folders(root: Path) -> list[str]:
     return [str(root / name) for name in FOLDERS if (root / name).is_dir()] or [str(root / "files")]
 
 
-def raw_image(
+def find_picture(
     folders: Sequence[str], stem: str, name: str, projection: str | None, ending: str = ""
-) -> RawImage:
+) -> Picture:
     """The image at `stem`, a path in one of `folders` without its ending; `ending` goes first."""
     endings = dict.fromkeys((ending, *ENDINGS)) if ending else ENDINGS
     first = f"{folders[0]}/{stem}{next(iter(endings))}"
@@ -28,10 +34,5 @@ def raw_image(
         for one in endings:
             path = f"{folder}/{stem}{one}"
             if version := file_version(path):
-                return RawImage(name, partial(_read, path), projection, version)
-    return RawImage(name, partial(_read, first), projection, None)
-
-
-def _read(path: str) -> np.ndarray:
-    """A text takes a third of a Path's memory, and there are hundreds of thousands."""
-    return read_grey(Path(path))
+                return Picture(name, path, projection, version)
+    return Picture(name, first, projection, None)

@@ -1,12 +1,17 @@
 """R2Gen's folder: `annotation.json`, one record an image, and `images/p10/p.../s.../*.jpg`."""
 
+import sqlite3
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from rcan.data.mimic_cxr.pictures import image_folders, raw_image
-from rcan.data.mimic_cxr.problems import Met, NamesNobodyError
-from rcan.data.study import SPLITS, RawStudy
-from rcan.reading import read_json
+from tqdm import tqdm
+
+from rcan.data.mimic_cxr.catalogue import Catalogue
+from rcan.data.mimic_cxr.errors import NamesNobodyError
+from rcan.data.mimic_cxr.pictures import find_picture, image_folders
+from rcan.data.mimic_cxr.records import read_records
+from rcan.data.problems import Problems
+from rcan.data.study import SPLITS
 
 NAME = "R2Gen"
 LOOKS_LIKE = "annotation.json with images/p10/p.../s.../*.jpg"
@@ -17,39 +22,31 @@ def has_reports(root: Path) -> bool:
     return (root / "annotation.json").is_file()
 
 
-def read(root: Path) -> tuple[list[RawStudy], Met]:
+def read(root: Path, database: sqlite3.Connection) -> tuple[Catalogue, Problems]:
     """A study a record, in file order, with its first image as R2Gen reads it.
 
     Raises UserError for a damaged annotation or an image path that leads out of the image folder.
     """
     path = root / "annotation.json"
-    met = Met()
-    annotation = read_json(path, dict.fromkeys(SPLITS, list), "studies", _REMEDY)
-    folders = image_folders(root)
-    seen: set[str] = set()
-    studies = []
-    for split in SPLITS:
-        for number, record in enumerate(annotation[split]):
-            where = f"{path}, {split} record {number}"
-            _check(record, where)
-            if record.get("split", split) != split:
-                met.add("split_differs", record["id"])
-            if str(record["study_id"]) in seen:
-                met.add("report_of_another_image", record["id"])
-            seen.add(str(record["study_id"]))
-            if len(record["image_path"]) > 1:
-                met.add("image_surplus", record["id"])
-            first = PurePosixPath(record["image_path"][0])
-            image = raw_image(
-                folders, str(first.with_suffix("")), first.stem, None, ending=first.suffix
-            )
-            studies.append(
-                RawStudy(
-                    record["id"], split, record["report"], (image,),
-                    patient=str(record["subject_id"]),
-                )
-            )  # fmt: skip
-    return studies, met
+    problems, catalogue, folders = Problems(), Catalogue(database), image_folders(root)
+    database.execute("create table met (study text primary key) without rowid")
+    records = read_records(path, SPLITS, _REMEDY)
+    for split, number, record in tqdm(records, desc="read studies", unit="study", disable=None):
+        _check(record, f"{path}, {split} record {number}")
+        if record.get("split", split) != split:
+            problems.add("split_differs", record["id"])
+        met = "insert or ignore into met values (?)"
+        if not database.execute(met, (str(record["study_id"]),)).rowcount:
+            problems.add("report_of_another_image", record["id"])
+        if len(record["image_path"]) > 1:
+            problems.add("image_surplus", record["id"])
+        first = PurePosixPath(record["image_path"][0])
+        stem = str(first.with_suffix(""))
+        picture = find_picture(folders, stem, first.stem, None, ending=first.suffix)
+        catalogue.add(
+            record["id"], split, record["report"], [picture], None, str(record["subject_id"])
+        )
+    return catalogue, problems
 
 
 def _check(record: Any, where: str) -> None:

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from rcan.data.mimic_cxr.problems import NamesNobodyError
+from rcan.data.mimic_cxr.errors import NamesNobodyError
 from rcan.reading import require_file
 
 REMEDY = "fetch it again from PhysioNet"

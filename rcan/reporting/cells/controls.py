@@ -3,6 +3,7 @@ they copied, do they name what is there, and how do they fare where training hol
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from rcan.reporting.cells.layout import Cell, Part, Row, Score, Table
@@ -14,6 +15,7 @@ from rcan.reporting.cells.wording import (
     cell_name,
     command_of,
     ground,
+    mean_and_deviation,
     not_run,
     percent,
     score,
@@ -127,15 +129,12 @@ def _mean(values: Sequence[Any], column: str) -> Score:
         float(v.get("score", v.get("difference"))) if isinstance(v, Mapping) else float(v)
         for v in known
     ]
-    mean = sum(numbers) / len(numbers)
-    spread = ""
-    if len(numbers) > 1:
-        variance = sum((n - mean) ** 2 for n in numbers) / (len(numbers) - 1)
-        spread = f" ± {_shown(variance**0.5, column).removeprefix('+')}"
-    return Score(f"{_shown(mean, column, whole=len(numbers) == 1)}{spread}")
+    return Score(
+        mean_and_deviation(numbers, partial(_shown, column=column, whole=len(numbers) == 1))
+    )
 
 
-def _shown(number: float, column: str, *, whole: bool = False) -> str:
+def _shown(number: float, *, column: str, whole: bool) -> str:
     if column in ("commonest", "copied from train"):
         return percent(number)
     if column == "different reports":

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any
 
 from rcan.reporting.cells.layout import Part, Row, Score, Table
 from rcan.reporting.cells.runs import Result
 from rcan.reporting.cells.study import Ablations
-from rcan.reporting.cells.wording import NONE, cell_name, ground
+from rcan.reporting.cells.wording import NONE, cell_name, ground, mean_and_deviation
 from rcan.reporting.control_shapes import KINDS
 from rcan.reporting.groups import FULL, TABLE_4
 
@@ -152,8 +152,8 @@ def _rate(values: Sequence[Mapping[str, float | None]], counts: Sequence[Found] 
         told.append(
             ", ".join(f"{mean(c[key] for c in counts):.0f}" for key in ("predicted", "hits"))
         )
-    spread = f" ± {stdev(scores):.3f}" if len(scores) > 1 else ""
-    return Score(f"{mean(scores):.3f}{spread}" if scores else NONE, "; ".join(told))
+    told_mean = mean_and_deviation(scores, "{:.3f}".format) if scores else NONE
+    return Score(told_mean, "; ".join(told))
 
 
 def _records(ablations: Ablations, writers: Sequence[Writer]) -> list[dict[str, object]]:

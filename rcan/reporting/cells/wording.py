@@ -1,6 +1,7 @@
 """Names and phrases that tables, figures and the page share."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from statistics import mean, stdev
 
 from rcan.reporting.cells.layout import Score
 from rcan.reporting.cells.runs import MAIN, Model, Run
@@ -92,6 +93,12 @@ def not_run(ablations: Ablations, model: Model) -> str:
     if not model.runs:
         return "not in `ablations/cells.yaml`"
     return f"not run, `{command_of(ablations, model.runs[0])}`"
+
+
+def mean_and_deviation(numbers: Sequence[float], shown: Callable[[float], str]) -> str:
+    """`0.512 ± 0.013` of several seeds; of one there is no ±."""
+    told = shown(mean(numbers))
+    return told if len(numbers) == 1 else f"{told} ± {shown(stdev(numbers)).removeprefix('+')}"
 
 
 def score(value: Mapping[str, float]) -> Score:
