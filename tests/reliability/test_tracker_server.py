@@ -168,7 +168,8 @@ def test_a_real_server_killed_amid_a_training_and_started_again(
         folder = tmp_path / str(seed)
         folder.mkdir()
         database = Path(shutil.copy(fresh, folder))
-        training, served = Training(folder / "work", data, monkeypatch), Served(database)
+        training = Training(folder / "work", data, monkeypatch)
+        served = Served(f"sqlite:///{database}", folder / "artifacts")
         with Proxy(lambda served=served: served.uri) as way, served:
             monkeypatch.setenv("MLFLOW_TRACKING_URI", way.uri)
 

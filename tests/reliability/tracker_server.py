@@ -189,10 +189,13 @@ def served_here(database: Path) -> Iterator[str]:
 
 
 class Served:
-    """`mlflow server` over a database: a process to kill and start again. A context manager."""
+    """`mlflow server` over a database and a folder: a process to kill and start again.
 
-    def __init__(self, database: Path):
-        self._database = database
+    A context manager.
+    """
+
+    def __init__(self, store: str, artifacts: Path):
+        self._store, self._artifacts = store, artifacts
         self._process: subprocess.Popen | None = None
         with socket.create_server(("127.0.0.1", 0)) as free:
             self._port = free.getsockname()[1]
@@ -209,8 +212,8 @@ class Served:
         """Start it and wait until it answers."""
         self._process = subprocess.Popen(
             [sys.executable, "-m", "mlflow", "server", "--port", str(self._port), "--workers", "1",
-             "--backend-store-uri", f"sqlite:///{self._database}",
-             "--artifacts-destination", str(self._database.parent / "artifacts")],
+             "--backend-store-uri", self._store,
+             "--artifacts-destination", str(self._artifacts)],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
         for _ in range(1200):
