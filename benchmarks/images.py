@@ -253,7 +253,7 @@ def _pack(files: Sequence[Path], array: Path) -> tuple["np.ndarray", float]:
     from rcan.data.raw import RawImage
 
     images = [RawImage(path.name, partial(read_grey, path), None, "1") for path in files]
-    seconds = timed(Packing(images, size=SIDE, fit="squash", array=array).run)
+    seconds = timed(Packing(images, key="", size=SIDE, fit="squash", array=array).run)
     return np.load(array), seconds
 
 

@@ -145,7 +145,15 @@ def test_a_fault_of_our_own_tells_no_id_either(rcan, tree, monkeypatch):
     code, out, _ = rcan("check", "--root", tree, *MIMIC)
     assert code == 1 and "KeyError: the message may" in out and MADE[0].id not in out
     with pytest.raises(KeyError):
-        check.check("mimic_cxr", tree, with_ids=True)
+        check.check("mimic_cxr", tree, with_ids=True, work=tree)
+
+
+@pytest.mark.parametrize("name", ["mimic_cxr", "iu_xray"])
+def test_a_disk_that_cannot_be_written_is_not_the_datas_fault(rcan, tree, project, name):
+    (project / "data").mkdir()
+    (project / "data/work").touch()
+    error, out, _ = rcan("check", "--root", tree, "--data", name)
+    assert not out and "data/work: expected to keep there" in str(error)
 
 
 def test_where_the_pipeline_looks_is_checked_without_root(rcan, tree, monkeypatch):

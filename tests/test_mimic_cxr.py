@@ -3,6 +3,7 @@
 import gzip
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,11 +20,19 @@ from rcan.data.mimic_cxr.listing import Listing
 from rcan.data.mimic_cxr.sections import findings_of, kind_of, sections
 from rcan.data.preprocess import described, preprocess
 from rcan.data.problems import Problems
+from rcan.data.raw import RawDataSet
 from rcan.data.scratch import scratch
 from rcan.data.store import open_split
 from rcan.errors import UserError
 
 STUDIES = 120
+
+
+def read(root, **options) -> RawDataSet:
+    """What a folder holds, out of the database."""
+    with scratch(root.parent) as database:
+        data = read_mimic_cxr(root, database, **options)
+        return replace(data, studies=list(data.studies))
 
 
 def split_of(made) -> str:
@@ -98,7 +107,7 @@ def test_a_section_keeps_its_order_and_kind():
 @pytest.mark.parametrize("reports", ["mimic-cxr-reports/files", "mimic-cxr-reports", "files"])
 def test_each_place_of_reports_and_tables_gives_the_same_studies(tmp_path, made, packed, reports):
     write_tree(tmp_path, made, packed=packed, reports=reports)
-    data = read_mimic_cxr(tmp_path)
+    data = read(tmp_path)
     assert data.layout == "PhysioNet"
     wanted = [one for one in made if one.expected is not None]
     assert [(s.id, s.split, s.report, s.patient) for s in data.studies] == [
@@ -112,7 +121,7 @@ def test_each_place_of_reports_and_tables_gives_the_same_studies(tmp_path, made,
 
 
 def test_a_frontal_image_goes_before_an_unknown_before_a_lateral_one(tree, made):
-    first = {study.id: study.images[0] for study in read_mimic_cxr(tree).studies}
+    first = {study.id: study.images[0] for study in read(tree).studies}
     ranks = {"PA": 0, "AP": 0, "": 1, "LATERAL": 2, "LL": 2}
     for one in made:
         if one.expected is not None:
@@ -128,7 +137,8 @@ def test_of_two_frontal_images_the_first_of_the_metadata_is_read(tmp_path, made)
     rows = gzip.decompress((tmp_path / "mimic-cxr-2.0.0-metadata.csv.gz").read_bytes()).decode()
     header, *rest = rows.splitlines()
     (tmp_path / "mimic-cxr-2.0.0-metadata.csv").write_text("\n".join([header, *reversed(rest)]))
-    [study] = Listing(tmp_path, scratch(tmp_path), Problems()).studies(Problems())
+    with scratch(tmp_path) as database:
+        [study] = Listing(tmp_path, database, Problems()).studies(Problems())
     made[0].images = before
     assert [name for name, _ in study.images] == ["a", "c", "b"]
 
@@ -183,23 +193,23 @@ def test_packing_again_gives_the_same_bytes_and_one_image_a_study(tree, tmp_path
 
 
 def test_labels_are_those_that_are_not_absent(tree, made):
-    labels = {study.id: study.labels for study in read_mimic_cxr(tree).studies}
+    labels = {study.id: study.labels for study in read(tree).studies}
     assert labels[made[0].id] == ("atelectasis", "edema/uncertain")
     assert labels[made[1].id] == ("edema",)
     (tree / "mimic-cxr-2.0.0-chexpert.csv.gz").unlink()
-    assert {study.labels for study in read_mimic_cxr(tree).studies} == {None}
+    assert {study.labels for study in read(tree).studies} == {None}
 
 
 def test_without_texts_no_report_is_opened(tree, made):
     for path in tree.glob("mimic-cxr-reports/files/*/*/*.txt"):
         path.unlink()
         path.symlink_to("/nonexistent")
-    data = read_mimic_cxr(tree, texts=False)
+    data = read(tree, texts=False)
     assert len(data.studies) == STUDIES and "report_missing" not in data.problems.counts
 
 
 def test_r2gens_records_are_read_as_they_stand_one_an_image(tmp_path, made):
-    data = read_mimic_cxr(write_r2gen(tmp_path, made))
+    data = read(write_r2gen(tmp_path, made))
     wanted = [(name, one) for one in made if one.expected is not None for name, _ in one.images]
     assert data.layout == "R2Gen"
     assert {s.id: (s.report, s.split, s.patient) for s in data.studies} == {
@@ -224,7 +234,7 @@ def test_a_damaged_record_is_named_by_its_place_alone(tmp_path, made, change):
     annotation["train"][1].update(change)
     path.write_text(json.dumps(annotation))
     with pytest.raises(NamesNobodyError, match=r"annotation\.json, train record 1: expected"):
-        read_mimic_cxr(tmp_path)
+        read(tmp_path)
 
 
 def cut(path):
@@ -258,21 +268,21 @@ def damaged(change):
 def test_a_damaged_table_is_one_line_that_names_nobody(tree, made, kind, spoil, message):
     spoil(tree / f"mimic-cxr-2.0.0-{kind}.csv.gz")
     with pytest.raises(NamesNobodyError, match=message) as error:
-        read_mimic_cxr(tree)
+        read(tree)
     assert f"-{kind}.csv.gz" in str(error.value)
     assert not re.search(r"\b[ps]?[0-9]{8}\b", str(error.value))
 
 
 def test_a_folder_without_the_data_says_what_was_expected_and_where_to_get_it(tmp_path, made):
     with pytest.raises(NamesNobodyError, match=r"PhysioNet\); found neither.*credentialed"):
-        read_mimic_cxr(tmp_path)
+        read(tmp_path)
     with pytest.raises(NamesNobodyError, match="found no such folder"):
-        read_mimic_cxr(tmp_path / "none")
+        read(tmp_path / "none")
     write_tree(tmp_path, made[:6])
     for path in tmp_path.glob("files/*/*/*/*.jpg"):
         path.unlink()
     with pytest.raises(NamesNobodyError, match="the list of PhysioNet but no report with an image"):
-        read_mimic_cxr(tmp_path)
+        read(tmp_path)
 
 
 def test_a_folder_without_most_images_or_reports_is_refused(tree, tmp_path):
@@ -345,10 +355,10 @@ def test_what_ends_the_stage_is_told_in_data_error_txt_alone(
 def test_a_picture_in_png_is_found_as_well(tree, made):
     one = made[0]
     place = tree / "files" / one.place
-    name = read_mimic_cxr(tree).studies[0].images[0].name
+    name = read(tree).studies[0].images[0].name
     with Image.open(place / f"{name}.jpg") as image:
         pixels = np.asarray(image)
     Image.fromarray(pixels).save(place / f"{name}.png")
     (place / f"{name}.jpg").unlink()
-    image = read_mimic_cxr(tree).studies[0].images[0]
+    image = read(tree).studies[0].images[0]
     assert image.name == name and (image.read() == pixels).all()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rcan.data.images import read_grey
-from rcan.data.packing import Packing
+from rcan.data.packing import Packing, key_of
 from rcan.data.raw import RawImage
 from rcan.errors import UserError
 
@@ -17,11 +17,16 @@ def image(level: int, version: str = "1") -> RawImage:
     return RawImage(f"image-{level}", lambda: pixels, "frontal", version)
 
 
+def packed(images, array, size=4, fit="squash") -> Packing:
+    key = key_of(images, size=size, fit=fit)
+    return Packing(images, key=key, size=size, fit=fit, array=array)
+
+
 @pytest.mark.parametrize("change", ["version", "size", "fit"])
 def test_what_was_packed_of_other_images_is_discarded(tmp_path, change):
     def packing_of(version="1", size=4, fit="squash"):
         images = [image(7, version), image(8, version)]
-        return Packing(images, size=size, fit=fit, array=tmp_path / "train.npy")
+        return packed(images, tmp_path / "train.npy", size, fit)
 
     packing_of().run()
     assert packing_of().done == b"\1\1"
@@ -30,7 +35,7 @@ def test_what_was_packed_of_other_images_is_discarded(tmp_path, change):
 
 def test_marks_without_their_array_are_not_trusted(tmp_path):
     def packing_of():
-        return Packing([image(7)], size=4, fit="squash", array=tmp_path / "train.npy")
+        return packed([image(7)], tmp_path / "train.npy")
 
     packing_of().run()
     (tmp_path / "train.npy").unlink()
@@ -41,7 +46,7 @@ def test_marks_without_their_array_are_not_trusted(tmp_path):
 @pytest.mark.parametrize("damage", [b"", b"\x93NUMPY", b"PK\3\4", b"\0" * 144])
 def test_marks_beside_a_damaged_array_are_not_trusted(tmp_path, damage):
     def packing_of():
-        return Packing([image(7)], size=4, fit="squash", array=tmp_path / "train.npy")
+        return packed([image(7)], tmp_path / "train.npy")
 
     packing_of().run()
     (tmp_path / "train.npy").write_bytes(damage)
@@ -50,10 +55,8 @@ def test_marks_beside_a_damaged_array_are_not_trusted(tmp_path, damage):
 
 
 def packing_of_file(path, folder):
-    return Packing(
-        [image(7), RawImage(path.name, lambda: read_grey(path), None, "1")],
-        size=4, fit="squash", array=folder / "train.npy",
-    )  # fmt: skip
+    images = [image(7), RawImage(path.name, lambda: read_grey(path), None, "1")]
+    return packed(images, folder / "train.npy")
 
 
 def test_a_damaged_image_is_left_out(tmp_path):

@@ -1,6 +1,5 @@
 """What a folder of raw data holds and lacks, found out without packing an image."""
 
-from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from sqlite3 import Connection
@@ -10,9 +9,10 @@ from rcan.data.iu_xray import read_iu_xray
 from rcan.data.mimic_cxr import findings_in_sample, read_mimic_cxr
 from rcan.data.mimic_cxr.errors import NamesNobodyError
 from rcan.data.raw import RawDataSet
-from rcan.data.scratch import scratch, scratch_trouble
-from rcan.data.selection import Tally, present_images, select
+from rcan.data.scratch import ScratchError, scratch
+from rcan.data.selection import present_images, select
 from rcan.data.study import SPLITS
+from rcan.data.tally import Tally
 from rcan.errors import UserError
 
 NAMES = ("iu_xray", "mimic_cxr")
@@ -20,24 +20,26 @@ TRIED = 16  # images that are read, evenly spaced
 WITHHELD = "the message may name a patient, --with-ids shows it"
 
 
-def check(name: str, root: Path, *, with_ids: bool, work: Path | None = None) -> dict[str, Any]:
+def check(name: str, root: Path, *, with_ids: bool, work: Path) -> dict[str, Any]:
     """What `root` holds of the data set `name`: layout, counts a split, problems, `usable`.
 
     `reason` says why it is not usable. Without `with_ids` nothing in the result names a study or a
     file of one: problems are counted alone, and a message that may name one is withheld. What is
-    read lies in `work` meanwhile.
+    read lies in `work` meanwhile; raises UserError when that cannot be written.
     """
     found: dict[str, Any] = {"data": name, "folder": str(root.absolute()), "layout": None}
     try:
-        data = (
-            read_mimic_cxr(root, work=work, texts=False)
-            if name == "mimic_cxr" else read_iu_xray(root)
-        )  # fmt: skip
-        with scratch_trouble(root), closing(scratch(work)) as database:
+        with scratch(work) as database:
+            data = (
+                read_mimic_cxr(root, database, texts=False)
+                if name == "mimic_cxr" else read_iu_xray(root)
+            )  # fmt: skip
             found |= _told(data, with_ids, database)
         sample = findings_in_sample(root, data.layout) if name == "mimic_cxr" else None
         if sample:
             found["reports_looked_into"] = {"of": sample[1], "with_findings": sample[0]}
+    except ScratchError:
+        raise
     except Exception as error:
         if not isinstance(error, UserError | OSError) and with_ids:
             raise

@@ -41,17 +41,28 @@ class Images(Protocol):
     def __iter__(self) -> Iterator[RawImage]: ...
 
 
-class Packing:
-    """The packing of `images` into `array`, an .npy file of (len(images), size, size) uint8."""
+def key_of(images: Images, *, size: int, fit: str) -> str:
+    """64 hex digits that name what is packed, and how."""
+    digest = sha256(json.dumps([size, fit]).encode())
+    for image in images:
+        digest.update(json.dumps([image.name, image.version]).encode())
+    return digest.hexdigest()
 
-    def __init__(self, images: Images, *, size: int, fit: str, array: Path):
+
+class Packing:
+    """The packing of `images` into `array`, an .npy file of (len(images), size, size) uint8.
+
+    `key` is `key_of` the same: what an earlier run packed under another is not kept.
+    """
+
+    def __init__(self, images: Images, *, key: str, size: int, fit: str, array: Path):
         self.images = images
         self.size = size
         self.fit = fit
         self.array = array
         self._shape = (len(images), size, size)
         self._marks = array.with_suffix(".done")
-        self._key = _digest_of(images, size, fit)
+        self._key = key
         self.done = self._read_marks()
 
     @property
@@ -154,14 +165,6 @@ def _require_working_disk(error: BaseException) -> None:
             f"{error.filename}: expected an image, got {error.strerror!r}, and it was there "
             "before: mend the disk or remove the file, and run again; what is packed is kept"
         ) from error
-
-
-def _digest_of(images: Images, size: int, fit: str) -> str:
-    """What is packed, and how."""
-    digest = sha256(json.dumps([size, fit]).encode())
-    for image in images:
-        digest.update(json.dumps([image.name, image.version]).encode())
-    return digest.hexdigest()
 
 
 def _force_to_disk(file: IO[bytes]) -> None:

@@ -3,7 +3,6 @@
 import json
 import shutil
 from collections.abc import Iterable
-from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,12 +12,12 @@ from rcan.data.iu_xray import read_iu_xray
 from rcan.data.mimic_cxr import RULES as MIMIC_CXR_RULES
 from rcan.data.mimic_cxr import read_mimic_cxr
 from rcan.data.overlap import Overlap
-from rcan.data.packing import Packing
+from rcan.data.packing import Packing, key_of
 from rcan.data.place import FILES, disk_trouble, move, require_space, require_writable
 from rcan.data.raw import RawDataSet
-from rcan.data.scratch import scratch, scratch_trouble
+from rcan.data.scratch import scratch
 from rcan.data.selection import RULES, cleaned, require_every_split, select
-from rcan.data.study import Study
+from rcan.data.study import SPLITS, Study
 from rcan.errors import UserError
 from rcan.files import digest_of, exclusive, replacing, sha256_of
 
@@ -59,7 +58,9 @@ def preprocess(
     elif name == "mimic_cxr":
         if root is None:
             raise UserError("mimic_cxr: expected the folder of the data, got none; set data.root")
-        data = read_mimic_cxr(root, work=work)
+        with scratch(work) as database:  # which holds the studies
+            data = read_mimic_cxr(root, database)
+            return process(data, image_size=image_size, fit=fit, out=out, work=work)
     else:
         raise UserError(f"expected data.name to be demo, iu_xray or mimic_cxr, got {name!r}")
     return process(data, image_size=image_size, fit=fit, out=out, work=work)
@@ -72,20 +73,21 @@ def process(
 
     Studies and images go through memory one by one; what must be known of all lies on disk.
     """
-    with disk_trouble(work), scratch_trouble(work), closing(scratch(work)) as database:
+    with scratch(work) as database:
         problems = data.problems.copy()
         kept, tally = select(data, problems, database)
+        keys = {s: key_of(kept[s].images, size=image_size, fit=fit) for s in SPLITS}
         # Other images, sizes or fits are packed elsewhere; of two runs on the same ones, one waits.
-        versions = {split: studies.versions for split, studies in kept.items()}
-        place = work / digest_of([data.name, image_size, fit, versions])
-        with exclusive(place / "lock", "packing the same images", wait=True):
+        place = work / digest_of([data.name, keys])
+        with disk_trouble(place), exclusive(place / "lock", "packing the same images", wait=True):
             require_writable(out)
             packings = {
                 split: Packing(
-                    studies.images, size=image_size, fit=fit, array=place / f"{split}.npy"
+                    kept[split].images, key=keys[split], size=image_size, fit=fit,
+                    array=place / f"{split}.npy",
                 )
-                for split, studies in kept.items()
-            }
+                for split in SPLITS
+            }  # fmt: skip
             require_space(place, sum(packing.bytes_to_write for packing in packings.values()))
             unreadable = {split: packing.run() for split, packing in packings.items()}
             lost = (kept[split].images.at(rows[0]) for split, rows in unreadable.items() if rows)

@@ -3,14 +3,13 @@
 import sqlite3
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from hashlib import sha256
 from itertools import islice
 from typing import NamedTuple
 
 from rcan.data.problems import Problems
 from rcan.data.raw import RawDataSet, RawImage, RawStudy
 from rcan.data.study import SPLITS, Study, View
+from rcan.data.tally import Tally
 from rcan.errors import UserError
 from rcan.text.cleaning import CLEANERS
 
@@ -25,7 +24,6 @@ RULES = (
     "patient_in_two_splits: the studies are kept, for the split is the one that others compare on",
     "an unreadable image leaves a black row in its split's array, to which no view points",
 )
-MOST_LOST = 0.1  # share of the reports, or of the images, that may be missing or unreadable
 LONG_REPORT = 500  # words; the longest of IU X-ray has 149
 
 
@@ -35,20 +33,17 @@ class Kept:
     def __init__(self, source: Sequence[RawStudy]) -> None:
         self._source = source
         self._numbers = array("q")
-        self._versions = sha256()
-        self.images = KeptImages(self)
+        self.num_images = 0
 
     def add(self, number: int, study: RawStudy) -> None:
         """Keep the study at `number` of the source."""
         self._numbers.append(number)
-        for image in present_images(study):
-            self.images.count += 1
-            self._versions.update(f"{image.name}\0{image.version}\0".encode())
+        self.num_images += len(present_images(study))
 
     @property
-    def versions(self) -> str:
-        """A digest of the name and version of each image."""
-        return self._versions.hexdigest()
+    def images(self) -> "KeptImages":
+        """The images that their source really has: the rows of the split's array."""
+        return KeptImages(self)
 
     def __len__(self) -> int:
         return len(self._numbers)
@@ -58,14 +53,13 @@ class Kept:
 
 
 class KeptImages:
-    """The images of kept studies that their source really has: the rows of a split's array."""
+    """The images of kept studies, each read with its study."""
 
     def __init__(self, studies: Kept) -> None:
         self._studies = studies
-        self.count = 0
 
     def __len__(self) -> int:
-        return self.count
+        return self._studies.num_images
 
     def __iter__(self) -> Iterator[RawImage]:
         return (image for study in self._studies for image in present_images(study))
@@ -73,49 +67,6 @@ class KeptImages:
     def at(self, row: int) -> RawImage:
         """The image of one row, found by going through those before."""
         return next(islice(self, row, None))
-
-
-@dataclass
-class Tally:
-    """How much of a data set its source lacks, told by the first that it lacks."""
-
-    name: str
-    studies: int = 0
-    reports_missing: int = 0
-    first_without: str = ""
-    images: int = 0
-    images_missing: int = 0
-    first_missing: RawImage | None = None
-
-    def count(self, study: RawStudy) -> None:
-        self.studies += 1
-        if not study.report:
-            self.reports_missing += 1
-            self.first_without = self.first_without or study.id
-        self.images += len(study.images)
-        for image in study.images:
-            if image.version is None:
-                self.images_missing += 1
-                self.first_missing = self.first_missing or image
-
-    def require_most_reports(self) -> None:
-        """Raise UserError when more than a tenth of all reports is missing."""
-        if self.reports_missing > MOST_LOST * self.studies:
-            raise UserError(
-                f"{self.name}: expected {self.studies} reports, {self.reports_missing} are missing "
-                f"or empty, such as that of {self.first_without}; nothing was written: complete "
-                "the reports"
-            )
-
-    def require_most_images(self, unreadable: int = 0, first: RawImage | None = None) -> None:
-        """Raise UserError when more than a tenth of all images is missing or unreadable."""
-        lost = self.first_missing or first
-        if lost and self.images_missing + unreadable > MOST_LOST * self.images:
-            raise UserError(
-                f"{self.name}: expected {self.images} images, {self.images_missing} are missing "
-                f"and {unreadable} unreadable, such as: {_why_lost(lost)}; "
-                "nothing was written: complete the image folder and run again"
-            )
 
 
 def select(
@@ -195,11 +146,3 @@ def require_every_split(name: str, numbers: Mapping[str, int]) -> None:
                 f"{name}: expected studies in every split, {split} has none left with a "
                 "report and an image; complete the raw data or, for the demo, raise its count"
             )
-
-
-def _why_lost(image: RawImage) -> str:
-    try:
-        image.read()
-    except (UserError, OSError) as error:
-        return str(error)
-    return image.name

@@ -196,7 +196,7 @@ def test_something_else_in_its_place_is_missing_or_unreadable(path, tmp_path, in
     images = read_iu_xray(tmp_path, LISTED).studies[0].images
     there = [image for image in images if image.version is not None]
     assert len(there) == 1 + (instead == "pickled code")
-    packing = Packing(there, size=8, fit="pad", array=tmp_path / "train.npy")
+    packing = Packing(there, key="0" * 64, size=8, fit="pad", array=tmp_path / "train.npy")
     assert packing.run() == [0][: len(there) - 1]  # unreadable; the other one is packed
     figure("bad input", KIND, 2)
 

@@ -95,7 +95,7 @@ def test_images_packed_beside_damaged_files_are_packed_again(which, tmp_path, am
 
     def packing() -> Packing:
         images = [image(number) for number in range(len(PIXELS))]
-        return Packing(images, size=8, fit="pad", array=tmp_path / "train.npy")
+        return Packing(images, key="0" * 64, size=8, fit="pad", array=tmp_path / "train.npy")
 
     packing().run()
     files = {path: path.read_bytes() for path in tmp_path.iterdir()}

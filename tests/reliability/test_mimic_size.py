@@ -95,7 +95,7 @@ def test_a_packing_that_is_killed_goes_on_to_the_bytes_of_one_that_is_not(
     killed = run(PACK, tmp_path, 64, "read")
     kept = 0
     while killed.poll() is None and kept < amount(0, 1):
-        kept = sum(path.read_bytes()[32:].count(1) for path in tmp_path.glob("work/*/train.done"))
+        kept = sum(path.read_bytes()[64:].count(1) for path in tmp_path.glob("work/*/train.done"))
         time.sleep(0.005)
     killed.kill()
     killed.communicate()

@@ -21,6 +21,7 @@ class Catalogue(Sequence[RawStudy]):
         self._database = database
         self._number = 0
         self.has_image = False  # of any study
+        database.execute("drop table if exists catalogue")  # that of another layout
         database.execute("create table catalogue (number integer primary key, study text)")
 
     def add(

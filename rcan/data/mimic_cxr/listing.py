@@ -4,6 +4,7 @@ The tables are joined in a scratch database, so that memory does not grow with t
 """
 
 import json
+import os
 import re
 import sqlite3
 from collections.abc import Iterator
@@ -24,9 +25,10 @@ _NOTHING = ("", "0.0", "0")  # not mentioned, or said to be absent
 _TABLES = (
     "create table study (number integer primary key, id text unique, patient text, split text,"
     " labels text, report blob)",
-    # `place`: its row in the metadata, none where it is not there
-    "create table image (name text unique, study integer, place integer, rank integer default 1,"
+    # `line`: its line in the metadata, none where it is not there
+    "create table image (name text unique, study integer, line integer, rank integer default 1,"
     " projection text)",
+    "create index image_of_study on image (study)",  # of rows that are there, memory would sort it
 )
 
 
@@ -39,7 +41,7 @@ class ListedStudy:
     split: str
     images: list[tuple[str, str | None]]  # name, projection
     labels: list[str] | None  # CheXpert's, None where none are told
-    report: bytes | None  # path of its file
+    report: str | None  # path of its file
 
     @property
     def place(self) -> str:
@@ -61,7 +63,6 @@ class Listing:
         for table in _TABLES:
             database.execute(table)
         self._read_split(_required(root, "split"), problems)
-        database.execute("create index images on image (study)")
         self._read_metadata(_required(root, "metadata"))
         if path := find_table(root, "chexpert"):
             self._database.executemany("update study set labels = ? where id = ?", _labels(path))
@@ -69,10 +70,10 @@ class Listing:
     def __len__(self) -> int:
         return self._number
 
-    def add_report(self, patient: str, study_id: str, path: bytes) -> bool:
+    def add_report(self, patient: str, study_id: str, path: str) -> bool:
         """Whether there is such a study, which has its report now."""
         change = "update study set report = ? where id = ? and patient = ?"
-        return bool(self._database.execute(change, (path, study_id, patient)).rowcount)
+        return bool(self._database.execute(change, (os.fsencode(path), study_id, patient)).rowcount)
 
     def studies(self, problems: Problems) -> Iterator[ListedStudy]:
         """Each study; noted are those without a frontal image and images without metadata."""
@@ -81,8 +82,8 @@ class Listing:
         )
         for number, study_id, patient, split, labels, report in found:
             images = self._database.execute(
-                "select name, projection, rank, place is null from image where study = ?"
-                " order by rank, place is null, place, rowid",
+                "select name, projection, rank, line is null from image where study = ?"
+                " order by rank, line is null, line, rowid",
                 (number,),
             ).fetchall()
             for name, _, _, unknown in images:
@@ -92,7 +93,8 @@ class Listing:
                 problems.add("no_frontal", study_id)
             yield ListedStudy(
                 study_id, patient, split, [image[:2] for image in images],
-                None if labels is None else json.loads(labels), report,
+                None if labels is None else json.loads(labels),
+                None if report is None else os.fsdecode(report),
             )  # fmt: skip
 
     def _read_split(self, path: Path, problems: Problems) -> None:
@@ -127,10 +129,10 @@ class Listing:
     def _read_metadata(self, path: Path) -> None:
         """Of several rows of one image the first counts."""
         self._database.executemany(
-            "update image set place = ?, rank = ?, projection = ? where name = ? and place is null",
+            "update image set line = ?, rank = ?, projection = ? where name = ? and line is null",
             (
-                (place, *_told(view.strip().upper()), name)
-                for place, (name, view) in read_columns(path, ("dicom_id", "ViewPosition"))
+                (line, *_told(view.strip().upper()), name)
+                for line, (name, view) in read_columns(path, ("dicom_id", "ViewPosition"))
             ),
         )
 

@@ -1,6 +1,5 @@
 """PhysioNet's own files: the tables of MIMIC-CXR-JPG, its images, and MIMIC-CXR's reports."""
 
-import os
 import sqlite3
 from collections.abc import Iterator
 from itertools import islice
@@ -66,13 +65,13 @@ def findings_in_sample(root: Path, most: int) -> tuple[int, int]:
 def _find_reports(root: Path, listing: Listing, problems: Problems) -> None:
     with tqdm(total=len(listing), desc="find reports", unit="report", disable=None) as bar:
         for patient, study_id, path in found_reports(root):
-            if listing.add_report(patient, study_id, os.fsencode(path)):
+            if listing.add_report(patient, study_id, path):
                 bar.update()
             else:
                 problems.add("report_not_listed", study_id)
 
 
-def _findings(path: bytes, study_id: str, problems: Problems) -> str:
+def _findings(path: str, study_id: str, problems: Problems) -> str:
     text, is_utf8 = read_report(path)
     if not is_utf8:
         problems.add("report_not_utf8", study_id)

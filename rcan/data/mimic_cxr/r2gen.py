@@ -23,35 +23,36 @@ def has_reports(root: Path) -> bool:
 
 
 def read(root: Path, database: sqlite3.Connection) -> tuple[Catalogue, Problems]:
-    """A study a record, in file order, with its first image as R2Gen reads it.
+    """A study a record, in the order of splits and the file's, with its first image as R2Gen reads.
 
     Raises UserError for a damaged annotation or an image path that leads out of the image folder.
     """
     path = root / "annotation.json"
     problems, catalogue, folders = Problems(), Catalogue(database), image_folders(root)
-    database.execute("create table met (study text primary key) without rowid")
-    records = read_records(path, SPLITS, _REMEDY)
-    for split, number, record in tqdm(records, desc="read studies", unit="study", disable=None):
-        _check(record, f"{path}, {split} record {number}")
-        if record.get("split", split) != split:
-            problems.add("split_differs", record["id"])
-        met = "insert or ignore into met values (?)"
-        if not database.execute(met, (str(record["study_id"]),)).rowcount:
-            problems.add("report_of_another_image", record["id"])
-        if len(record["image_path"]) > 1:
-            problems.add("image_surplus", record["id"])
-        first = PurePosixPath(record["image_path"][0])
-        stem = str(first.with_suffix(""))
-        picture = find_picture(folders, stem, first.stem, None, ending=first.suffix)
-        catalogue.add(
-            record["id"], split, record["report"], [picture], None, str(record["subject_id"])
-        )
+    database.execute("create table annotated (study text primary key) without rowid")
+    with tqdm(desc="read studies", unit="study", disable=None) as bar:
+        for split in SPLITS:
+            for number, record in read_records(path, split, _REMEDY):
+                _check(record, f"{path}, {split} record {number}")
+                if record.get("split", split) != split:
+                    problems.add("split_differs", record["id"])
+                annotated = "insert or ignore into annotated values (?)"
+                if not database.execute(annotated, (str(record["study_id"]),)).rowcount:
+                    problems.add("report_of_another_image", record["id"])
+                if len(record["image_path"]) > 1:
+                    problems.add("image_surplus", record["id"])
+                first = PurePosixPath(record["image_path"][0])
+                stem = str(first.with_suffix(""))
+                picture = find_picture(folders, stem, first.stem, None, ending=first.suffix)
+                catalogue.add(
+                    record["id"], split, record["report"], [picture], None,
+                    str(record["subject_id"]),
+                )  # fmt: skip
+                bar.update()
     return catalogue, problems
 
 
-def _check(record: Any, where: str) -> None:
-    if not isinstance(record, dict):
-        raise NamesNobodyError(f"{where}: expected an object, found none; {_REMEDY}")
+def _check(record: dict[str, Any], where: str) -> None:
     for key, kind in (("id", str), ("report", str), ("study_id", int | str),
                       ("subject_id", int | str), ("image_path", list)):  # fmt: skip
         if not isinstance(record.get(key), kind):

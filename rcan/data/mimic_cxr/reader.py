@@ -1,11 +1,11 @@
 """Finding out which layout of MIMIC-CXR a folder holds, and reading it; and the rules that hold."""
 
+import sqlite3
 from pathlib import Path
 
 from rcan.data.mimic_cxr import physionet, r2gen
 from rcan.data.mimic_cxr.errors import NamesNobodyError
 from rcan.data.raw import RawDataSet
-from rcan.data.scratch import scratch, scratch_trouble
 
 LAYOUTS = (r2gen, physionet)
 SOURCES = (
@@ -42,22 +42,20 @@ def findings_in_sample(root: Path, layout: str, most: int = 400) -> tuple[int, i
     return physionet.findings_in_sample(root, most) if layout == physionet.NAME else None
 
 
-def read_mimic_cxr(root: Path, *, work: Path | None = None, texts: bool = True) -> RawDataSet:
+def read_mimic_cxr(root: Path, database: sqlite3.Connection, *, texts: bool = True) -> RawDataSet:
     """Read whatever layout `root` holds, R2Gen's first; an image without a file has no version.
 
-    The studies lie on disk, in a scratch database in `work`, until they are asked for. Without
-    `texts` PhysioNet's reports are not opened, see `physionet.read`. Raises NamesNobodyError when
-    there is no layout, UserError when its files are damaged or `work` is full.
+    The studies lie in `database`, a scratch one, until they are asked for. Without `texts`
+    PhysioNet's reports are not opened, see `physionet.read`. Raises NamesNobodyError when there is
+    no layout, UserError when its files are damaged.
     """
     found = [layout for layout in LAYOUTS if layout.has_reports(root)]
     for layout in found:
-        database = scratch(work)
-        with scratch_trouble(work or root):
-            studies, problems = (
-                physionet.read(root, database, texts=texts)
-                if layout is physionet
-                else r2gen.read(root, database)
-            )
+        studies, problems = (
+            physionet.read(root, database, texts=texts)
+            if layout is physionet
+            else r2gen.read(root, database)
+        )
         if studies.has_image:
             return RawDataSet("mimic_cxr", layout.NAME, studies, problems)
     raise NamesNobodyError(_none_found(root, [layout.NAME for layout in found]))

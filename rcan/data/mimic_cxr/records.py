@@ -2,48 +2,55 @@
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from rcan.errors import UserError, name_shown, reason_of
+from rcan.data.mimic_cxr.errors import NamesNobodyError
+from rcan.errors import UserError, reason_of
 from rcan.reading import parse_json, require_file
 
 CHUNK = 1 << 16  # characters read at once
 LONGEST = 1 << 22  # characters of one record; those of R2Gen have a few thousand
 _SPACE = re.compile(r"[ \t\r\n]*")
+_GOES_ON = ("", *"+-.eE0123456789")  # after what was taken for a whole number
 _DECODER = json.JSONDecoder()
 
 
-def read_records(path: Path, lists: Sequence[str], remedy: str) -> Iterator[tuple[str, int, Any]]:
-    """Yield list, number and record of each list that an object of `lists` holds, in file order.
+def read_records(path: Path, name: str, remedy: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield number and record of the list `name` that an object holds.
 
-    Memory holds one record, and each is read as `parse_json` reads it; what has another name is
-    passed over. Raises UserError at the first that is damaged, and for a list that is missing.
+    Memory holds one record, and each is read as `parse_json` reads it; all else in the file is
+    passed over. Raises UserError for a record that is damaged, NamesNobodyError where the file is
+    no JSON or has no such list.
     """
     met: set[str] = set()
     try:
         require_file(path)
         with path.open(encoding="utf-8-sig", newline="") as file:
             text = _Text(file)
-            for name in text.names():
-                if name in met:
-                    raise ValueError(f"the key {name_shown(name)} stands twice")
-                met.add(name)
-                if name in lists and text.next_mark() != "[":
+            for found in text.names():
+                if found in met:
+                    raise ValueError("a key stands twice")
+                met.add(found)
+                if found == name and text.next_mark() != "[":
                     raise ValueError(f"expected a list under {name!r}, found another")
                 for number, one in enumerate(text.values()):
-                    if name in lists:
+                    if found == name:
                         place = f"{path}, {name} record {number}"
-                        yield name, number, parse_json(one, object, place, "one study", remedy)
+                        if not one.startswith("{"):
+                            raise NamesNobodyError(
+                                f"{place}: expected an object, found another; {remedy}"
+                            )
+                        yield number, parse_json(one, dict, place, "one study", remedy)
             text.require_end()
+    except UserError:
+        raise
     except (OSError, ValueError) as error:
-        raise UserError(
-            f"{path}: expected studies in JSON ({reason_of(error)}); {remedy}"
-        ) from error
-    for name in lists:
-        if name not in met:
-            raise UserError(f"{path}: expected {name!r}, found none; {remedy}")
+        reason = "no UTF-8" if isinstance(error, UnicodeError) else reason_of(error)
+        raise NamesNobodyError(f"{path}: expected studies in JSON ({reason}); {remedy}") from error
+    if name not in met:
+        raise NamesNobodyError(f"{path}: expected {name!r}, found none; {remedy}")
 
 
 class _Text:
@@ -92,7 +99,7 @@ class _Text:
             raise ValueError(f"expected no more {self._where()}")
 
     def _items(self, closing: str) -> Iterator[None]:
-        """Once for each item, which is to be read meanwhile; past the closing mark at last."""
+        """Yield before each item, which the caller reads, then pass the closing mark."""
         if self.next_mark() != closing:
             yield
             while self.next_mark() == ",":
@@ -115,18 +122,20 @@ class _Text:
                 if len(self._part) - self._place > LONGEST or not self._more():
                     raise ValueError(f"expected a value {self._where()}") from None
                 continue
-            if end == len(self._part) and self._more():
-                continue  # a number may go on
+            if self._part[end : end + 1] in _GOES_ON and self._more():
+                continue
             text = self._part[self._place : end]
             self._place = end
             return text
 
     def _more(self) -> bool:
-        """Read on; False at the end."""
-        read = self._file.read(CHUNK)
+        """Read on, more each time the same value asks for it; False at the end."""
+        read = self._file.read(max(CHUNK, len(self._part) - self._place))
+        if not read:
+            return False
         self._before += self._place
         self._part, self._place = self._part[self._place :] + read, 0
-        return bool(read)
+        return True
 
     def _where(self) -> str:
         return f"at character {self._before + self._place + 1}"

@@ -40,7 +40,7 @@ def _named(folder: str | Path, pattern: re.Pattern[str]) -> Iterator[tuple[re.Ma
             yield match, os.path.join(folder, name)
 
 
-def read_report(path: str | bytes) -> tuple[str, bool]:
+def read_report(path: str) -> tuple[str, bool]:
     """A report's text, and whether it is UTF-8; if not, it is taken for Latin-1."""
     with open(path, "rb") as file:
         content = file.read(LARGEST)
