@@ -7,9 +7,11 @@ import json
 import os
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from tqdm import tqdm
 
 from rcan.data.mimic_cxr.errors import NamesNobodyError
 from rcan.data.mimic_cxr.tables import REMEDY, columns_of, find_table, read_columns
@@ -99,7 +101,7 @@ class Listing:
 
     def _read_split(self, path: Path, problems: Problems) -> None:
         columns = ("dicom_id", "study_id", "subject_id", "split")
-        for number, (name, study_id, patient, split) in read_columns(path, columns):
+        for number, (name, study_id, patient, split) in _rows(path, columns):
             known = _NUMBER.fullmatch(study_id) and _NUMBER.fullmatch(patient) and split in SPLIT_OF
             if not known or not _NAME.fullmatch(name):
                 raise NamesNobodyError(
@@ -132,7 +134,7 @@ class Listing:
             "update image set line = ?, rank = ?, projection = ? where name = ? and line is null",
             (
                 (line, *_told(view.strip().upper()), name)
-                for line, (name, view) in read_columns(path, ("dicom_id", "ViewPosition"))
+                for line, (name, view) in _rows(path, ("dicom_id", "ViewPosition"))
             ),
         )
 
@@ -147,6 +149,11 @@ def _required(root: Path, kind: str) -> Path:
     return path
 
 
+def _rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
+    """`read_columns` with a bar."""
+    return iter(tqdm(read_columns(path, columns), desc=path.name, unit="row", disable=None))
+
+
 def _told(view: str) -> tuple[int, str | None]:
     """Rank and projection of a view."""
     if view.split(" ")[0] in FRONTAL:  # "PA LLD", too
@@ -158,7 +165,7 @@ def _labels(path: Path) -> Iterator[tuple[str, str]]:
     """Yield CheXpert's labels that are not absent, `edema` and `pneumonia/uncertain` in JSON, and
     the study of each row. Raises NamesNobodyError for a damaged table."""
     names = [name for name in columns_of(path) if name not in ("subject_id", "study_id")]
-    for number, (study_id, *values) in read_columns(path, ("study_id", *names)):
+    for number, (study_id, *values) in _rows(path, ("study_id", *names)):
         if not all(value in _VALUES or value in _NOTHING for value in values):
             raise NamesNobodyError(
                 f"{path}, row {number}: expected 1.0, 0.0, -1.0 or nothing as a label, found "
