@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rcan.config import PipelineSettings, load_settings
-from rcan.errors import UserError, one_line
+from rcan.errors import NamesNobodyError, UserError, one_line
 from rcan.files import write_text
 from rcan.project import project_root
 
@@ -46,7 +46,7 @@ def run(stage: Callable[[PipelineSettings], None]) -> None:
         sys.exit("interrupted; the same command goes on from here")
     except Exception as error:
         line = _what_to_do(error)
-        if restricted:
+        if restricted and not isinstance(error, NamesNobodyError):
             line = _withheld(error, line)
         if line is None:
             raise
@@ -100,8 +100,9 @@ def _what_to_do(error: Exception) -> str | None:
 
 def _withheld(error: Exception, line: str | None) -> str:
     """One line without what came, which may name a patient or quote a report: a file has it."""
-    kind = "bad input" if isinstance(error, UserError) else type(error).__name__
-    reason = f", {error.strerror}" if isinstance(error, OSError) and error.strerror else ""
+    cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
+    kind = "bad input" if isinstance(cause, UserError) else type(cause).__name__
+    reason = f", {cause.strerror}" if isinstance(cause, OSError) and cause.strerror else ""
     try:
         details = project_root() / ERROR
         details.unlink(missing_ok=True)

@@ -11,6 +11,10 @@ class UserError(ValueError):
         super().__init__(one_line(message))
 
 
+class NamesNobodyError(UserError):
+    """A message of file names, line numbers and fixed words: restricted data, too, may show it."""
+
+
 def reason_of(error: Exception) -> str:
     """Why a file cannot be read, without its name or a number: the message begins with the name."""
     return (isinstance(error, OSError) and error.strerror) or str(error)

@@ -15,7 +15,6 @@ from tiny import TOP
 from pipeline import preprocess as stage
 from pipeline.stage import run
 from rcan.data.mimic_cxr import RULES, read_mimic_cxr
-from rcan.data.mimic_cxr.errors import NamesNobodyError
 from rcan.data.mimic_cxr.listing import Listing
 from rcan.data.mimic_cxr.sections import findings_of, kind_of, sections
 from rcan.data.preprocess import described, preprocess
@@ -23,7 +22,7 @@ from rcan.data.problems import Problems
 from rcan.data.raw import RawDataSet
 from rcan.data.scratch import scratch
 from rcan.data.store import open_split
-from rcan.errors import UserError
+from rcan.errors import NamesNobodyError, UserError
 
 STUDIES = 120
 
@@ -335,6 +334,15 @@ def lock_report(tree, made):
 def spoil_image(tree, made):
     for path in tree.glob("files/*/*/*/*.jpg"):
         path.write_bytes(b"no image")
+
+
+def test_trouble_of_the_disk_is_told_for_it_names_nobody(tree, tmp_path, monkeypatch):
+    settled(monkeypatch, tmp_path, tree)
+    (tmp_path / "project/data").mkdir()
+    (tmp_path / "project/data/work").touch()
+    with pytest.raises(SystemExit, match=r"^error: \S+data/work\S*: expected to keep there"):
+        run(stage.main)
+    assert not (tmp_path / "project/data/error.txt").exists()
 
 
 @pytest.mark.parametrize("spoil", [lose_images, lock_report, spoil_image])

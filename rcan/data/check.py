@@ -7,13 +7,12 @@ from typing import Any
 
 from rcan.data.iu_xray import read_iu_xray
 from rcan.data.mimic_cxr import findings_in_sample, read_mimic_cxr
-from rcan.data.mimic_cxr.errors import NamesNobodyError
 from rcan.data.raw import RawDataSet
 from rcan.data.scratch import ScratchError, scratch
 from rcan.data.selection import present_images, select
 from rcan.data.study import SPLITS
 from rcan.data.tally import Tally
-from rcan.errors import UserError
+from rcan.errors import NamesNobodyError, UserError
 
 NAMES = ("iu_xray", "mimic_cxr")
 TRIED = 16  # images that are read, evenly spaced

@@ -28,7 +28,7 @@ class Overlap:
         self._database = database
         self._problems = problems
 
-    def seen(
+    def noting(
         self, studies: Iterable[Cleaned], pixels_of: Callable[[int], bytes]
     ) -> Iterator[Study]:
         """Pass studies through, and note each of their images that equals an earlier one.

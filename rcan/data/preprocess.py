@@ -11,9 +11,9 @@ from rcan.data.demo import demo_studies
 from rcan.data.iu_xray import read_iu_xray
 from rcan.data.mimic_cxr import RULES as MIMIC_CXR_RULES
 from rcan.data.mimic_cxr import read_mimic_cxr
+from rcan.data.output import FILES, disk_trouble, move, require_space, require_writable
 from rcan.data.overlap import Overlap
 from rcan.data.packing import Packing, key_of
-from rcan.data.place import FILES, disk_trouble, move, require_space, require_writable
 from rcan.data.raw import RawDataSet
 from rcan.data.scratch import scratch
 from rcan.data.selection import RULES, cleaned, require_every_split, select
@@ -78,17 +78,17 @@ def process(
         kept, tally = select(data, problems, database)
         keys = {s: key_of(kept[s].images, size=image_size, fit=fit) for s in SPLITS}
         # Other images, sizes or fits are packed elsewhere; of two runs on the same ones, one waits.
-        place = work / digest_of([data.name, keys])
-        with disk_trouble(place), exclusive(place / "lock", "packing the same images", wait=True):
+        folder = work / digest_of([data.name, keys])
+        with disk_trouble(folder), exclusive(folder / "lock", "packing the same images", wait=True):
             require_writable(out)
             packings = {
                 split: Packing(
                     kept[split].images, key=keys[split], size=image_size, fit=fit,
-                    array=place / f"{split}.npy",
+                    array=folder / f"{split}.npy",
                 )
                 for split in SPLITS
             }  # fmt: skip
-            require_space(place, sum(packing.bytes_to_write for packing in packings.values()))
+            require_space(folder, sum(packing.bytes_to_write for packing in packings.values()))
             unreadable = {split: packing.run() for split, packing in packings.items()}
             lost = (kept[split].images.at(rows[0]) for split, rows in unreadable.items() if rows)
             tally.require_most_images(sum(map(len, unreadable.values())), next(lost, None))
@@ -97,11 +97,11 @@ def process(
             for split, packing in packings.items():
                 with packing.packed() as pixels_of:
                     studies = cleaned(data.name, kept[split], set(unreadable[split]), problems)
-                    seen = overlap.seen(studies, pixels_of)
-                    counts[split] = _write_studies(place / f"{split}.jsonl", seen)
+                    noted = overlap.noting(studies, pixels_of)
+                    counts[split] = _write_studies(folder / f"{split}.jsonl", noted)
             require_every_split(data.name, {split: counts[split]["studies"] for split in counts})
             overlap.note_patients()
-            files = {name: sha256_of(place / name) for name in FILES}
+            files = {name: sha256_of(folder / name) for name in FILES}
             summary = {
                 "name": data.name,
                 "layout": data.layout,
@@ -115,9 +115,9 @@ def process(
             }
             moving = work / "moving"  # of two on other images, one waits here
             with exclusive(moving, "moving data into place", wait=True):
-                move(place, out, summary)
+                move(folder, out, summary)
                 moving.unlink()
-            shutil.rmtree(place)
+            shutil.rmtree(folder)
     return summary
 
 

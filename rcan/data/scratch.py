@@ -5,14 +5,21 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from rcan.errors import UserError
+from rcan.errors import NamesNobodyError
 from rcan.files import place_beside
 
 CACHE = 8  # MiB of a database that memory holds at most
 
 
-class ScratchError(UserError):
-    """The disk's trouble, not the data's; it names nobody."""
+class ScratchError(NamesNobodyError):
+    """The disk's trouble, not the data's."""
+
+
+# What SQLite calls a full, failing or unwritable disk, and a file that is no longer what it wrote.
+_OF_THE_DISK = {
+    sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB,
+}  # fmt: skip
 
 
 @contextmanager
@@ -36,12 +43,13 @@ def scratch(folder: Path) -> Iterator[sqlite3.Connection]:
                 for setting in ("journal_mode = off", "synchronous = off", "temp_store = memory"):
                     database.execute(f"pragma {setting}")
                 database.execute(f"pragma cache_size = {-1024 * CACHE}")
-                database.execute("pragma user_version = 1")  # the first write makes the file
                 database.execute("begin")  # which never ends: to commit each row would be slow
             finally:
                 path.unlink(missing_ok=True)
             yield database
-    except sqlite3.OperationalError as error:  # full, unwritable, failing
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode & 0xFF not in _OF_THE_DISK:
+            raise
         raise _trouble(folder, str(error)) from error
 
 

@@ -15,7 +15,7 @@ TRAININGS = {name: KEY[:-1] + name for name in "abc"}
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     """`mlflow server`, its numbers in PostgreSQL and its files in a folder."""
-    pytest.importorskip("psycopg")
+    pytest.importorskip("psycopg", exc_type=ImportError)
     artifacts = tmp_path_factory.mktemp("artifacts")
     with postgresql() as store, Served(store, artifacts) as served:
         yield served.uri, artifacts

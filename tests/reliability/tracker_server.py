@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -221,12 +221,16 @@ class Served:
                 socket.create_connection(("127.0.0.1", self._port), 1).close()
                 return
             except OSError:
+                if self._process.poll() is not None:
+                    break
                 time.sleep(0.1)
+        self.kill()
         raise TimeoutError("mlflow server did not start")
 
     def kill(self) -> None:
         """End it and all its processes without a word."""
         if self._process is not None:
-            os.killpg(self._process.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it ended by itself
+                os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
             self._process = None

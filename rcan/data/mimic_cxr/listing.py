@@ -13,9 +13,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from rcan.data.mimic_cxr.errors import NamesNobodyError
 from rcan.data.mimic_cxr.tables import REMEDY, columns_of, find_table, read_columns
 from rcan.data.problems import Problems
+from rcan.errors import NamesNobodyError
 
 SPLIT_OF = {"train": "train", "validate": "val", "test": "test"}
 FRONTAL = ("AP", "PA")
@@ -30,7 +30,7 @@ _TABLES = (
     # `line`: its line in the metadata, none where it is not there
     "create table image (name text unique, study integer, line integer, rank integer default 1,"
     " projection text)",
-    "create index image_of_study on image (study)",  # of rows that are there, memory would sort it
+    "create index image_of_study on image (study)",  # after the rows, SQLite would sort in memory
 )
 
 

@@ -7,11 +7,11 @@ from typing import Any
 from tqdm import tqdm
 
 from rcan.data.mimic_cxr.catalogue import Catalogue
-from rcan.data.mimic_cxr.errors import NamesNobodyError
 from rcan.data.mimic_cxr.pictures import find_picture, image_folders
 from rcan.data.mimic_cxr.records import read_records
 from rcan.data.problems import Problems
 from rcan.data.study import SPLITS
+from rcan.errors import NamesNobodyError
 
 NAME = "R2Gen"
 LOOKS_LIKE = "annotation.json with images/p10/p.../s.../*.jpg"

@@ -4,8 +4,8 @@ import sqlite3
 from pathlib import Path
 
 from rcan.data.mimic_cxr import physionet, r2gen
-from rcan.data.mimic_cxr.errors import NamesNobodyError
 from rcan.data.raw import RawDataSet
+from rcan.errors import NamesNobodyError
 
 LAYOUTS = (r2gen, physionet)
 SOURCES = (

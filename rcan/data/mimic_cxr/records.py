@@ -6,12 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from rcan.data.mimic_cxr.errors import NamesNobodyError
-from rcan.errors import UserError, reason_of
+from rcan.errors import NamesNobodyError, UserError, reason_of
 from rcan.reading import parse_json, require_file
 
 CHUNK = 1 << 16  # characters read at once
-LONGEST = 1 << 22  # characters of one record; those of R2Gen have a few thousand
+LONGEST = 1 << 22  # characters of any value, more or less; R2Gen's records have a few thousand
 _SPACE = re.compile(r"[ \t\r\n]*")
 _GOES_ON = ("", *"+-.eE0123456789")  # after what was taken for a whole number
 _DECODER = json.JSONDecoder()
@@ -46,8 +45,12 @@ def read_records(path: Path, name: str, remedy: str) -> Iterator[tuple[int, dict
             text.require_end()
     except UserError:
         raise
-    except (OSError, ValueError) as error:
-        reason = "no UTF-8" if isinstance(error, UnicodeError) else reason_of(error)
+    except OSError as error:
+        raise NamesNobodyError(
+            f"{path}: expected studies ({reason_of(error)}); make it readable and run again"
+        ) from error
+    except ValueError as error:
+        reason = "no UTF-8" if isinstance(error, UnicodeError) else str(error)
         raise NamesNobodyError(f"{path}: expected studies in JSON ({reason}); {remedy}") from error
     if name not in met:
         raise NamesNobodyError(f"{path}: expected {name!r}, found none; {remedy}")
@@ -69,9 +72,9 @@ class _Text:
         """The names of an object, each before its value is read."""
         self._expect("{")
         for _ in self._items("}"):
-            name = json.loads(self._value())
-            if not isinstance(name, str):
+            if self.next_mark() != '"':
                 raise ValueError(f"expected a name {self._where()}")
+            name = json.loads(self._value())
             self._expect(":")
             yield name
 
@@ -119,14 +122,19 @@ class _Text:
             try:
                 _, end = _DECODER.raw_decode(self._part, self._place)
             except (json.JSONDecodeError, RecursionError):
-                if len(self._part) - self._place > LONGEST or not self._more():
+                if not self._can_go_on():
                     raise ValueError(f"expected a value {self._where()}") from None
                 continue
-            if self._part[end : end + 1] in _GOES_ON and self._more():
+            is_number = self._part[self._place] in "-0123456789"
+            if is_number and self._part[end : end + 1] in _GOES_ON and self._can_go_on():
                 continue
             text = self._part[self._place : end]
             self._place = end
             return text
+
+    def _can_go_on(self) -> bool:
+        """Whether a value may be longer and is: then more of it is there now."""
+        return len(self._part) - self._place <= LONGEST and self._more()
 
     def _more(self) -> bool:
         """Read on, more each time the same value asks for it; False at the end."""

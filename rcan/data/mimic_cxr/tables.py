@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from rcan.data.mimic_cxr.errors import NamesNobodyError
+from rcan.errors import NamesNobodyError, reason_of
 from rcan.reading import require_file
 
 REMEDY = "fetch it again from PhysioNet"
@@ -61,9 +61,12 @@ def _cells(path: Path) -> Iterator[list[str]]:
             for row in csv.reader(_lines(text), strict=True):
                 if row:
                     yield row
-    except (OSError, EOFError, UnicodeError, csv.Error, zlib.error) as error:
-        reason = type(error).__name__ if str(path) in str(error) else str(error)
-        raise NamesNobodyError(f"{path}: expected a table ({reason}); {REMEDY}") from error
+    except (gzip.BadGzipFile, EOFError, UnicodeError, csv.Error, zlib.error) as error:
+        raise NamesNobodyError(f"{path}: expected a table ({error}); {REMEDY}") from error
+    except OSError as error:
+        raise NamesNobodyError(
+            f"{path}: expected a table ({reason_of(error)}); make it readable and run again"
+        ) from error
 
 
 def _lines(text: io.TextIOBase) -> Iterator[str]:
