@@ -36,12 +36,13 @@ class Overlap:
         `pixels_of` gives the pixels of a row. Only rows that a view points to count: those of
         unreadable images are all black.
         """
-        for study, names, patient in studies:
-            for view, name in zip(study.views, names, strict=True):
+        for one in studies:
+            study = one.study
+            for view, name in zip(study.views, one.image_names, strict=True):
                 told = f"{study.split} {study.id}: {name}"
                 self._note_image(pixels_of(view.row), study.split, told)
-            if patient is not None:
-                self._insert("patient", patient, study.split, study.id)
+            if one.patient is not None:
+                self._insert("patient", one.patient, study.split, study.id)
             yield study
 
     def note_patients(self) -> None:
