@@ -58,7 +58,7 @@ def laid_out(root, layout: str, number: int) -> int:
             one.expected *= 5
     with_findings = [one for one in made if one.expected]
     if layout == "PhysioNet":
-        write_tables(root, made)
+        write_tables(root, made, twice=10)
         write_reports(root / "mimic-cxr-reports/files", made)
     else:
         root.mkdir(parents=True)
