@@ -4,7 +4,6 @@ Both show images and report text, so they go into a folder that git ignores; wha
 worth as a number goes beside the tables. Cells that are not run yet are left out and named.
 """
 
-import os
 from collections.abc import Callable, Mapping
 from functools import cache
 
@@ -30,7 +29,6 @@ POINTING = REPORTS / "cases" / "fig4.csv"
 
 
 def main(settings: PipelineSettings) -> None:
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # as cells are trained
     split, summary = open_split(PROCESSED, "test"), read_summary(PROCESSED)
     names = [name for name in planned_runs() if _cell(name) in (*ATTENTION, *CASES)]
     done = [name for name in names if _is_run(same_as(name))]

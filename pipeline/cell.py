@@ -1,6 +1,6 @@
 """A cell trained and scored ahead of its stages, which then only copy: a job of stage fill.
 
-`OMP_NUM_THREADS=1 python -m pipeline.cell rve_cgm-1`: as fill calls it, and as stage train trains.
+`python -m pipeline.cell rve_cgm-1`: as fill calls it, and as stage train trains.
 """
 
 import sys

@@ -3,7 +3,6 @@
 `python -m pipeline.evaluate` scores the main run, `... rve_cgm-1` a planned cell.
 """
 
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -37,7 +36,6 @@ def main(settings: PipelineSettings) -> None:
     if ahead.take(root, made_of, out):
         print(f"{name} is scored already, by stage fill")
     else:
-        os.environ.setdefault("OMP_NUM_THREADS", "1")  # as it was trained
         write_evaluation(settings, folder, out)
     forget_state(folder)
     own = planned_settings(name, settings).with_weights_under(root)

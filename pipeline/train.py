@@ -1,11 +1,9 @@
 """Stage train: train the model, choosing the epoch on the validation split.
 
-`python -m pipeline.train` trains the main run, `... rve_cgm-1` a planned cell on one thread: cells
-are trained side by side, and the number of threads changes the last bits. With `--only-state` the
-trained state stays in .rcan/checkpoints for the stage to find.
+`python -m pipeline.train` trains the main run, `... rve_cgm-1` a planned cell. With `--only-state`
+the trained state stays in .rcan/checkpoints for the stage to find.
 """
 
-import os
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -38,7 +36,6 @@ def main(settings: PipelineSettings) -> None:
         if out and ahead.take(root, ahead.of_training(settings, PROCESSED, TOKENIZER), out):
             print(f"{name} is trained already, by stage fill")
             return
-        os.environ.setdefault("OMP_NUM_THREADS", "1")
     train_run(settings.with_weights_under(root), out)
 
 

@@ -66,17 +66,19 @@ def _to_train(settings: PipelineSettings, root: Path) -> Iterator[tuple[str, Pip
 def places(settings: PipelineSettings) -> list[dict[str, str]]:
     """What the environment tells each process of those that train at once.
 
-    One a GPU, each its own, or one a CPU core; RCAN_JOBS asks for another number.
+    One a GPU, each its own, or as many as the CPU has cores for, each with `train.threads` of them;
+    RCAN_JOBS asks for another number.
     """
     import torch
 
-    on_gpu = kind_of_device(settings) == "cuda"
-    most = torch.cuda.device_count() if on_gpu else len(os.sched_getaffinity(0))
+    on_gpu, cores = kind_of_device(settings) == "cuda", len(os.sched_getaffinity(0))
+    on_cpu = max(1, cores // (settings.train.threads or cores))
+    most = torch.cuda.device_count() if on_gpu else on_cpu
     asked = os.environ.get("RCAN_JOBS", str(most))
     if not asked.isdecimal() or not 1 <= int(asked) <= 1000:
         raise UserError(f"RCAN_JOBS is {asked!r}; expected how many cells to train at once, e.g. 2")
     if not on_gpu:
-        return [{"OMP_NUM_THREADS": "1"} for _ in range(int(asked))]  # for the same bits, too
+        return [{} for _ in range(int(asked))]
     visible = os.environ.get("CUDA_VISIBLE_DEVICES") or ",".join(map(str, range(most)))
     gpus = visible.split(",")
     return [{"CUDA_VISIBLE_DEVICES": gpus[i % len(gpus)]} for i in range(int(asked))]

@@ -1,10 +1,12 @@
-"""What makes two trainings the same bits: random numbers that follow from seed and epoch alone, and
-algorithms without chance."""
+"""What makes two trainings the same bits: random numbers that follow from seed and epoch alone, a
+number of threads that the settings name, and algorithms without chance."""
 
 import os
 
 import numpy as np
 import torch
+
+from rcan.config import Train
 
 
 def seed_epoch(seed: int, epoch: int, rank: int = 0) -> None:
@@ -16,11 +18,14 @@ def seed_epoch(seed: int, epoch: int, rank: int = 0) -> None:
     torch.manual_seed(int(state >> np.uint64(1)))
 
 
-def require_determinism(required: bool) -> None:
-    """Let torch use, or not, algorithms whose bits differ from run to run, as some of a GPU's do.
+def compute_as(train: Train) -> None:
+    """Have torch compute on `train.threads` threads (None: as many as it finds cores) and, with
+    `train.deterministic`, by no algorithm whose bits differ from run to run, as some of a GPU's do.
 
     Where there is no other algorithm, torch raises RuntimeError and names the operation.
     """
-    if required:
+    if train.threads is not None:
+        torch.set_num_threads(train.threads)
+    if train.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # as cuBLAS asks for
-    torch.use_deterministic_algorithms(required)
+    torch.use_deterministic_algorithms(train.deterministic)

@@ -2,7 +2,7 @@
 
 best.safetensors, last.safetensors: weights of the best and of the last epoch. config.json: the
 settings, resolved. history.csv: a row an epoch. best.json: the best epoch's numbers, the length
-penalty that validation chose, and the digests of what was trained on.
+penalty that validation chose, the digests of what was trained on, and the kind of processor.
 """
 
 import os
@@ -21,7 +21,7 @@ from rcan.model.build import build_model
 from rcan.model.rcan import RCAN
 from rcan.reading import Shape, read_json
 from rcan.training.checkpoint import Progress, read_tensors, require_fit, write_tensors
-from rcan.training.determinism import require_determinism
+from rcan.training.determinism import compute_as
 
 _BEST: Shape = {"epoch": int, "length_penalty": float}
 _REMEDY = "run `dvc repro train`, or `dvc checkout` to have it back"
@@ -73,7 +73,7 @@ def load_weights(path: Path, settings: Settings, vocabulary_size: int, remedy: s
         require_fit(build_model(settings, vocabulary_size, pretrained=False), weights, path)
     model = build_model(settings, vocabulary_size, pretrained=False)
     model.load_state_dict(weights)
-    require_determinism(settings.train.deterministic)
+    compute_as(settings.train)
     on_gpu = settings.train.accelerator != "cpu" and torch.cuda.is_available()
     return model.eval().to("cuda" if on_gpu else "cpu")
 

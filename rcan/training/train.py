@@ -1,5 +1,6 @@
 """One training from processed data to a folder of weights and numbers."""
 
+import platform
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -20,7 +21,7 @@ from rcan.model.build import build_model, num_parameters
 from rcan.model.rcan import RCAN
 from rcan.text.tokenizer import Tokenizer
 from rcan.training.checkpoint import TrainingState
-from rcan.training.determinism import require_determinism, seed_epoch
+from rcan.training.determinism import compute_as, seed_epoch
 from rcan.training.gpus import free_gpu
 from rcan.training.inputs import study_batches
 from rcan.training.key import has_state, kept_parts, training_key, why_afresh
@@ -98,6 +99,8 @@ def _train_on(
                 facts={
                     "key": key, "data_digest": parts["data"],
                     "tokenizer_digest": parts["tokenizer"],
+                    "trained_on": processor(fabric.device) if parts["device"] == here
+                    else parts["device"],
                 },
             )  # fmt: skip
 
@@ -124,6 +127,12 @@ def launch(settings: Settings, devices: int | str | list[int]) -> Fabric:
     if precision == "auto":
         bf16 = accelerator == "cuda" and torch.cuda.is_bf16_supported()
         precision = "bf16-mixed" if bf16 else "32-true"
+    if precision == "bf16-mixed" and accelerator == "cpu" and not cpu_has_bf16():
+        raise UserError(
+            "train.precision is bf16-mixed, but this processor has no bfloat16 (AVX-512 BF16 or "
+            "AMX): a step would take 2 to 14 times that of float32; set train.precision to auto or "
+            "32-true"
+        )
     try:
         fabric = Fabric(accelerator=accelerator, devices=devices, precision=precision)
     except Exception as error:  # Lightning has its own kinds
@@ -133,8 +142,24 @@ def launch(settings: Settings, devices: int | str | list[int]) -> Fabric:
             f"had here ({reason}): set train.accelerator to auto and train.devices to 1"
         ) from None
     fabric.launch()
-    require_determinism(train.deterministic)
+    compute_as(train)
     return fabric
+
+
+def processor(device: torch.device) -> str:
+    """What rounds a training's sums in its own way: `cpu AVX512, 1 thread`, `cuda NVIDIA H200`."""
+    if device.type == "cuda":
+        return f"cuda {torch.cuda.get_device_name(device)}"
+    threads = torch.get_num_threads()
+    kind = torch.backends.cpu.get_cpu_capability()
+    return f"cpu {kind}, {threads} thread{'s' * (threads != 1)}"
+
+
+def cpu_has_bf16() -> bool:
+    """Whether the processor itself multiplies bfloat16, which torch would imitate, slowly."""
+    if platform.machine() not in ("x86_64", "AMD64"):
+        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
 def kind_of_device(settings: Settings) -> str:
