@@ -1,10 +1,11 @@
-"""The command that repeats a run, told from the settings."""
+"""The command that repeats a run, told from the settings, and whether it gave the same again."""
 
 from pathlib import Path
 
 from rcan.dotted import flatten
-from rcan.project import git_output
-from rcan.reading import parse_yaml
+from rcan.errors import UserError
+from rcan.project import git_output, git_state
+from rcan.reading import parse_json, parse_yaml, read_json
 
 
 def command() -> str:
@@ -29,6 +30,28 @@ def seeds() -> str:
     if not committed or committed.get("seeds") == now.get("seeds"):
         return ""
     return f" -S '{name}:seeds={_shown(now.get('seeds'))}'"
+
+
+def other_than_committed(metrics: Path) -> str:
+    """A line for who gets other scores than the last commit holds, by its settings and code; else
+    empty."""
+    committed = git_output("show", f"HEAD:./{metrics.as_posix()}")
+    if not committed or git_state()["dirty"]:
+        return ""
+    shape = {"test": {"BLEU-4": float}}
+    try:
+        before = parse_json(committed, shape, f"HEAD:{metrics}", "scores", "")
+    except UserError:
+        return ""
+    now = read_json(metrics, shape, "scores", "run `dvc repro evaluate`")
+    if now == before:
+        return ""
+    scores = " in place of ".join(f"{of['test']['BLEU-4']:.4f}" for of in (now, before))
+    return (
+        f"other scores than the committed ones, by the same settings and code: BLEU-4 {scores}. "
+        "Another kind of processor or another torch rounds sums in another order, so this is "
+        "expected. Keep yours, or `git checkout dvc.lock reports` to have the committed ones back"
+    )
 
 
 def _read(name: str) -> str:

@@ -1,6 +1,8 @@
 """The CNN: torchvision's own function, weights that fit or one line that says why not."""
 
 import os
+import subprocess
+import sys
 from urllib.error import URLError
 
 import pytest
@@ -49,6 +51,48 @@ def save(state: object, path) -> None:
 def images(number: int = 2, side: int = 64) -> Tensor:
     generator = torch.Generator().manual_seed(0)
     return torch.randint(0, 256, (number, side, side), generator=generator).to(torch.uint8)
+
+
+# --- what it runs on ---
+
+NARROW = """
+import torch
+from torch import nn
+from rcan.model.cnn import LEAST_CHANNELS_LAST, build_cnn
+torch.set_num_threads(1)
+images = torch.randint(0, 256, (4, 32, 32), dtype=torch.uint8)
+for width in range(1, LEAST_CHANNELS_LAST + 2):
+    for wide in (1, 4, 9):
+        cnn = build_cnn(backbone="small", last_layer="layer4", channels=[width, wide, width],
+                        weights="none", frozen=False)
+        for _ in range(3):
+            cnn(images).square().sum().backward()
+            others = [torch.randn(size) for size in (3, 17, 65, 200)]
+print("unharmed")
+"""
+
+
+@pytest.mark.parametrize("isa", ["AVX2", None])
+def test_cnns_of_any_width_leave_others_memory_alone(isa):
+    """oneDNN's fault is met with AVX2's instructions, and seen at once by malloc's checks."""
+    chosen = {"ONEDNN_MAX_CPU_ISA": isa, "ATEN_CPU_CAPABILITY": isa.lower()} if isa else {}
+    checked = {"LD_PRELOAD": "libc_malloc_debug.so.0", "MALLOC_CHECK_": "3"}
+    done = subprocess.run(
+        [sys.executable, "-c", NARROW], capture_output=True, text=True, timeout=300,
+        env={**os.environ, **chosen, **checked},
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "unharmed\n"), done.stderr[-500:]
+
+
+def test_only_a_narrow_cnn_gives_up_the_fast_layout():
+    def layout(channels):
+        return build_cnn(
+            backbone="small", last_layer="layer4", channels=channels, weights="none", frozen=False
+        ).layout
+
+    assert layout([16, 32]) == layout([8, 4]) == layout([4]) == torch.channels_last
+    assert layout([7, 8]) == layout([16, 4, 32]) == torch.contiguous_format
+    assert cnn_with().layout == torch.channels_last  # a ResNet
 
 
 # --- what it computes ---

@@ -1,8 +1,10 @@
-"""The command that repeats a run."""
+"""The command that repeats a run, and whether it gave what it gave before."""
 
+import json
 import subprocess
+from pathlib import Path
 
-from rcan.command import command
+from rcan.command import command, other_than_committed
 
 
 def commit(text: str) -> None:
@@ -40,3 +42,27 @@ def test_without_git_it_is_repro(tmp_path, monkeypatch):
 def test_without_settings_it_is_repro(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert command() == "dvc repro"
+
+
+METRICS = Path("reports/metrics.json")
+
+
+def test_other_scores_by_the_same_code_are_told_as_another_machines(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    METRICS.parent.mkdir()
+    METRICS.write_text(json.dumps({"test": {"BLEU-4": 0.5741}}))
+    commit(SETTINGS)
+    assert other_than_committed(METRICS) == ""
+    METRICS.write_text(json.dumps({"test": {"BLEU-4": 0.5902}}))
+    told = other_than_committed(METRICS)
+    assert "BLEU-4 0.5902 in place of 0.5741" in told and "processor" in told
+    assert "git checkout dvc.lock reports" in told and "\n" not in told
+    (tmp_path / "params.yaml").write_text(SETTINGS.replace("0.1", "0.07"))
+    assert other_than_committed(METRICS) == ""  # a variation has its own scores
+
+
+def test_without_git_or_committed_scores_nothing_is_told(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    METRICS.parent.mkdir()
+    METRICS.write_text(json.dumps({"test": {"BLEU-4": 0.5}}))
+    assert other_than_committed(METRICS) == ""

@@ -127,7 +127,7 @@ def test_kept_features_are_those_of_the_cnn_in_the_model(demo, tmp_path):
         expected = cnn(images)
     assert kept.shape == expected.shape
     difference = torch.linalg.norm(torch.tensor(kept).float() - expected)
-    assert difference < 0.02 * torch.linalg.norm(expected)  # bfloat16
+    assert difference < 5e-4 * torch.linalg.norm(expected)  # float16 on disk, float32 before
 
 
 @pytest.mark.parametrize(

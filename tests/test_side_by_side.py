@@ -8,8 +8,9 @@ import time
 from pathlib import Path
 
 import pytest
-from tiny import TOP
+from tiny import TOP, tiny
 
+from rcan.ablation.fill import places
 from rcan.ablation.side_by_side import Job, run_side_by_side
 from rcan.errors import UserError
 
@@ -73,3 +74,13 @@ def test_a_progress_bar_is_told_by_its_last_state(tmp_path):
               tmp_path / "bar.txt")  # fmt: skip
     with pytest.raises(UserError, match=r"bar \(error: full; all"):
         run_side_by_side([bar], [{}])
+
+
+@pytest.mark.parametrize(("threads", "at_once"), [(1, 8), (2, 4), (5, 1), (16, 1), (None, 1)])
+def test_as_many_train_at_once_as_there_are_cores_for(threads, at_once, monkeypatch):
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: range(8))
+    monkeypatch.delenv("RCAN_JOBS", raising=False)
+    settings = tiny({"train.threads": threads})
+    assert places(settings) == [{}] * at_once
+    monkeypatch.setenv("RCAN_JOBS", "3")
+    assert places(settings) == [{}] * 3

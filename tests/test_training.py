@@ -170,6 +170,35 @@ def test_a_gpu_that_is_not_there_is_told_in_one_line(place, tmp_path):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(("avx512_bf16", "amx"), [(False, False), (True, False), (False, True)])
+def test_bfloat16_that_the_processor_would_imitate_is_refused(
+    avx512_bf16, amx, place, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    monkeypatch.setattr("torch.cpu._is_avx512_bf16_supported", lambda: avx512_bf16)
+    monkeypatch.setattr("torch.cpu._is_amx_tile_supported", lambda: amx)
+    settings = tiny({"train.precision": "bf16-mixed"})
+    if avx512_bf16 or amx:
+        assert train.launch(settings, 1)._precision.precision == "bf16-mixed"
+        return
+    with pytest.raises(UserError, match=r"bf16-mixed, but this processor .* auto or 32-true"):
+        train.launch(settings, 1)
+
+
+def test_training_and_evaluation_compute_on_the_threads_of_the_settings(place, tmp_path):
+    for threads in (2, 1):
+        train_tiny(place, tmp_path / str(threads), {"train.threads": threads, "train.epochs": 1})
+        assert torch.get_num_threads() == threads
+        told = json.loads((tmp_path / str(threads) / "run" / "best.json").read_text())["trained_on"]
+        assert told.startswith("cpu ") and told.endswith(
+            f", {threads} thread" + "s" * (threads > 1)
+        )
+    words = Tokenizer.load(place["tokenizer"])
+    load_run(tmp_path / "2" / "run", len(words))
+    assert torch.get_num_threads() == 2
+    torch.set_num_threads(1)
+
+
 def test_a_learning_rate_far_too_high_is_told_and_leaves_no_run(place, tmp_path):
     changes = {"train.lr": 1e30, "train.lr_visual": 1e30, "train.clip_norm": None}
     with pytest.raises(UserError, match="lower train"):

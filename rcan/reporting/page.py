@@ -11,7 +11,7 @@ from rcan.reporting.control_tables import controls_markdown
 from rcan.reporting.examples import choose_examples, withhold_examples, write_examples
 from rcan.reporting.figures import scores_figure, training_curves
 from rcan.reporting.ground import overlap_cautions, require_one_run
-from rcan.reporting.results import read_results
+from rcan.reporting.results import Results, read_results
 from rcan.reporting.tables import (
     LEAD,
     PROTOCOLS,
@@ -57,7 +57,7 @@ def write_report(*, evaluation: Path, run: Path, processed: Path, out: Path, com
     summary = read_summary(processed)
     examples = choose_examples(found.predictions, open_split(processed, scores["split"]))
     require_one_run(scores, len(found.predictions), best, config, summary)
-    page, rows = _page(scores, summary, config, command), results_rows(scores)
+    page, rows = _page(found, summary, command), results_rows(scores)
 
     training_curves(
         found.history,
@@ -87,9 +87,8 @@ def _validation_floor(scores: Mapping[str, Any], processed: Path) -> float:
     return bleu([constant] * len(references), references)["BLEU-4"]
 
 
-def _page(
-    scores: Mapping[str, Any], summary: Mapping[str, Any], config: Mapping[str, Any], command: str
-) -> str:
+def _page(found: Results, summary: Mapping[str, Any], command: str) -> str:
+    scores = found.scores
     parts = [f"# Results: {scores['data']}", _opening(scores)]
     parts += [f"**{caution}**" for caution in (*cautions(scores), *overlap_cautions(summary))]
     for protocol in PROTOCOLS:
@@ -109,7 +108,7 @@ def _page(
         "## Training",
         "![Losses and validation BLEU-4](training.png)",
         "## What was run",
-        _facts(scores, summary, config),
+        _facts(found, summary),
         f"```\n{command}\n```",
     ]
     return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
@@ -148,8 +147,8 @@ def _sizes(visual: Mapping[str, Any], model: Mapping[str, Any]) -> str:
     )
 
 
-def _facts(scores: Mapping[str, Any], summary: Mapping[str, Any], config: Mapping[str, Any]) -> str:
-    counts = summary["splits"]
+def _facts(found: Results, summary: Mapping[str, Any]) -> str:
+    scores, config, counts = found.scores, found.config, summary["splits"]
     studies = " / ".join(str(counts[split]["studies"]) for split in ("train", "val", "test"))
     images = " / ".join(str(counts[split]["images"]) for split in ("train", "val", "test"))
     facts = [
@@ -160,6 +159,7 @@ def _facts(scores: Mapping[str, Any], summary: Mapping[str, Any], config: Mappin
         ("sizes", _sizes(config["visual"], config["model"])),
         ("seed", str(scores["seed"])),
         ("epoch, chosen by validation BLEU-4", str(scores["epoch"])),
+        ("trained on", found.best.get("trained_on", "not told")),
         ("beam size", str(scores["beam_size"])),
         ("length penalty, chosen on validation", f"{scores['length_penalty']:g}"),
         ("scoring", scores["signature"]),

@@ -36,11 +36,27 @@ def test_images_are_packed_by_any_number_of_threads_to_the_same_bytes(
     figure("same bits", "numbers of loader threads", 1)
 
 
-TWO_THREADS = "import torch; torch.set_num_threads(2)"
+OTHERWISE = """
+import torch
+from rcan.training import train
+launch = train.launch
+
+def launch_otherwise(settings, devices):
+    sections_train = settings.train.model_copy(update={changes})
+    fabric = launch(settings.model_copy(update={{"train": sections_train}}), devices)
+    assert {expected}
+    return fabric
+
+train.launch = launch_otherwise
+"""
+TWO_THREADS = OTHERWISE.format(changes={"threads": 2}, expected="torch.get_num_threads() == 2")
+STRICT = OTHERWISE.format(
+    changes={"deterministic": True}, expected="torch.are_deterministic_algorithms_enabled()"
+)
 
 
 def test_a_training_with_two_threads_is_the_same_bytes_each_time(zygote, first, tmp_path, figure):
-    """Sums are taken in another order than with one: the number of threads is of the machine."""
+    """Sums are taken in another order than with one."""
     once, twice = (
         again(zygote, first, tmp_path / "work", ["train"], TWO_THREADS) for _ in range(2)
     )
@@ -48,19 +64,16 @@ def test_a_training_with_two_threads_is_the_same_bytes_each_time(zygote, first, 
     figure("same bits", "trainings with two threads", 2)
 
 
-STRICT = """
-import torch
-from rcan.training import train
-launch = train.launch
-
-def strict(settings, devices):
-    sections_train = settings.train.model_copy(update={"deterministic": True})
-    fabric = launch(settings.model_copy(update={"train": sections_train}), devices)
-    assert torch.are_deterministic_algorithms_enabled()
-    return fabric
-
-train.launch = strict
-"""
+@pytest.mark.parametrize("found", [1, 2])
+def test_the_threads_that_a_machine_offers_change_no_byte(
+    found, zygote, first, tmp_path, amount, figure
+):
+    """The settings name their number, whatever the environment says."""
+    stages = STAGES[STAGES.index("train") : amount(4, 6)]
+    offered = f"import torch; torch.set_num_threads({found})"
+    ends = again(zygote, first, tmp_path / "work", stages, offered)
+    assert ends == first[stages[-1]][1]
+    figure("same bits", "numbers of threads that a machine offers", 1)
 
 
 def test_the_strict_switch_is_on_when_asked_for_and_changes_nothing_on_a_cpu(

@@ -13,9 +13,10 @@ def provenance(ablations: Ablations, cells: Sequence[str]) -> Part:
     runs = [run for cell in dict.fromkeys(cells) for run in ablations.model(cell).runs]
     return Part(
         "Where each number comes from",
-        f"{ground(ablations)}. A training's key names its settings, data, tokenizer and code; the "
-        "commit is that of the code which made the tables.",
-        ["run", "trained as", "key", "epoch", "length penalty", "commit", "command"],
+        f"{ground(ablations)}. A training's key names its settings, data, tokenizer and code; its "
+        "last bits follow from the processor that it ran on; the commit is that of the code which "
+        "made the tables.",
+        ["run", "trained as", "key", "epoch", "length penalty", "on", "commit", "command"],
         [_row(ablations, run) for run in runs],
         folded=True,
     )
@@ -25,7 +26,7 @@ def _row(ablations: Ablations, run: Run) -> Row:
     command = f"`{command_of(ablations, run)}`"
     if not run.result:
         told = f"not run: {run.why_missing}" if run.why_missing else "not run"
-        return Row([run.name, told, *["not run"] * 4, command], "missing")
+        return Row([run.name, told, *["not run"] * 5, command], "missing")
     scores = run.result.scores
     return Row(
         [
@@ -34,6 +35,7 @@ def _row(ablations: Ablations, run: Run) -> Row:
             scores["run"][:12],
             str(scores["epoch"]),
             f"{scores['length_penalty']:g}",
+            run.result.best.get("trained_on", "not told"),
             ablations.settings.commit,
             command,
         ]
