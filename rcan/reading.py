@@ -164,6 +164,15 @@ def read_csv(
     return found
 
 
+# What tables write for a text they lack: pandas, spreadsheets, people.
+MISSING = ("", "nan", "none", "null", "na", "n/a", "<na>", "#n/a")
+
+
+def is_missing(text: str) -> bool:
+    """Whether a cell holds no text, or a word that stands for none."""
+    return text.strip().lower() in MISSING
+
+
 # A cell and what ends it (RFC 4180). Python's own reader takes a lost quote for a letter, and the
 # rest of the file for one cell.
 _CELL = re.compile(r'(?:"([^"]*(?:""[^"]*)*)"|([^",\r\n]*))(,|\r\n|\r|\n|\Z)')

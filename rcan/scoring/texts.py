@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rcan.errors import UserError, name_shown, shown
-from rcan.reading import parse_json, read_csv, read_text
+from rcan.reading import is_missing, parse_json, read_csv, read_text
 
 SPLITS = ("train", "val", "test")
 IDS = (
@@ -24,7 +24,6 @@ PREDICTION = (
 REFERENCE = ("reference", "references", "ref", "ground_truth", "gt", "target", "label")
 EITHER = ("report", "text", "findings", "caption")
 SIDES = {"predictions": PREDICTION, "references": REFERENCE, "reports": REFERENCE}
-MISSING = ("nan", "none", "null", "na", "n/a", "<na>")  # what tables write for a text they lack
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ def read_texts(path: Path, side: str, split: str = "test", *, tell: bool = True)
         if name in found:
             which = name_shown(name) if tell else "one"
             raise UserError(f"{path}: expected every id once, found {which} twice; mend the file")
-        found[name] = "" if text.strip().lower() in MISSING else text
+        found[name] = "" if is_missing(text) else text
     if not found:
         raise UserError(f"{path}: expected {side}, found none; {remedy}")
     return Texts(path, found)
