@@ -69,7 +69,7 @@ ONLY_IN = {
     "pydantic": ["rcan/config"],
     "typer": ["rcan/cli"],
     "submitit": ["rcan/ablation/cluster.py"],
-    "pydicom": ["rcan/sharing/dicom.py"],
+    "pydicom": ["rcan/sharing/dicom.py", "rcan/sharing/dicom_grey.py"],
     "dvc": [],
     "hydra": [],
 }  # fmt: skip

@@ -6,6 +6,7 @@ import numpy as np
 import pydicom
 import pytest
 from dicom_files import RAMP, write
+from PIL import Image
 from pydicom import Dataset, dcmread
 from pydicom.pixels import apply_modality_lut, apply_voi_lut
 from pydicom.pixels.decoders.base import Decoder
@@ -15,12 +16,12 @@ from pydicom.uid import HTJ2KLossless, JPEG2000Lossless, JPEGLSLossless
 from rcan.errors import UserError
 from rcan.sharing import dicom
 from rcan.sharing.dicom import is_dicom, read_dicom
-from rcan.sharing.given import read_image
+from rcan.sharing.given import read_image, studies_of
 
 
-def table(entries, first, bits) -> Sequence:
+def table(entries, first, bits, *, count=None) -> Sequence:
     item = Dataset()
-    item.LUTDescriptor = [len(entries), first, bits]
+    item.LUTDescriptor = [count or len(entries), first, bits]
     item.LUTData = list(entries)
     item["LUTDescriptor"].VR, item["LUTData"].VR = "US", "US"
     return Sequence([item])
@@ -42,6 +43,44 @@ def test_padding_does_not_darken_the_rest(tmp_path):
     grey, _ = read_dicom(write(tmp_path / "a.dcm", pixels, PixelPaddingValue=0))
     rest = pixels[1:].astype(float)
     assert np.array_equal(grey[1:], share(rest, rest.min(), rest.max())) and not grey[0].any()
+
+
+@pytest.mark.parametrize("kind", [np.uint16, np.int16])
+def test_a_range_of_padding_does_not_darken_the_rest(kind, tmp_path):
+    pixels = (RAMP // 2 + 1000).astype(kind)
+    pixels[0], pixels[1] = 5, 7
+    if kind is np.int16:
+        pixels[:2] -= 2000
+    ends = {"PixelPaddingValue": int(pixels[1, 0]), "PixelPaddingRangeLimit": int(pixels[0, 0])}
+    grey, _ = read_dicom(write(tmp_path / "a.dcm", pixels, bits=16, **ends))
+    rest = pixels[2:].astype(float)
+    assert np.array_equal(grey[2:], share(rest, rest.min(), rest.max())) and not grey[:2].any()
+
+
+def test_an_overlay_in_unused_bits_does_not_darken_the_picture(tmp_path):
+    plain, _ = read_dicom(write(tmp_path / "a.dcm"))
+    drawn = RAMP.copy()
+    drawn[::3] |= 0x8000
+    path = write(tmp_path / "b.dcm", drawn)
+    file = dcmread(path)
+    for element, value in ((0x10, 24), (0x11, 20), (0x102, 15)):  # rows, columns, bit
+        file.add_new((0x6000, element), "US", value)
+    file.save_as(path)
+    assert np.array_equal(read_dicom(path)[0], plain)
+
+
+@pytest.mark.parametrize("kind", [np.uint16, np.int16])
+def test_values_in_the_high_bits_are_those_of_the_low_ones(kind, tmp_path):
+    pixels = RAMP.astype(kind) - kind(1900 if kind is np.int16 else 0)
+    plain, _ = read_dicom(write(tmp_path / "a.dcm", pixels))
+    high, _ = read_dicom(write(tmp_path / "b.dcm", (pixels << 4) | kind(9), HighBit=15))
+    assert np.array_equal(high, plain) and np.ptp(plain) == 255
+
+
+def test_less_than_8_bits_go_to_full_brightness(tmp_path):
+    pixels = np.arange(480, dtype=np.uint8).reshape(24, 20) % 16
+    grey, _ = read_dicom(write(tmp_path / "a.dcm", pixels, bits=4))
+    assert np.array_equal(grey, pixels * 17)
 
 
 def test_8_bits_stay_as_they_are_as_in_a_png(tmp_path):
@@ -97,6 +136,68 @@ def test_lookup_tables_go_before_a_window_and_end_at_their_ends(bits, tmp_path):
     assert grey[0, 0] == 255 and grey[-1, -1] == 0
 
 
+@pytest.mark.parametrize("declared", [8, 10, 12, 16])
+def test_the_brightness_of_a_table_is_that_of_the_bits_its_entries_take(declared, tmp_path):
+    entries = np.rint(np.linspace(0, 4000, 3900)).astype(int)
+    tables = [table(entries.tolist(), 0, bits) for bits in (12, declared)]
+    wanted, found = (
+        read_dicom(write(tmp_path / f"{n}.dcm", VOILUTSequence=one))[0]
+        for n, one in enumerate(tables)
+    )
+    assert np.array_equal(found, wanted) and found.max() > 240
+    turned, _ = read_dicom(
+        write(tmp_path / "m.dcm", VOILUTSequence=tables[1], PhotometricInterpretation="MONOCHROME1")
+    )
+    assert np.abs(turned.astype(int) + found - 255).max() <= 1
+
+
+def test_two_8_bit_entries_in_a_word_are_both_read(tmp_path):
+    entries = np.arange(256, dtype=np.uint8)
+    packed = table(entries.view("<u2").tolist(), 0, 8, count=256)
+    pixels = np.arange(480, dtype=np.uint16).reshape(24, 20) % 256
+    assert np.array_equal(
+        read_dicom(write(tmp_path / "a.dcm", pixels, VOILUTSequence=packed))[0], pixels
+    )
+
+
+def test_a_table_of_signed_values_may_begin_below_zero(tmp_path):
+    pixels = RAMP.astype(np.int16) - 1900
+    entries = np.arange(4000).tolist()
+    grey, _ = read_dicom(
+        write(tmp_path / "a.dcm", pixels, VOILUTSequence=table(entries, 2**16 - 1900, 12))
+    )
+    assert np.array_equal(grey, share(RAMP.astype(float), 0, 4095))
+
+
+def test_rescaled_values_go_through_a_table_in_their_own_units(tmp_path):
+    entries = np.arange(4000).tolist()
+    path = write(
+        tmp_path / "a.dcm", VOILUTSequence=table(entries, 500, 12), RescaleSlope=0.5,
+        RescaleIntercept=500,
+    )  # fmt: skip
+    assert np.array_equal(read_dicom(path)[0], share(RAMP / 2, 0, 4095))
+
+
+UNUSABLE = [
+    {"WindowCenter": 1000, "WindowWidth": 0}, {"WindowCenter": 1000, "WindowWidth": -5},
+    {"WindowCenter": ["", ""], "WindowWidth": ["", ""]}, {"WindowCenter": "", "WindowWidth": ""},
+    {"WindowCenter": 1000}, {"RescaleSlope": 0, "RescaleIntercept": 3}, {"VOILUTSequence": []},
+    {"VOILUTSequence": Sequence([Dataset()])},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("attributes", UNUSABLE)
+def test_a_window_table_or_rescale_that_cannot_be_used_is_passed_over(attributes, tmp_path):
+    plain, _ = read_dicom(write(tmp_path / "a.dcm"))
+    assert np.array_equal(read_dicom(write(tmp_path / "b.dcm", **attributes))[0], plain)
+
+
+def test_the_first_window_that_can_be_used_counts(tmp_path):
+    wanted, _ = read_dicom(write(tmp_path / "a.dcm", WindowCenter=1800, WindowWidth=1200))
+    windows = {"WindowCenter": [100, 1800, 5], "WindowWidth": [0, 1200, 50]}
+    assert np.array_equal(read_dicom(write(tmp_path / "b.dcm", **windows))[0], wanted)
+
+
 def test_a_modality_table_comes_before_the_window(tmp_path):
     entries = [0] * 1000 + [500] * 3000
     path = write(
@@ -120,7 +221,7 @@ BAD = [
     ({"Rows": None, "Columns": None}, "without an image"),
     ({"PixelData": b"\0" * 100}, "expected a whole DICOM image"),
     ({"PixelData": None}, "expected a whole DICOM image"),
-    ({"WindowCenter": 100, "WindowWidth": 0}, "expected a whole DICOM image"),
+    ({"VOILUTSequence": table([0, 1], 0, 12, count=100)}, "its lookup table is cut short"),
     ({"pixels": np.zeros((2, 60), np.uint16)}, "60 x 2 pixels"),
 ]
 
@@ -159,6 +260,50 @@ def test_a_file_cut_short_and_another_files_content_are_one_line(tmp_path):
         wanted = "DICOM without an image" if number == 0 else "expected a whole DICOM image"
         with pytest.raises(UserError, match=wanted):
             read_dicom(path)
+
+
+def without_syntax(path):
+    file = dcmread(path)
+    del file.file_meta.TransferSyntaxUID
+    file.save_as(path, implicit_vr=False, little_endian=True, enforce_file_format=False)
+
+
+def without_preamble(path):
+    content = path.read_bytes()
+    path.write_bytes(content[content.index(b"\x08\0\x16\0UI") :])
+
+
+@pytest.mark.parametrize("spoil", [without_syntax, without_preamble])
+def test_a_file_without_its_header_is_read_where_it_can_be(spoil, tmp_path):
+    plain, _ = read_dicom(write(tmp_path / "a.dcm"))
+    spoil(write(tmp_path / "scan"))
+    assert is_dicom(tmp_path / "scan") and np.array_equal(read_image(tmp_path / "scan")[0], plain)
+
+
+def test_compressed_values_of_no_told_syntax_are_refused_with_what_to_do(tmp_path):
+    path = write(tmp_path / "a.dcm", syntax=JPEG2000Lossless)
+    without_syntax(path)
+    with pytest.raises(UserError, match=r"tells its transfer syntax, found none.*to PNG"):
+        read_dicom(path)
+
+
+def test_a_png_of_another_ending_is_read_by_what_it_is(tmp_path):
+    Image.fromarray(RAMP.astype(np.uint8)).save(tmp_path / "a.png")
+    (tmp_path / "a.png").rename(tmp_path / "a.dcm")
+    assert np.array_equal(read_image(tmp_path / "a.dcm")[0], RAMP.astype(np.uint8))
+
+
+def test_what_holds_no_image_lies_beside_those_of_a_study(tmp_path):
+    first = write(tmp_path / "1.dcm")
+    write(tmp_path / "DICOMDIR", Rows=None, Columns=None, PixelData=None)
+    write(tmp_path / "sr.dcm", Rows=None, Columns=None, PixelData=None)
+    assert [study.paths for study in studies_of([tmp_path], 2)] == [(first,)]
+    (tmp_path / "2.dcm").write_bytes(b"damaged")  # that is told, not passed over
+    assert len(studies_of([tmp_path], 2)[0].paths) == 2
+    first.unlink()
+    (tmp_path / "2.dcm").unlink()
+    with pytest.raises(UserError, match="found none; folders inside"):
+        studies_of([tmp_path], 2)
 
 
 def test_an_image_too_large_for_memory_is_not_unpacked(tmp_path, monkeypatch):

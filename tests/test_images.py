@@ -1,5 +1,8 @@
 """Every kind of PNG and JPEG becomes 8-bit grey, and every grey image a square."""
 
+import struct
+import zlib
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -32,6 +35,67 @@ def test_16_bit_is_scaled_by_its_own_range(tmp_path):
     assert np.array_equal(read_grey(tmp_path / "a.png"), GREY)
     Image.fromarray(np.full((4, 4), 60000, dtype=np.uint16)).save(tmp_path / "flat.png")
     assert read_grey(tmp_path / "flat.png").max() == 0
+
+
+# Start and step (rows, columns) of the passes of an interlaced PNG (PNG 1.2, section 2.6).
+ADAM7 = (
+    (0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2),
+    (1, 0, 2, 1),
+)  # fmt: skip
+
+
+def png_of_16_bits(values, *, interlaced=False):
+    """A PNG of (H, W, C) values; its rows are unfiltered, differences of pixels, or of rows."""
+
+    def chunk(kind, body):
+        return (
+            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        )
+
+    packed = b""
+    for top, left, down, right in ADAM7 if interlaced else ((0, 0, 1, 1),):
+        part = values[top::down, left::right]
+        rows = part.astype(">u2").view("u1").reshape(len(part), -1)
+        wide = 2 * values.shape[2]
+        for number, row in enumerate(rows if rows.size else []):
+            before = (0, np.r_[np.zeros(wide, "u1"), row[:-wide]], rows[number - 1])
+            kind = number % 3
+            packed += bytes([kind]) + (row - before[kind]).astype("u1").tobytes()
+    height, width, channels = values.shape
+    colour = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
+    header = struct.pack(">IIBBBBB", width, height, 16, colour, 0, 0, interlaced)
+    ends = chunk(b"IDAT", zlib.compress(packed)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + ends
+
+
+@pytest.mark.parametrize("interlaced", [False, True])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_16_bits_in_colour_or_with_opacity_are_the_picture_of_grey_ones(
+    tmp_path, channels, interlaced
+):
+    grey = np.arange(33 * 21).reshape(33, 21) * 5 + 100  # of 12 bits
+    values = np.stack([grey] * channels, axis=2)
+    if channels in (2, 4):
+        values[..., -1] = 65535 - grey * 7
+    (tmp_path / "a.png").write_bytes(png_of_16_bits(values, interlaced=interlaced))
+    wanted = np.rint((grey - 100) * (255 / (33 * 21 * 5 - 5))).astype(np.uint8)
+    assert np.array_equal(read_grey(tmp_path / "a.png"), wanted)
+
+
+def test_16_bit_colours_become_grey_by_luma(tmp_path):
+    values = np.random.default_rng(0).integers(0, 65536, (20, 18, 3))
+    (tmp_path / "a.png").write_bytes(png_of_16_bits(values))
+    luma = values @ [0.299, 0.587, 0.114]
+    wanted = (luma - luma.min()) / np.ptp(luma) * 255
+    assert np.abs(read_grey(tmp_path / "a.png") - wanted).max() <= 0.51
+
+
+@pytest.mark.parametrize("channels", [2, 3, 4])
+def test_16_bit_colour_cut_short_is_named(tmp_path, channels):
+    values = np.random.default_rng(0).integers(0, 65536, (40, 30, channels))
+    (tmp_path / "a.png").write_bytes(png_of_16_bits(values)[:3000])
+    with pytest.raises(UserError, match="expected a whole PNG or JPEG"):
+        read_grey(tmp_path / "a.png")
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
@@ -69,10 +133,20 @@ def test_a_missing_file_and_a_folder_are_named(tmp_path):
         read_grey(tmp_path)
 
 
-def test_other_formats_are_refused(tmp_path):
-    Image.fromarray(GREY).save(tmp_path / "a.gif")
-    with pytest.raises(UserError, match=r"a\.gif"):
-        read_grey(tmp_path / "a.gif")
+@pytest.mark.parametrize(
+    ("ending", "kind"),
+    [("gif", "GIF"), ("tif", "TIFF"), ("bmp", "BMP"), ("jp2", "JPEG 2000"), ("pgm", "PGM")],
+)
+def test_other_formats_are_named_with_what_to_do(tmp_path, ending, kind):
+    Image.fromarray(GREY).resize((32, 32)).save(tmp_path / f"a.{ending}")
+    with pytest.raises(UserError, match=rf"a\.{ending}: .*found a {kind}; convert it to PNG"):
+        read_grey(tmp_path / f"a.{ending}")
+
+
+def test_dicom_among_the_png_is_named(tmp_path):
+    (tmp_path / "a.png").write_bytes(bytes(128) + b"DICM")
+    with pytest.raises(UserError, match="found a DICOM file; convert it to PNG"):
+        read_grey(tmp_path / "a.png")
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from rcan.data.check import check
 from rcan.data.iu_xray import read_iu_xray
 from rcan.data.iu_xray.listing import listed_studies
+from rcan.data.iu_xray.problems import problems_beside
 from rcan.errors import UserError
 
 LISTED = listed_studies()[:3]
@@ -105,6 +107,25 @@ def test_a_missing_image_has_no_version_and_a_missing_report_is_a_problem(tmp_pa
     assert data.problems.first == {"report_missing": [LISTED[2].id]}
     with pytest.raises(UserError, match=LISTED[0].stems[1]):
         data.studies[0].images[1].read()
+
+
+@pytest.mark.parametrize("write", [r2gen, openi, kaggle])
+@pytest.mark.parametrize("word", ["nan", " NaN ", "None", "null", "N/A", "<NA>"])
+def test_a_word_for_nothing_is_no_report_in_any_layout(tmp_path, monkeypatch, write, word):
+    monkeypatch.setattr(f"{__name__}.REPORTS", [word, *REPORTS[1:]])
+    write(tmp_path)
+    data = read_iu_xray(tmp_path, LISTED)
+    assert [study.has_report for study in data.studies] == [False, True, True]
+    found = check("iu_xray", tmp_path, with_ids=True, work=tmp_path / "work")
+    lacking = {split: counts["reports_missing"] for split, counts in found["splits"].items()}
+    listed = {split: counts["studies"] for split, counts in found["splits"].items()}
+    assert sum(listed.values()) - sum(lacking.values()) == 2
+    assert found["problems"]["no_report"]["count"] == 2953
+
+
+def test_a_word_for_nothing_is_no_problem_of_kaggles(tmp_path):
+    (tmp_path / "indiana_reports.csv").write_text("uid,Problems\n1,nan\n2,Hernia;nan\n3,normal\n")
+    assert problems_beside(tmp_path) == {"1": None, "2": ("hernia",), "3": ("normal",)}
 
 
 def test_a_changed_image_has_another_version(tmp_path):

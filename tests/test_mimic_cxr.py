@@ -74,8 +74,8 @@ def test_a_heading_is_known_by_its_words_in_odd_spellings_too(heading, kind):
 
 def test_every_shape_of_report_gives_its_findings_alone(made):
     for one in made:
-        found, _ = findings_of(one.text.decode())
-        assert found == (one.expected or ""), one.text
+        found = findings_of(one.text.decode())
+        assert (found.text, found.is_cut) == (one.expected or "", False), one.text
 
 
 @pytest.mark.parametrize(
@@ -88,11 +88,63 @@ def test_every_shape_of_report_gives_its_findings_alone(made):
         ("FINDINGS: A.\n WET READ VERSION #1\n B.\n", "A."),
         ("CHEST, TWO VIEWS: Other.\n FINDINGS AND IMPRESSION: This.\n", "This."),
         ("The findings: not a heading here.\n", ""),
+        ("IMPRESSION AND FINDINGS: Both.\n", "Both."),
+        ("FINDINGS:\n CARDIOMEDIASTINAL SILHOUETTE: A.\n SUPPORT DEVICES: B.\n RIBS: C.\n",
+         "CARDIOMEDIASTINAL SILHOUETTE: A. SUPPORT DEVICES: B. RIBS: C."),
+        ("FINDINGS:\n LUNG FINDINGS: A.\n BONE FINDINGS: B.\n",
+         "LUNG FINDINGS: A. BONE FINDINGS: B."),
+        ("FINDINGS:\n PORTABLE CHEST: A.\n IMPRESSION: x", "A."),
+        ("FINDINGS: It ends in the\n LINGULA: pull back.\n PROCEDURE: x",
+         "It ends in the LINGULA: pull back."),
+        ("FINDINGS: N/A\nIMPRESSION: x", ""), ("FINDINGS: A.\nFINDINGS: nan\n", "A."),
         ("", ""), ("FINDINGS:", ""),
     ],
 )  # fmt: skip
 def test_where_findings_begin_and_end(report, findings):
-    assert findings_of(report)[0] == findings
+    assert findings_of(report).text == findings
+
+
+@pytest.mark.parametrize("between", ["", "IMPRESSION: Fine.\n"])
+@pytest.mark.parametrize(
+    ("heading", "is_left_out"),
+    [
+        ("ADDITIONAL FINDINGS", True), ("OTHER FINDINGS", True), ("LINGUAL THING", True),
+        ("CRITICAL FINDINGS", False), ("FINDINGS DISCUSSED WITH", False), ("COMPARISON", False),
+        ("FINDINGS WERE COMMUNICATED BY", False), ("CLINICAL HISTORY", False),
+    ],
+)  # fmt: skip
+def test_a_later_heading_does_not_replace_the_findings(heading, is_left_out, between):
+    found = findings_of(f"FINDINGS: Heart.\n{between}{heading}: Dr. ___ by phone\n")
+    assert (found.text, found.is_cut) == ("Heart.", is_left_out and not between)
+
+
+@pytest.mark.parametrize(
+    "heading", ["CRITICAL FINDINGS", "FINDINGS DISCUSSED WITH", "CLINICAL FINDINGS"]
+)
+def test_who_heard_of_findings_is_no_report(heading):
+    assert findings_of(f"IMPRESSION: Fine.\n{heading}: Dr. ___\n").text == ""
+
+
+def test_a_word_for_nothing_is_no_report_and_what_is_cut_off_is_counted(tmp_path, made):
+    few = [one for one in make_studies(STUDIES) if one.expected]
+    few[0].text = b"FINDINGS: NaN\nIMPRESSION: Fine.\n"
+    few[1].text = b"FINDINGS: Heart.\nOTHER FINDINGS: Rib.\nIMPRESSION: Fine.\n"
+    data = read(write_tree(tmp_path / "raw", few))
+    assert data.problems.first["no_findings"] == [few[0].id]
+    assert data.problems.first["findings_cut"] == [few[1].id]
+    assert {s.id: s.report for s in data.studies}[few[1].id] == "Heart."
+    assert any(rule.startswith("findings_cut") for rule in RULES)
+
+
+@pytest.mark.parametrize("word", ["nan", "None", "NULL", "N/A", "<NA>"])
+def test_a_word_for_nothing_in_r2gens_records_is_no_report(tmp_path, word):
+    made = make_studies(STUDIES)
+    root = write_r2gen(tmp_path / "raw", made)
+    annotation = json.loads((root / "annotation.json").read_text())
+    annotation["train"][0]["report"] = word
+    (root / "annotation.json").write_text(json.dumps(annotation))
+    summary = packed(root, tmp_path)
+    assert summary["problems"]["no_report"] == {"count": 1, "ids": [annotation["train"][0]["id"]]}
 
 
 def test_a_section_keeps_its_order_and_kind():
@@ -119,6 +171,14 @@ def test_each_place_of_reports_and_tables_gives_the_same_studies(tmp_path, made,
     assert data.problems.counts.keys() <= {
         "no_findings", "no_frontal", "findings_with_impression", "findings_under_views",
     }  # fmt: skip
+
+
+def test_a_word_for_nothing_is_no_label(tree, made):
+    path = tree / "mimic-cxr-2.0.0-chexpert.csv.gz"
+    plain = {study.id: study.labels for study in read(tree).studies}
+    rows = gzip.decompress(path.read_bytes()).decode().replace(",,", ",nan,").replace(",,", ",nan,")
+    path.write_bytes(gzip.compress(rows.encode()))
+    assert {study.id: study.labels for study in read(tree).studies} == plain
 
 
 def test_a_frontal_image_goes_before_an_unknown_before_a_lateral_one(tree, made):

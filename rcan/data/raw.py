@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from rcan.data.problems import Problems
+from rcan.reading import is_missing
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,11 @@ class RawStudy:
     images: tuple[RawImage, ...]
     labels: tuple[str, ...] | None = None
     patient: str | None = None  # None where the source does not say
+
+    @property
+    def has_report(self) -> bool:
+        """False, too, where the text only says that there is none, as `nan` does."""
+        return not is_missing(self.report)
 
 
 @dataclass(frozen=True)

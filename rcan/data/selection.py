@@ -85,7 +85,8 @@ def select(
         if not database.execute("insert or ignore into met values (?)", (study.id,)).rowcount:
             problems.add("duplicate_id", study.id)
             continue
-        if not CLEANERS[data.name](study.report).replace(".", "").strip():
+        text = CLEANERS[data.name](study.report) if study.has_report else ""
+        if not text.replace(".", "").strip():
             problems.add("no_report", study.id)
             continue
         if len(study.report.split()) > LONG_REPORT:

@@ -22,7 +22,7 @@ class Tally:
 
     def count(self, study: RawStudy) -> None:
         self.studies += 1
-        if not study.report:
+        if not study.has_report:
             self.reports_missing += 1
             self.first_without = self.first_without or study.id
         self.images += len(study.images)

@@ -14,12 +14,12 @@ import numpy as np
 from rcan.data.images import fit_to_square, read_grey
 from rcan.errors import UserError, reason_of
 from rcan.reading import require_file
-from rcan.sharing.dicom import is_dicom, read_dicom
+from rcan.sharing.dicom import holds_image, is_dicom, read_dicom
 
 PROJECTIONS = ("frontal", "lateral")
 LEAST = 16  # pixels a side: less is no X-ray, and no model is trained on less
 _NUMPY = b"\x93NUMPY"
-_STARTS = (b"\x89PNG", b"\xff\xd8\xff", _NUMPY[:4])
+_STARTS = (b"\x89PNG", b"\xff\xd8\xff", _NUMPY)
 _DICOM = (".dcm", ".dicom")
 _ENDINGS = (".png", ".jpg", ".jpeg", *_DICOM)
 _IN_NAMES = {"frontal": "frontal|pa|ap", "lateral": "lateral|lat|ll"}
@@ -82,13 +82,13 @@ def _study_of(place: Path, num_views: int) -> GivenStudy:
 
 
 def _looks_like_image(path: Path) -> bool:
-    """By its name or its first bytes; what is neither may lie beside the images."""
+    """By its name or its first bytes; what is neither may lie beside the images, and so may DICOM
+    that holds none (DICOMDIR, a structured report)."""
     if path.name.startswith(".") or not path.is_file():
         return False
-    if path.suffix.lower() in _ENDINGS or is_dicom(path):
-        return True
-    with path.open("rb") as file:
-        return file.read(4).startswith(_STARTS)
+    if _is_dicom(path):
+        return holds_image(path)
+    return path.suffix.lower() in _ENDINGS or _begins_with(path, _STARTS)
 
 
 def read_study(
@@ -112,13 +112,13 @@ def read_image(path: Path) -> tuple[np.ndarray, str | None]:
     """(H, W) uint8 of a PNG, JPEG, DICOM or NumPy file; its projection where the file tells it."""
     try:
         require_file(path)
-        as_dicom = path.suffix.lower() in _DICOM or is_dicom(path)
+        as_dicom = _is_dicom(path)
     except OSError as error:
         raise UserError(f"{path}: expected an image ({reason_of(error)}); check the name") from None
     if as_dicom:
         grey, told = read_dicom(path)
     else:
-        is_array = _begins_with(path, _NUMPY)
+        is_array = _begins_with(path, (_NUMPY,))
         grey = _read_array(path) if is_array else read_grey(path)
         told = _told_by_name(path.stem)
     if min(grey.shape) < LEAST:
@@ -145,9 +145,14 @@ def _read_array(path: Path) -> np.ndarray:
     return array
 
 
-def _begins_with(path: Path, start: bytes) -> bool:
+def _is_dicom(path: Path) -> bool:
+    """By its first bytes or, where they are no other image's, by its name."""
+    return is_dicom(path) or (path.suffix.lower() in _DICOM and not _begins_with(path, _STARTS))
+
+
+def _begins_with(path: Path, starts: tuple[bytes, ...]) -> bool:
     with path.open("rb") as file:
-        return file.read(len(start)) == start
+        return file.read(max(map(len, starts))).startswith(starts)
 
 
 def _told_by_name(stem: str) -> str | None:

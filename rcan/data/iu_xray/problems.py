@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from rcan.reading import read_csv
+from rcan.reading import is_missing, read_csv
 
 TABLE = "indiana_reports.csv"
 
@@ -11,7 +11,7 @@ TABLE = "indiana_reports.csv"
 def problems_of(terms: Iterable[str]) -> tuple[str, ...] | None:
     """`Hernia, Hiatal/large` -> `hernia, hiatal`, each once; None where nobody indexed it."""
     heads = (term.partition("/")[0].strip().lower() for term in terms)
-    return tuple(dict.fromkeys(filter(None, heads))) or None
+    return tuple(dict.fromkeys(head for head in heads if not is_missing(head))) or None
 
 
 def problems_of_row(row: Mapping[str, str]) -> tuple[str, ...] | None:

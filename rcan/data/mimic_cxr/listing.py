@@ -16,6 +16,7 @@ from tqdm import tqdm
 from rcan.data.mimic_cxr.tables import REMEDY, columns_of, find_table, read_columns
 from rcan.data.problems import Problems
 from rcan.errors import NamesNobodyError
+from rcan.reading import is_missing
 
 SPLIT_OF = {"train": "train", "validate": "val", "test": "test"}
 FRONTAL = ("AP", "PA")
@@ -23,7 +24,7 @@ LATERAL = ("LATERAL", "LL", "XTABLE LATERAL")
 _NUMBER = re.compile("[0-9]{1,12}")
 _NAME = re.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,99}")  # it becomes a file's name
 _VALUES = {"1.0": "", "1": "", "-1.0": "/uncertain", "-1": "/uncertain"}
-_NOTHING = ("", "0.0", "0")  # not mentioned, or said to be absent
+_ABSENT = ("0.0", "0")
 _TABLES = (
     "create table study (number integer primary key, id text unique, patient text, split text,"
     " labels text, report blob)",
@@ -166,7 +167,7 @@ def _labels(path: Path) -> Iterator[tuple[str, str]]:
     the study of each row. Raises NamesNobodyError for a damaged table."""
     names = [name for name in columns_of(path) if name not in ("subject_id", "study_id")]
     for number, (study_id, *values) in _rows(path, ("study_id", *names)):
-        if not all(value in _VALUES or value in _NOTHING for value in values):
+        if not all(value in _VALUES or value in _ABSENT or is_missing(value) for value in values):
             raise NamesNobodyError(
                 f"{path}, row {number}: expected 1.0, 0.0, -1.0 or nothing as a label, found "
                 f"another; {REMEDY}"

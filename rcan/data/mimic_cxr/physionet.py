@@ -58,8 +58,8 @@ def read(
 
 def findings_in_sample(root: Path, most: int) -> tuple[int, int]:
     """How many of the first `most` reports have findings, and how many were looked into."""
-    found = [findings_of(read_report(path)[0])[0] for *_, path in islice(found_reports(root), most)]
-    return sum(map(bool, found)), len(found)
+    found = [findings_of(read_report(path)[0]) for *_, path in islice(found_reports(root), most)]
+    return sum(bool(one.text) for one in found), len(found)
 
 
 def _find_reports(root: Path, listing: Listing, problems: Problems) -> None:
@@ -75,12 +75,14 @@ def _findings(path: str, study_id: str, problems: Problems) -> str:
     text, is_utf8 = read_report(path)
     if not is_utf8:
         problems.add("report_not_utf8", study_id)
-    findings, kind = findings_of(text)
-    if kind == BOTH:
+    found = findings_of(text)
+    if found.kind == BOTH:
         problems.add("findings_with_impression", study_id)
-    elif kind == VIEWS:
+    elif found.kind == VIEWS:
         problems.add("findings_under_views", study_id)
-    return findings
+    if found.is_cut:
+        problems.add("findings_cut", study_id)
+    return found.text
 
 
 def _up_to_the_first_file(folders: list[str], study: ListedStudy) -> Iterator[Picture]:

@@ -17,12 +17,16 @@ RULES = (
     "or unknown view before a lateral one, of several the first in the metadata, and the next "
     "where that one has no file",
     "R2Gen: a record counts once, with its first image; its annotation has one record an image",
-    "report: the findings section; the last one that holds text",
+    "report: the findings section; the last one that holds text, under FINDINGS before LUNG "
+    "FINDINGS and such",
     "no_findings: a study whose report has no such section is left out",
     "findings_with_impression: text under FINDINGS AND IMPRESSION is taken whole",
     "findings_under_views: without FINDINGS, text under the name of the views is taken",
+    "findings_cut: text behind the findings under a heading that no section usually has, or that "
+    "names views or other findings, is left out",
     "split: the official one; split_differs: the first split told of a study holds",
-    "report_missing, no_report: a study without a report, or with full stops alone, is left out",
+    "report_missing, no_report: a study without a report, or with full stops or a word for nothing "
+    "(nan, null, N/A) alone, is left out",
     "report_not_listed: a report whose study is not in the split is left out",
     "report_not_utf8: a report that is not UTF-8 is read as Latin-1",
     "report_of_another_image: a record of a study that has one already is kept",
