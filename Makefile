@@ -2,8 +2,19 @@
 PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+# Of another environment that is active: uv would install into it, Python take its packages first.
+export VIRTUAL_ENV := $(CURDIR)/.venv
+unexport PYTHONPATH PYTHONSAFEPATH
+# Programs and the package itself name the folder that they were set up in: elsewhere they are the
+# old place's, if that is still there. An empty file says nothing.
+MADE := $(shell cat .venv/ready 2>/dev/null)
+ifneq ($(MADE),)
+ifneq ($(MADE),$(CURDIR))
+ELSEWHERE := elsewhere
+endif
+endif
 
-.PHONY: setup repro ablations ui test lint torture coverage mutants audit licences bench lock
+.PHONY: elsewhere setup repro ablations ui test lint torture coverage mutants audit licences bench lock
 
 repro: .venv/ready
 	dvc repro
@@ -57,11 +68,14 @@ lock: .venv/ready
 	  --output-file requirements.lock --no-emit-index-url --no-annotate --no-header --upgrade
 
 # The exact versions of requirements.lock in a virtual environment, made again when they change.
-.venv/ready: requirements.lock pyproject.toml
+.venv/ready: requirements.lock pyproject.toml $(ELSEWHERE)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; this is " + sys.version.split()[0] + ": make PYTHON=python3.11 repro")'
 	@echo "Setting up .venv (several GB with PyTorch; once)"
-	@$(PYTHON) -m venv .venv
+	@$(PYTHON) -m venv $(if $(ELSEWHERE),--clear) .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^uv==' requirements.lock)"
 	@$(BIN)/uv pip sync --quiet --compile-bytecode requirements.lock
 	@$(BIN)/uv pip install --quiet --no-deps --editable .
-	@touch $@
+	@pwd -P > $@
+
+elsewhere:
+	@echo "This .venv was set up in $$(cat .venv/ready): it is made anew"

@@ -5,6 +5,7 @@ python -m benchmarks decoding training --r2gencmn path/of/R2GenCMN --rounds 10
 
 import argparse
 import importlib
+import os
 from pathlib import Path
 
 from benchmarks.tables import keep, render
@@ -14,6 +15,7 @@ FOR_A_GPU = ("tokens", "decoding", "training", "modules", "growth", "paper")
 
 
 def main() -> None:
+    os.environ["MPLBACKEND"] = "agg"  # with a notebook's, matplotlib may refuse to load
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(ALL)}, paper")
     parser.add_argument("--r2gencmn", type=Path, help="a checkout of R2GenCMN")

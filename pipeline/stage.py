@@ -2,6 +2,7 @@
 
 import errno
 import faulthandler
+import os
 import signal
 import sys
 import traceback
@@ -11,7 +12,7 @@ from pathlib import Path
 from rcan.config import PipelineSettings, load_settings
 from rcan.errors import NamesNobodyError, UserError, one_line
 from rcan.files import write_text
-from rcan.project import project_root
+from rcan.project import is_shallow, project_root
 
 PROCESSED = Path("data/processed")
 TOKENIZER = Path("data/tokenizer.json")
@@ -22,6 +23,8 @@ RUN = RUNS / "main"
 EVALUATION = EVALUATIONS / "main"
 REPORTS = Path("reports")
 ERROR = Path("data/error.txt")
+# Folders that hold outputs of stages: behind a link DVC refuses them, when all the work is done.
+HOLDING = (Path("data"), EVALUATIONS, RUNS, REPORTS, REPORTS / "cases", Path("ablations"))
 
 
 class Stopped(KeyboardInterrupt):
@@ -36,6 +39,7 @@ def run(stage: Callable[[PipelineSettings], None]) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         sys.unraisablehook = _not_lost
         faulthandler.enable(2)  # a file cut while it is mapped ends a process without a word else
+        require_place()
         settings = load_settings()
         restricted = settings.privacy.restricted
         stage(settings)
@@ -51,6 +55,27 @@ def run(stage: Callable[[PipelineSettings], None]) -> None:
         if line is None:
             raise
         sys.exit(f"error: {one_line(line)}")
+
+
+def require_place() -> None:
+    """Raise `UserError` where DVC would refuse or lose what a stage makes in the current folder, or
+    other code than the folder's would make it."""
+    for folder in HOLDING:
+        if folder.is_symlink() and not folder.resolve().is_relative_to(Path.cwd()):
+            raise UserError(
+                f"expected {folder} to be a folder, found a link to {folder.resolve()}, behind "
+                "which DVC keeps nothing: make it a folder again; what is large goes elsewhere "
+                "by RCAN_DATA (raw data), `dvc cache dir --local FOLDER` (DVC's cache) or "
+                "`mount --bind`"
+            )
+    if sys.flags.safe_path:  # in a queue's folder Python would take the code of the main one
+        raise UserError("expected Python to take the code of this folder: unset PYTHONSAFEPATH")
+    root = project_root() if os.environ.get("DVC_EXP_NAME") else Path.cwd()
+    if root != Path.cwd() and is_shallow(root):
+        raise UserError(
+            "expected a clone with its history, found a shallow one, in which DVC loses what "
+            "--queue and --temp run: `git fetch --unshallow`, then run it again"
+        )
 
 
 def _stop(*_: object) -> None:

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.error import HTTPError
 
+from rcan.cores import cpu_quota, watch_cores
 from rcan.errors import UserError, one_line
-from rcan.project import git_output, project_root
+from rcan.project import GitError, ask_git, code_root, git_output, is_shallow, project_root
 from rcan.tracking.guard import without_password
 
 GB = 1e9
 LEAST_DISK, LEAST_MEMORY = 5 * GB, 4 * GB  # of the demo and of IU X-ray small, with room to spare
+MOMENT = 0.25  # seconds over which the cores are watched
 ANSWER_SECONDS = 5  # that a tracking server may take
 IMAGENET = {  # backbone -> the file that torchvision keeps
     "resnet18": "resnet18-f37072fd.pth",
@@ -59,13 +61,41 @@ def _python() -> str:
 def _git() -> str:
     if not shutil.which("git"):
         raise LackingError("not found: install git")
-    commit = git_output("rev-parse", "--short", "HEAD").strip()
-    if not commit:
-        raise LackingError("no commit here: git init && git add . && git commit -m start")
-    if not (git_output("config", "user.name") and git_output("config", "user.email")):
-        told = "git config --global user.name NAME; the same for user.email"
-        return f"commit {commit}; nobody's: `dvc exp run` may ask for a name, {told}"
-    return f"commit {commit}"
+    root = project_root()
+    try:
+        commit = ask_git("rev-parse", "--short", "HEAD", folder=root).strip()
+    except GitError as reason:
+        if "not a git repository" in str(reason):
+            raise LackingError(
+                f"no repository in {root}: git init && git add . && git commit -m start"
+            ) from None
+        if "unknown revision" in str(reason) or "single revision" in str(reason):
+            raise LackingError(f"no commit in {root}: git add . && git commit -m start") from None
+        raise LackingError(str(reason)) from None
+    told = [f"commit {commit}"]
+    if is_shallow(root):
+        told.append("a shallow clone: queued experiments are lost in it, git fetch --unshallow")
+    if not all(git_output("config", f"user.{what}", folder=root) for what in ("name", "email")):
+        told.append(
+            "nobody's: `dvc exp run` may ask for a name, git config --global user.name NAME; "
+            "the same for user.email"
+        )
+    return "; ".join(told)
+
+
+def _code() -> str:
+    root, code = project_root().resolve(), code_root()
+    if code != root:  # as where an environment was copied or moved: it has its old place's
+        raise LackingError(
+            f"{code} runs, and not {root}: source {root}/.venv/bin/activate, without PYTHONPATH; "
+            "if that .venv was copied or moved, rm -rf .venv && make setup"
+        )
+    if sys.flags.safe_path:
+        raise LackingError("PYTHONSAFEPATH is set, with which no stage runs: unset it")
+    first = os.environ.get("PYTHONPATH")
+    return f"that of {code}" + (
+        f"; PYTHONPATH is {first}: what lies there comes first" * bool(first)
+    )
 
 
 def _packages() -> str:
@@ -104,6 +134,26 @@ def _device() -> str:
     bf16 = "bf16" if torch.cuda.is_bf16_supported() else "no bf16"
     told = ", ".join(f"{gpu.name} ({gpu.total_memory / GB:.0f} GB)" for gpu in gpus)
     return f"{told}, {bf16}"
+
+
+def _cores() -> str:
+    """How many of the cores others are busy on, over a moment, and how many a quota leaves."""
+    try:
+        allowed = os.sched_getaffinity(0)
+        busy = watch_cores(allowed, MOMENT)
+    except (OSError, AttributeError, ValueError):
+        return "not known on this system"
+    told = f"{len(allowed)}, {busy:.1f} of them busy with other processes' work"
+    quota = cpu_quota(Path("/proc/self/cgroup"), Path("/sys/fs/cgroup"))
+    if quota is not None and quota < len(allowed):
+        threads = max(1, int(quota))
+        raise LackingError(
+            f"{told}; a quota leaves the time of {quota:.3g}, but a thread is started for each "
+            f"core: export OMP_NUM_THREADS={threads} RCAN_JOBS={threads}"
+        )
+    if busy > len(allowed) / 2:
+        raise LackingError(f"{told}: all takes longer, and measured times mean little")
+    return told
 
 
 def _memory() -> str:
@@ -190,8 +240,10 @@ _CHECKS: dict[
 ] = {  # name -> check, whether the pipeline needs it
     "Python": (_python, True),
     "git": (_git, True),
+    "code": (_code, True),
     "packages": (_packages, True),
     "device": (_device, True),
+    "cores": (_cores, False),
     "memory": (_memory, True),
     "disk": (_disk, True),
     "METEOR": (_meteor, True),

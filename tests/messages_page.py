@@ -7,7 +7,7 @@ from pathlib import Path
 from imports import TOP, sources
 
 PAGE = TOP / "docs" / "messages.md"
-ERRORS = {"UserError", "LackingError", "NamesNobodyError", "ScratchError"}
+ERRORS = {"UserError", "GitError", "LackingError", "NamesNobodyError", "ScratchError"}
 HEAD = """# Every message
 
 What the pipeline and `rcan` end with when something is wrong is one line: what was expected, what

@@ -15,6 +15,7 @@ MAY_IMPORT = {
     "config": {"errors", "reading"},
     "project": {"errors"},
     "dotted": set(),
+    "cores": set(),
     "command": {"dotted", "project", "reading"},
     "text": {"errors", "files", "reading"},
     "data": {"errors", "files", "reading", "text"},
@@ -34,7 +35,7 @@ MAY_IMPORT = {
     "tracking": {
         "errors", "files", "reading", "dotted", "config", "project", "ablation", "reporting",
     },
-    "machine": {"errors", "project", "evaluation", "tracking"},
+    "machine": {"errors", "cores", "project", "evaluation", "tracking"},
     "settings_table": {"errors", "reading", "dotted", "config"},
     "scoring": {"errors", "reading", "dotted", "text", "evaluation"},  # neither model nor training
     "audit": {"errors", "reading", "evaluation", "scoring"},

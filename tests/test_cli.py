@@ -80,6 +80,12 @@ def test_runs_that_a_server_keeps_are_shown_by_that_server(rcan, monkeypatch):
     )  # fmt: skip
 
 
+def test_what_is_no_server_and_no_database_is_not_called_one(rcan, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "databricks")
+    code, _ = rcan("ui", "--no-sync")
+    assert code.startswith("error: MLFLOW_TRACKING_URI is databricks: expected a server (http) or")
+
+
 def test_a_server_that_ends_by_itself_is_one_line(rcan, tmp_path, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     (tmp_path / "mlflow.db").touch()
@@ -95,15 +101,19 @@ def get(port: int, address: str) -> dict:
         return json.loads(connection.getresponse().read())
 
 
-def test_the_interface_opens_on_the_scores_and_ends_by_ctrl_c(rcan, tmp_path):
-    write_run(tmp_path / "runs/main")
-    write_evaluation(tmp_path / "data/evaluation/main", scores_of(num_studies=12))
+def test_the_interface_opens_on_the_scores_and_ends_by_ctrl_c(tmp_path):
+    root = tmp_path / "50%20?" / "p"  # a name that means something else in a URI
+    write_run(root / "runs/main")
+    write_evaluation(root / "data/evaluation/main", scores_of(num_studies=12))
+    for name in ("dvc.yaml", "params.yaml"):
+        (root / name).touch()
     port = free_port(None)
     command = [sys.executable, "-c", "from rcan.cli import main; main()", "ui", "--port", str(port)]
     environment = {key: value for key, value in os.environ.items() if "MLFLOW" not in key}
+    environment |= {"MLFLOW_STATIC_PREFIX": "/elsewhere", "MLFLOW_ARTIFACTS_ONLY": "true"}
     ignored = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as in a shell's background
     running = subprocess.Popen(
-        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True
+        command, cwd=root, env=environment, stdout=subprocess.PIPE, text=True
     )
     signal.signal(signal.SIGINT, ignored)
     lines = [running.stdout.readline() for _ in range(4)]
@@ -122,6 +132,7 @@ def test_the_interface_opens_on_the_scores_and_ends_by_ctrl_c(rcan, tmp_path):
     assert running.returncode == 0 and time.monotonic() - start < 15
     with pytest.raises(ConnectionRefusedError):
         get(port, "/health")
+    assert [path.name for path in tmp_path.iterdir()] == ["50%20?"]
 
 
 def test_every_command_can_be_quiet_and_speak_to_programs():

@@ -1,14 +1,19 @@
 """The DVC pipeline: each stage names all that its outputs depend on."""
 
 import ast
+import os
 import shutil
+import signal
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import yaml
 from imports import TOP, closure
 from tiny import PARAMS
 
+from pipeline import stage as place_of_stages
 from rcan.config import load_settings
 
 
@@ -189,6 +194,142 @@ def test_make_repro_runs_the_stages_by_the_python_of_its_own_environment(tmp_pat
         capture_output=True, text=True,
     )  # fmt: skip
     assert done.stdout.strip() == str(programs / "python"), done.stderr
+
+
+# The place that a stage runs in
+
+
+def ended() -> str | int | None:
+    """What a stage ends with that would do nothing in the current folder."""
+    with pytest.raises(SystemExit) as stopped:
+        place_of_stages.run(lambda _: sys.exit("the stage began"))
+    return stopped.value.code
+
+
+@pytest.fixture
+def place(empty_project, monkeypatch):
+    """A folder with settings for a stage to run in, and no experiment."""
+    monkeypatch.delenv("DVC_EXP_NAME", raising=False)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
+    shutil.copy(TOP / "params.yaml", empty_project)
+    yield empty_project
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+def test_all_folders_that_hold_what_stages_write_may_be_no_links():
+    parents = {
+        parent.as_posix()
+        for name in STAGES
+        for out in written(name)
+        for parent in Path(out.replace("${key}", "x")).parents
+    } - {"."}
+    assert parents == {folder.as_posix() for folder in place_of_stages.HOLDING}
+
+
+@pytest.mark.parametrize("name", ["data", "runs", "reports"])
+def test_a_link_out_of_the_project_is_refused_before_any_work(name, place, tmp_path_factory):
+    disk = tmp_path_factory.mktemp("disk")
+    (place / name).symlink_to(disk)
+    code = ended()
+    assert code.startswith(f"error: expected {name} to be a folder, found a link to {disk}, ")
+    assert "RCAN_DATA" in code and "dvc cache dir" in code and "mount --bind" in code
+    (place / name).unlink()
+    assert ended() == "the stage began"
+
+
+@pytest.mark.parametrize("name", ["data", "runs", ".rcan", "mlartifacts", "reports/examples"])
+def test_git_ignores_what_is_written_behind_a_link_too(name, tmp_path):
+    shutil.copy(TOP / ".gitignore", tmp_path)
+    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).symlink_to("/elsewhere")
+    done = subprocess.run(["git", "check-ignore", name], cwd=tmp_path, capture_output=True)
+    assert done.returncode == 0
+
+
+def test_an_experiment_that_a_shallow_clone_would_lose_is_refused_before_any_work(
+    place, monkeypatch, tmp_path
+):
+    who = ("-c", "user.name=t", "-c", "user.email=t@example.org")
+    for arguments in (
+        ("init", "-q"), ("add", "."), (*who, "commit", "-qm", "first"),
+        (*who, "commit", "-qm", "second", "--allow-empty"),
+        ("clone", "-q", "--depth", "1", place.as_uri(), "shallow"),
+    ):  # fmt: skip
+        subprocess.run(["git", *arguments], cwd=place, check=True)
+    monkeypatch.setenv("DVC_ROOT", str(place / "shallow"))
+    monkeypatch.setenv("DVC_EXP_NAME", "queued")
+    assert "git fetch --unshallow" in ended()
+    monkeypatch.chdir(place / "shallow")  # an experiment in the project itself is kept
+    assert ended() == "the stage began"
+    monkeypatch.chdir(place)
+    monkeypatch.setenv("DVC_ROOT", str(place / "full"))
+    subprocess.run(["git", "clone", "-q", place.as_uri(), "full"], cwd=place, check=True)
+    assert ended() == "the stage began"
+
+
+def started(folder: Path, **variables: str) -> str:
+    """What a stage says that is started by Python in a folder without settings."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline.report"], cwd=folder, env={**os.environ, **variables},
+        capture_output=True, text=True,
+    )  # fmt: skip
+    return done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MPLBACKEND", "module://of_a_notebook.backend"),
+        ("MPLBACKEND", "Qt4Agg"),
+        ("PYTHONWARNINGS", "error"),
+        ("PYTHONOPTIMIZE", "2"),
+        ("LC_ALL", "C"),
+        ("TMPDIR", "/nowhere"),
+    ],
+)
+def test_a_variable_for_another_program_keeps_no_stage_from_its_work(name, value, tmp_path):
+    said = started(tmp_path, **{name: value})
+    assert said.splitlines()[-1:] == [
+        "error: params.yaml not found: run from the top folder of the project"
+    ]
+
+
+def test_a_stage_runs_by_no_other_folders_code(tmp_path):
+    said = started(tmp_path, PYTHONSAFEPATH="1")
+    assert said == (
+        "error: expected Python to take the code of this folder: unset PYTHONSAFEPATH\n"
+    )
+
+
+def made(folder: Path) -> list[str]:
+    """What `make setup` says, by programs that do nothing, and what it asks Python for."""
+    done = subprocess.run(
+        ["make", "setup", f"PYTHON={folder.parent / 'python'}"], cwd=folder, capture_output=True,
+        text=True, check=True, env={"PATH": "/usr/bin:/bin", "VIRTUAL_ENV": "/another"},
+    )  # fmt: skip
+    return done.stdout.splitlines()
+
+
+def test_an_environment_that_was_copied_or_moved_is_made_anew(tmp_path):
+    project = tmp_path / "a b"
+    (project / ".venv" / "bin").mkdir(parents=True)
+    for program in (tmp_path / "python", *(project / ".venv/bin" / n for n in ("python", "uv"))):
+        program.write_text('#!/bin/sh\ncase "$1" in -c) ;; *) echo "$VIRTUAL_ENV: $@";; esac\n')
+        program.chmod(0o755)
+    (project / "pyproject.toml").touch()
+    (project / "requirements.lock").write_text("uv==1\n")
+    shutil.copy(TOP / "Makefile", project)
+    first = made(project)
+    assert f"{project}/.venv: -m venv .venv" in first  # not into the one that is active
+    assert made(project) == ["make: Nothing to be done for 'setup'."]
+    moved = project.rename(tmp_path / "moved")
+    second = made(moved)
+    assert second[0] == f"This .venv was set up in {project}: it is made anew"
+    assert f"{moved}/.venv: -m venv --clear .venv" in second
+    assert made(moved) == ["make: Nothing to be done for 'setup'."]
 
 
 # params.yaml in the form that DVC's writer gives it, so that `-S` changes one line

@@ -83,3 +83,30 @@ def test_without_git_the_state_is_unknown(tmp_path, monkeypatch, absent):
         monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     assert git_state() == {"commit": None, "dirty": False, "diff": ""}
+
+
+def test_git_is_asked_of_the_folder_and_not_of_a_hooks_repository(repository, monkeypatch):
+    commit = git("rev-parse", "HEAD")
+    (repository / "other").mkdir()
+    git("init", "-q", "other")
+    monkeypatch.setenv("GIT_DIR", str(repository / "other" / ".git"))
+    monkeypatch.setenv("GIT_INDEX_FILE", str(repository / "other" / "index"))
+    assert git_state() == {"commit": commit, "dirty": False, "diff": ""}
+
+
+def test_a_git_that_refuses_is_told_once_in_its_own_words(repository, monkeypatch, capfd):
+    project._tell.cache_clear()
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
+    monkeypatch.setenv("GIT_CONFIG_SYSTEM", "/dev/null")
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")  # git's own, for its tests
+    assert git_state() == {"commit": None, "dirty": False, "diff": ""}
+    (told,) = capfd.readouterr().err.splitlines()
+    assert told.startswith("no commit and no edit is recorded: git says fatal: detected dubious")
+    assert told.endswith(f"; git config --global --add safe.directory {repository}")
+
+
+def test_a_git_that_hangs_is_told(repository, monkeypatch, capfd):
+    project._tell.cache_clear()
+    monkeypatch.setattr(project, "GIT_SECONDS", 0)
+    assert git_state()["commit"] is None
+    assert "git did not answer within 0 s" in capfd.readouterr().err

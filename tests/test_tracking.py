@@ -128,6 +128,23 @@ def test_database_and_files_lie_in_the_repository_wherever_the_work_is_done(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("name", ["a%20b", "a?b"])
+def test_a_folder_whose_name_means_something_else_in_a_uri(name, tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    root = tmp_path / name / "p"
+    root.mkdir(parents=True)
+    note = root / "note.txt"
+    note.write_text("kept")
+    tracker = opened(root)
+    with tracker.run(**RUN, with_diff=False) as run:
+        run.log_files([note])
+    assert tracker.guard.finish(60) and (root / "mlflow.db").stat().st_size
+    found = tracker.client.list_artifacts(the_run(tracker, KEY).info.run_id)
+    assert [file.path for file in found] == ["note.txt"]
+    assert len(list(root.glob("mlartifacts/rcan-demo/*/artifacts/note.txt"))) == 1
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
 def test_the_experiment_explains_itself(tracker):
     tags = tracker.client.get_experiment(tracker.experiment_id).tags
     assert tags["mlflow.note.content"].startswith("One run is one model trained on demo")

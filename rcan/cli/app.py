@@ -1,5 +1,6 @@
 """All commands in one place: what `rcan --help` lists, in this order."""
 
+import os
 import sys
 
 import typer
@@ -37,6 +38,7 @@ def main() -> None:
     """Entry point: bad input ends with one line."""
     from rcan.errors import UserError, one_line
 
+    os.environ["MPLBACKEND"] = "agg"  # with a notebook's, matplotlib may refuse to load
     try:
         app()
     except (UserError, OSError) as error:

@@ -47,10 +47,9 @@ def name_experiments(tracker: Tracker, root: Path) -> None:
 def experiments(root: Path) -> dict[str, set[str]]:
     """Digest of a trained model, as dvc.lock has it -> the experiments that end in it."""
     found: dict[str, set[str]] = defaultdict(set)
-    here = ("-C", str(root))
-    for ref in git_output(*here, "for-each-ref", "--format=%(refname)", "refs/exps").split():
+    for ref in git_output("for-each-ref", "--format=%(refname)", "refs/exps", folder=root).split():
         if match := _REF.fullmatch(ref):
-            model = _trained(git_output(*here, "show", f"{ref}:{_LOCK}"))
+            model = _trained(git_output("show", f"{ref}:{_LOCK}", folder=root))
             if model:
                 found[model].add(match["name"])
     return found

@@ -16,7 +16,7 @@ from typing import Any
 from rcan.errors import UserError
 from rcan.tracking.experiment import view_link
 from rcan.tracking.guard import without_password
-from rcan.tracking.tracker import EXPERIMENT, store_uri
+from rcan.tracking.tracker import EXPERIMENT, SQLITE, asked_uri, database_of, store_uri
 
 HOST = "127.0.0.1"
 PORT = 5000
@@ -49,11 +49,16 @@ def serve(root: Path, port: int, *, quiet: bool = False) -> None:
     Raises:
         UserError: there is no run yet, or the server does not answer or ends by itself.
     """
-    uri = store_uri(root)
-    if not uri.startswith("sqlite:///"):
+    uri = asked_uri()
+    if uri.startswith(("http:", "https:")):
         print(f"MLFLOW_TRACKING_URI names a server: open {without_password(uri)}")
         return
-    if not Path(uri.removeprefix("sqlite:///")).is_file():
+    if not uri.startswith(SQLITE):
+        raise UserError(
+            f"MLFLOW_TRACKING_URI is {without_password(uri)}: expected a server (http) or a "
+            f"database ({SQLITE}PATH) to show; change it, or open that place by MLflow's own means"
+        )
+    if not database_of(store_uri(root)).is_file():
         raise UserError("MLflow holds no run yet: `dvc repro` trains one")
     if not quiet:
         print("MLflow is starting: wait, it takes about half a minute", flush=True)
@@ -79,16 +84,20 @@ def _log(root: Path) -> Path:
 
 @contextlib.contextmanager
 def _server(root: Path, uri: str, port: int) -> Iterator[subprocess.Popen[bytes]]:
-    """The server in a process group of its own, which ends with the block."""
+    """The server in a process group of its own, which ends with the block.
+
+    It runs in `root`, so that a relative path in `uri` is one there.
+    """
     command = [
         sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri, "--host", HOST,
         "--port", str(port), "--workers", "1",
     ]  # fmt: skip
+    # MLFLOW_STATIC_PREFIX and the like are options of another server, maybe, and not of this one.
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_")} | QUIET
     _log(root).parent.mkdir(exist_ok=True)
     with _log(root).open("wb") as log:
         server = subprocess.Popen(
-            command, cwd=root, env={**os.environ, **QUIET}, stdout=log, stderr=log,
-            start_new_session=True,
+            command, cwd=root, env=environment, stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
     try:
         yield server

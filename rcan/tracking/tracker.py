@@ -9,7 +9,7 @@ import os
 import sqlite3
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 AT_THE_END = 10.0  # seconds that a run may wait for its tracker, once, when its work is done
 BATCH = 100  # MLflow takes no more parameters or tags at once, and 1,000 metrics
 EXPERIMENT = "rcan-"
+SQLITE = "sqlite:///"
 OTHERWISE = "The work goes on without it; `rcan sync` catches up later."
 
 
@@ -36,8 +37,9 @@ class Tracker:
     experiment_id: str
 
     def __init__(self, uri: str, root: Path, data_name: str):
-        self.local = uri.startswith("sqlite:///")  # whether what is logged stays on this machine
-        self.guard = Guard(f"MLflow ({uri}) is not available", OTHERWISE)
+        self.local = uri.startswith(SQLITE)  # whether what is logged stays on this machine
+        told = uri.replace(str(_in_plain_letters(root)), str(root))
+        self.guard = Guard(f"MLflow ({told}) is not available", OTHERWISE)
         self._uri, self._root, self._data_name = uri, root, data_name
         try:
             _import_mlflow()
@@ -161,15 +163,38 @@ def open_tracker(*, root: Path, data_name: str) -> Tracker:
     return Tracker(store_uri(root), root.resolve(), data_name)
 
 
+def asked_uri() -> str:
+    """MLFLOW_TRACKING_URI, or else that of mlflow.db in the folder where MLflow is started."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}mlflow.db"
+
+
 def store_uri(root: Path) -> str:
     """Where runs are kept: MLFLOW_TRACKING_URI, or else `root`/mlflow.db.
 
     A relative path means the repository: an experiment's working copy is deleted after it.
     """
-    uri = os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
-    if not uri.startswith("sqlite:///"):
+    uri = asked_uri()
+    path = uri.removeprefix(SQLITE)
+    if path == uri or path.startswith("/"):
         return uri
-    return f"sqlite:///{root.resolve() / uri.removeprefix('sqlite:///')}"
+    return f"{SQLITE}{_in_plain_letters(root.resolve())}/{path}"
+
+
+def database_of(uri: str) -> Path:
+    """The file of a database that `store_uri` names, without the options after a `?`."""
+    return Path(uri.removeprefix(SQLITE).partition("?")[0])
+
+
+@cache
+def _in_plain_letters(root: Path) -> Path:
+    """`root`, by the system's number of the open folder where its name means more in a URI.
+
+    Quoted it will not do: of `%3F` SQLAlchemy makes `?`, and MLflow a folder of that name.
+    """
+    if not {"%", "?"} & set(str(root)):
+        return root
+    numbered = Path(f"/proc/self/fd/{os.open(root, os.O_RDONLY)}")  # open as long as this process
+    return numbered if numbered.is_dir() else root
 
 
 def _import_mlflow() -> None:
@@ -194,13 +219,13 @@ def _create_database(uri: str) -> None:
     from mlflow import MlflowClient
     from sqlalchemy import Engine, event
 
-    path = Path(uri.removeprefix("sqlite:///").partition("?")[0])
+    path = database_of(uri)
     if path.exists() and path.stat().st_size:
         return
     event.listen(Engine, "connect", _without_journal)
     try:
         with replacing(path) as beside:
-            MlflowClient(tracking_uri=f"sqlite:///{beside}").search_experiments(max_results=1)
+            MlflowClient(tracking_uri=f"{SQLITE}{beside}").search_experiments(max_results=1)
     finally:
         event.remove(Engine, "connect", _without_journal)
 
