@@ -142,26 +142,38 @@ def read_csv(
     """The rows of a table, at least one, each with a cell for every column of its header.
 
     `columns` must be there and hold values of their kind; of other columns a cell may be empty.
+    What spreadsheets add is passed over: empty rows, which are not numbered, empty cells past the
+    header's last, and columns with neither a name nor a cell.
     """
     text = read_text(path, what, remedy)
     try:
-        header, *rows = _cells(text) or [[]]
+        header, *rows = [cells for cells in _cells(text) if _is_filled(cells)] or [[]]
     except ValueError as error:
         raise UserError(f"{path}, {error}; {remedy}") from error
-    _check_header(header, columns, f"{path}", remedy)
+    kept = [
+        place
+        for place, name in enumerate(header)
+        if name.strip() or any(_is_filled(cells[place : place + 1]) for cells in rows)
+    ]
+    names = [header[place] for place in kept]
+    _check_header(names, columns, f"{path}", remedy)
     if not rows:
         raise UserError(f"{path}: expected {what}, found no row; {remedy}")
     found = []
     for number, cells in enumerate(rows, start=1):
         place = f"{path}, row {number}"
-        if len(cells) != len(header):
+        if len(cells) < len(header) or _is_filled(cells[len(header) :]):
             raise UserError(f"{place}: expected {len(header)} cells, found {len(cells)}; {remedy}")
-        row = dict(zip(header, cells, strict=True))
+        row = {name: cells[column] for name, column in zip(names, kept, strict=True)}
         for name, cell in row.items():
             if name in columns or cell:
                 _check_cell(cell, columns.get(name, rest), f"{place}, {name_shown(name)}", remedy)
         found.append(row)
     return found
+
+
+def _is_filled(cells: list[str]) -> bool:
+    return any(cell.strip() for cell in cells)
 
 
 # A cell and what ends it (RFC 4180). Python's own reader takes a lost quote for a letter, and the
@@ -170,7 +182,14 @@ _CELL = re.compile(r'(?:"([^"]*(?:""[^"]*)*)"|([^",\r\n]*))(,|\r\n|\r|\n|\Z)')
 
 
 def _cells(text: str) -> list[list[str]]:
-    """The rows of a table. Raises `ValueError` at the first quote that is out of place."""
+    """The rows of a table. Raises `ValueError` at the first quote that is out of place, and for a
+    header whose names stand between other marks than commas."""
+    first = text.lstrip("\r\n").partition("\n")[0]
+    for mark, name in ((";", "semicolons"), ("\t", "tabs")):
+        if mark in first and "," not in first:
+            raise ValueError(
+                f"header: expected commas between cells, found {name}: save with commas"
+            )
     rows: list[list[str]] = []
     row: list[str] = []
     place = 0
@@ -196,7 +215,11 @@ def _check_header(header: list[str], columns: Mapping[str, type], place: str, re
             f"found no {' and no '.join(missing)}; {remedy}"
         )
     if len(set(header)) < len(header):
-        raise UserError(f"{place}: expected every column once, found one twice; {remedy}")
+        last = next(n for n, name in enumerate(header) if name in header[:n])
+        raise UserError(
+            f"{place}: expected every column once, found one twice (columns"
+            f" {header.index(header[last]) + 1} and {last + 1}); {remedy}"
+        )
 
 
 def _check_cell(cell: str, kind: type, place: str, remedy: str) -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from layouts import LISTED, kaggle_rows, table, write_kaggle
 
 from rcan.data.iu_xray import read_iu_xray
+from rcan.errors import UserError
 
 KIND = "CSV"
 NUMBERS = [study.number for study in LISTED]
@@ -48,8 +49,10 @@ def read(path: Path) -> bool:
     data = attempt(lambda: read_iu_xray(path.parents[0], LISTED), str(path.parent))
     if data is None:
         return False
-    header, *rows = cells_of(path.read_bytes().decode("utf-8-sig"))
-    assert all(len(row) == len(header) for row in rows)
+    cells = cells_of(path.read_bytes().decode("utf-8-sig"))
+    header, *rows = [row for row in cells if any(cell.strip() for cell in row)]
+    assert all(len(row) >= len(header) for row in rows)
+    assert not any(cell.strip() for row in rows for cell in row[len(header) :])
     uid, findings = header.index("uid"), header.index("findings")
     first = {row[uid]: row[findings] for row in reversed(rows)}
     assert data.problems.counts.get("duplicate_id", 0) == len(rows) - len(first)
@@ -97,14 +100,18 @@ WRONG = {
     "an open quote": f'uid,findings\n{NUMBERS[0]},"Clear.\n{ROW}', "no rows": "uid,findings\n",
     "a column twice": f"uid,findings,uid\n{ROW},2", "no column": f"uid,Findings\n{ROW}",
     "a stray quote": f'uid,findings\n{NUMBERS[0]},"Cl"ear.', "semicolons": f"uid;findings\n{ROW}",
-    "tabs": f"uid\tfindings\n{ROW}", "an empty line": f"uid,findings\n\n{ROW}",
-    "an empty first line": f"\nuid,findings\n{ROW}", "a comment": f"# x\nuid,findings\n{ROW}",
+    "tabs": f"uid\tfindings\n{ROW}", "a comment": f"# x\nuid,findings\n{ROW}",
+    "a nameless column twice": f"uid,findings,,\n{ROW},1,2",
 }  # fmt: skip
 RIGHT = {
     "a mark of byte order": f"\ufeffuid,findings\n{ROW}", "old breaks": f"uid,findings\r{ROW}\r",
     "a long cell": f"uid,findings\n{NUMBERS[0]},{'x' * 300_000}",
     "zero bytes": f"uid,findings\n{NUMBERS[0]},a\0b", "no end": f"uid,findings\n{ROW}",
     "columns turned": f"findings,uid\nClear.,{NUMBERS[0]}",
+    "an empty line": f"uid,findings\n\n{ROW}", "an empty first line": f"\r\nuid,findings\r\n{ROW}",
+    "empty rows": f"uid,findings\n , \n{ROW}\n,\n,", "empty cells": f"uid,findings\n{ROW},, ",
+    "empty columns": f"uid,,findings,,\n{NUMBERS[0]},,Clear.,,",
+    "a nameless column": f",uid,findings\n0,{ROW}",
 }  # fmt: skip
 
 
@@ -136,3 +143,16 @@ def test_something_else_in_its_place(path, instead, figure):
     assert not path.with_name("ran").exists()
     put(path, "nothing")
     figure("bad input", KIND, 1)
+
+
+def test_other_marks_than_commas_are_named(path):
+    for content, name in ((WRONG["semicolons"], "semicolons"), (WRONG["tabs"], "tabs")):
+        path.write_text(content)
+        with pytest.raises(UserError, match=f"header: expected commas between cells, found {name}"):
+            read_iu_xray(path.parents[0], LISTED)
+
+
+def test_a_column_that_stands_twice_is_told_by_its_places(path):
+    path.write_text(WRONG["a column twice"])
+    with pytest.raises(UserError, match=r"found one twice \(columns 1 and 3\)"):
+        read_iu_xray(path.parents[0], LISTED)
