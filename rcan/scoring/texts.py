@@ -131,7 +131,7 @@ def _of_table(path: Path, side: str, remedy: str, tell: bool) -> Iterator[tuple[
 def _of_bare_column(text: str) -> dict[str, str]:
     """Number of the line -> report of a table of one column that begins with a report, where others
     have their header; else nothing. Which it is its first full stop tells."""
-    rows = []
+    rows: list[list[str]] = []
     try:
         for row in csv.reader(io.StringIO(text, newline=""), strict=True):
             if len(row) > 1 or not (rows or (row and row[0].rstrip().endswith("."))):
