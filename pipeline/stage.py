@@ -13,6 +13,7 @@ from rcan.config import PipelineSettings, load_settings
 from rcan.errors import NamesNobodyError, UserError, one_line
 from rcan.files import write_text
 from rcan.project import is_shallow, project_root
+from rcan.streams import standard_streams
 
 PROCESSED = Path("data/processed")
 TOKENIZER = Path("data/tokenizer.json")
@@ -35,14 +36,16 @@ def run(stage: Callable[[PipelineSettings], None]) -> None:
     """Run a stage with the validated settings of params.yaml; what ends it early is one line."""
     restricted = False
     try:
-        signal.signal(signal.SIGTERM, _stop)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        sys.unraisablehook = _not_lost
-        faulthandler.enable(2)  # a file cut while it is mapped ends a process without a word else
-        require_place()
-        settings = load_settings()
-        restricted = settings.privacy.restricted
-        stage(settings)
+        with standard_streams():
+            signal.signal(signal.SIGTERM, _stop)
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            sys.unraisablehook = _not_lost
+            # Else a file that is cut while it is mapped ends a process without a word.
+            faulthandler.enable(2)
+            require_place()
+            settings = load_settings()
+            restricted = settings.privacy.restricted
+            stage(settings)
     except Stopped:
         print("stopped by SIGTERM; the same command goes on from here", file=sys.stderr)
         sys.exit(128 + signal.SIGTERM)

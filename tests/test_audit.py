@@ -149,6 +149,45 @@ def test_a_text_log_of_the_trainer_is_read_epoch_by_epoch(tmp_path):
     ]  # fmt: skip
 
 
+ROW = printed([CONSTANT] * 211, "test")
+OTHER = printed([CONSTANT] * 97, "val")
+
+
+def dicts(name: str, row: list[str], form: str = "{}") -> str:
+    cells = ", ".join(f"'{name.format(k)}': {form.format(v)}" for k, v in enumerate(row, start=1))
+    return f"{{{cells}}}"
+
+
+@pytest.mark.parametrize(
+    ("text", "of_val", "of_test"),
+    [
+        (f"Test result of x.pth: {dicts('Bleu_{}', ROW)}", None, ROW),
+        (dicts("test_BLEU_{}", ROW).replace("'", '"'), None, ROW),
+        (f"{dicts('Bleu_{}', ROW, 'np.float64({})')}", None, ROW),
+        (f"{dicts('Bleu_{}', ROW, 'tensor({})')}", None, ROW),
+        (f"epoch 3: validation scores: {dicts('Bleu_{}', OTHER)}", OTHER, None),
+        (f"{{'val': {dicts('BLEU-{}', OTHER)}, 'test': {dicts('BLEU-{}', ROW)}}}", OTHER, ROW),
+        (f"Test of runs/val/x_val.pth: {dicts('Bleu_{}', ROW)}", None, ROW),
+        ("Validation:\n" + dicts("Bleu_{}", OTHER).replace(", ", "\n"), OTHER, None),
+        (f"=== dev ===\n{dicts('Bleu_{}', OTHER)}\nTest:\n{dicts('Bleu_{}', ROW)}", OTHER, ROW),
+        (f"{dicts('train_BLEU_{}', OTHER)}\n{dicts('test_BLEU_{}', ROW)}", None, ROW),
+        (f"training set: {dicts('Bleu_{}', OTHER)}\ntest set: {dicts('Bleu_{}', ROW)}", None, ROW),
+    ],
+)  # fmt: skip
+def test_dicts_json_and_other_splits_are_read_from_a_log(tmp_path, text, of_val, of_test):
+    (tmp_path / "run.log").write_text(text)
+    [row] = read_log(tmp_path / "run.log")
+    assert (row.vector("val"), row.vector("test")) == (of_val, of_test)
+
+
+def test_json_lines_are_rows_with_their_epochs(tmp_path):
+    lines = [json.dumps({"epoch": n, **line([CONSTANT] * 97, [CONSTANT] * 211)}) for n in (1, 2)]
+    numbers = "\n".join(lines).replace('": "', '": ').replace('", "', ', "').replace('"}', "}")
+    (tmp_path / "run.jsonl").write_text(numbers)
+    found = audit(read_log(tmp_path / "run.jsonl"), CORPORA)["rows"]
+    assert [(row["epoch"], row["verdict"]) for row in found] == [("1", ONE), ("2", ONE)]
+
+
 @pytest.fixture
 def rcan(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

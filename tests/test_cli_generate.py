@@ -267,3 +267,16 @@ def test_a_run_alone_is_no_place_to_export_to(rcan, project):
     code, _ = rcan("export", "main")
     assert "main is a run: expected a folder to write it to" in str(code)
     assert not (project / "main").exists()
+
+
+def test_names_that_are_no_utf_8_are_told_escaped(rcan, project, tmp_path):
+    image = noise(tmp_path / "scan\udce9.png")
+    code, output = rcan("generate", "--json", "--quiet", image)
+    [study] = json.loads(output)["studies"]
+    assert code == 0 and study["images"][0]["path"] == f"{tmp_path}/scan\\udce9.png"
+    code, output = rcan("export", tmp_path / "mod\udce9")
+    assert code == 0 and f"{tmp_path}/mod\\udce9;" in output
+    code, _ = rcan("generate", "--model", tmp_path / "mod\udce9", image)
+    assert code.endswith("whose name is UTF-8, for safetensors opens no other; rename it")
+    (tmp_path / "mod\udce9").rename(tmp_path / "model")
+    assert rcan("generate", "--model", tmp_path / "model", image)[0] == 0

@@ -291,6 +291,24 @@ BAD = {
     "others.csv": ("name,words\na,x\n", "expected a column of ids .*found name, words"),
     "notext.csv": ("id,words\na,x\n", "expected a column of predictions"),
     "two.csv": ("id,report,text\na,x,y\n", "one column of predictions, found report and text"),
+    "side.csv": (
+        "id,prediction,Generated-Report\na,x,y\n",
+        "one column of predictions, found prediction and Generated-Report",
+    ),
+    "alike.csv": (
+        "id,Prediction,prediction\na,x,y\n",
+        "one column of predictions, found Prediction and pred",
+    ),
+    "ids.csv": ("ID,id,prediction\na,b,x\n", "one column of ids, found ID and id"),
+    "alike.json": (
+        '[{"id": "a", "report": "x", "Report": "y"}]',
+        "item 1: expected one column of predictions, found report and Report",
+    ),
+    "blank.csv": ("id,prediction\na,x\na ,y\n", "every id once, found a twice"),
+    "noid.csv": ("id,prediction\na,x\n ,y\n", "found none for number 2"),
+    "noid.json": ('{"": "x"}', "found none for number 1"),
+    "semicolons.csv": ("id;prediction\na;x\n", "commas between cells, found semicolons"),
+    "listed.json": ('{"a": ["x", "y"]}', "a: expected a text, found a list of 2"),
     "ragged.csv": ("id,prediction\na\n", "expected 2 cells, found 1"),
     "latin.csv": (b"id,prediction\na,\xe9\n", "UTF-8"),
     "nan.json": ('{"a": NaN}', "NaN is no number"),
@@ -345,6 +363,11 @@ def test_the_paper_protocol_wants_train_reports(rcan, tmp_path):
         ("a.csv", "p1234,secret\np9,secret\n"),
         ("a.json", '{"p1234": "secret", "p1234": "x"}'),
         ("a.json", '{"p1234": 7}'),
+        ("a.json", '{"p1234": ["secret", "secret"]}'),
+        ("a.csv", "secret words .\nsecret\n"),
+        ("a.csv", "secret words\nsecret .\n"),
+        ("a.csv", "id,Report,report\np1234,secret,secret\n"),
+        ("a.csv", "id;report\np1234;secret\n"),
         ("a.json", '{"p1234": "secret"'),
     ],
 )
@@ -379,3 +402,67 @@ def test_what_is_taken_for_a_data_set_is_what_params_yaml_says_of_it(data):
     assert MIN_FREQ[data] == settings.data.min_freq
     assert MAX_LENGTH[data] == settings.data.max_length
     assert (data in RESTRICTED) == settings.privacy.restricted
+
+
+def test_without_the_data_sets_name_no_report_is_told_for_a_column(rcan, tmp_path):
+    (tmp_path / "a.csv").write_text("s1,no secret\ns2,none\n")
+    code, *_ = rcan("a.csv", table(tmp_path / "b.csv", ["x"], column="text"))
+    assert "found others, or no header" in code and "secret" not in code
+
+
+SHEETS = {
+    "empty columns": "id,prediction,,\ns0,{},,\ns1,{},,\n",
+    "an empty column between": "id,,prediction\ns0,,{}\ns1,,{}\n",
+    "empty rows": "id,prediction\ns0,{}\n,\ns1,{}\n,\n,\n",
+    "an empty line before": "\nid,prediction\ns0,{}\ns1,{}\n",
+    "empty lines after": "id,prediction\r\ns0,{}\r\ns1,{}\r\n\r\n\r\n",
+    "cells past the header": "id,prediction\ns0,{},\ns1,{},\n",
+    "blanks around ids": "id,prediction\ns0 ,{}\n s1\t,{}\n",
+}
+
+
+@pytest.mark.parametrize("sheet", SHEETS)
+def test_what_a_spreadsheet_adds_changes_no_score(rcan, tmp_path, sheet):
+    references = table(tmp_path / "b.csv", TEST[:2], column="text")
+    (tmp_path / "a.csv").write_text(SHEETS[sheet].format(*(f'"{one}"' for one in WRITTEN[:2])))
+    plain = table(tmp_path / "c.csv", WRITTEN[:2])
+    a, c = (found(rcan, one, references, "--no-meteor") for one in (tmp_path / "a.csv", plain))
+    assert a == c and a["num_studies"] == 2
+
+
+@pytest.mark.parametrize("kind", ["r2gen", "r2gengpt"])
+def test_what_others_write_is_read_as_it_is(rcan, tmp_path, kind):
+    written, wanted = (["" if n == 3 else one for n, one in enumerate(WRITTEN)], TEST)
+    plain = (table(tmp_path / "a.csv", written), table(tmp_path / "b.csv", wanted, column="text"))
+    files = [tmp_path / name for name in ("res.csv", "gts.csv")]
+    if kind == "r2gen":  # pandas: one column, neither header nor ids
+        for path, texts in zip(files, (written, wanted), strict=True):
+            with path.open("w", newline="") as file:
+                csv.writer(file).writerows([text] for text in texts)
+    else:
+        files = [path.with_suffix(".json") for path in files]
+        for path, texts in zip(files, (written, wanted), strict=True):
+            path.write_text(json.dumps({f"s{n}": [text] for n, text in enumerate(texts)}))
+    assert found(rcan, *files, "--no-meteor") == found(rcan, *plain, "--no-meteor")
+
+
+def test_a_column_without_ids_and_without_a_report_first_says_how(rcan, tmp_path):
+    (tmp_path / "a.csv").write_text("the lungs are clear\nno effusion .\n")
+    code, *_ = rcan("a.csv", table(tmp_path / "b.csv", TEST[:2], column="text"))
+    assert "reports alone, one a line, are read from a .txt" in code and "lungs" not in code
+
+
+def test_words_too_rare_name_the_commands_own_option(rcan, tmp_path):
+    files = table(tmp_path / "a.csv", WRITTEN), annotation(tmp_path / "annotation.json")
+    code, *_ = rcan(*files, "--min-freq", "1000", "--no-meteor")
+    assert "at least 1000 times" in code and "lower --min-freq" in code
+    assert "data.min_freq" not in code
+
+
+def test_a_file_to_compare_with_may_have_a_name_that_is_no_utf_8(rcan, tmp_path):
+    files = table(tmp_path / "a.csv", WRITTEN), table(tmp_path / "b.csv", TEST, column="text")
+    other = table(tmp_path / "p\udce9.csv", WRITTEN)
+    got = found(rcan, *files, "--against", other, "--no-meteor", "--output", tmp_path / "out")
+    assert list(got["against"]) == ["p\\udce9"]
+    assert json.loads((tmp_path / "out/scores.json").read_text())["against"] == got["against"]
+    assert "p\\udce9" in (tmp_path / "out/table.md").read_text()

@@ -181,6 +181,15 @@ def test_a_word_for_nothing_is_no_label(tree, made):
     assert {study.id: study.labels for study in read(tree).studies} == plain
 
 
+def test_empty_rows_of_a_table_are_passed_over(tree, tmp_path, made):
+    plain = read(tree)
+    write_tree(tmp_path / "again", made, packed=False)
+    for path in (tmp_path / "again").glob("*.csv"):
+        commas = "," * path.read_text().splitlines()[0].count(",")
+        path.write_text(f"\n{path.read_text()}{commas}\n\n{commas}\n")
+    assert read(tmp_path / "again").studies == plain.studies
+
+
 def test_a_frontal_image_goes_before_an_unknown_before_a_lateral_one(tree, made):
     first = {study.id: study.images[0] for study in read(tree).studies}
     ranks = {"PA": 0, "AP": 0, "": 1, "LATERAL": 2, "LL": 2}

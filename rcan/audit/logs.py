@@ -10,16 +10,24 @@ from rcan.reading import read_text
 from rcan.scoring.texts import read_table
 
 ORDERS = ("1", "2", "3", "4")
-_SPLITS = {"val": "val", "valid": "val", "validation": "val", "dev": "val", "test": "test"}
+_SPLITS = {
+    "val": "val", "valid": "val", "validation": "val", "dev": "val", "test": "test",
+    "train": "train", "training": "train",
+}  # fmt: skip
+_WORDS = "|".join(sorted(_SPLITS, key=len, reverse=True))
 # test_BLEU_4, test_BLEU-4, test/bleu4, val BLEU@4; without a split it is taken for test.
-_NAME = re.compile(
-    r"(?:(val|valid|validation|dev|test)[\s_./-]*)?bleu[\s_@-]*([1-4])", re.IGNORECASE
-)
-# Of a log: a name as above and a number, `    val_BLEU_1     : 0.2393`, whatever stands before.
+_NAME = re.compile(rf"(?:({_WORDS})[\s_./-]*)?bleu[\s_@-]*([1-4])", re.IGNORECASE)
+# Of a log: a name as above and a number, `    val_BLEU_1     : 0.2393`, whatever stands before;
+# also of Python's dicts and of JSON, `{'Bleu_1': np.float64(0.2393)}`.
 _LINE = re.compile(
-    rf"(?<![\w-]){_NAME.pattern}\s*[:=]\s*([0-9.]+(?:e[+-]?[0-9]+)?)(?![\w.])", re.IGNORECASE
+    rf"(?<![\w-]){_NAME.pattern}[\"']?\s*[:=]\s*[\"']?(?:(?:np\.|numpy\.)?\w+\()?"
+    r"([0-9.]+(?:e[+-]?[0-9]+)?)(?![\w.])",
+    re.IGNORECASE,
 )
-_EPOCH = re.compile(r"(?<![\w-])epoch\s*[:=]?\s*([0-9]+)(?![\w.])", re.IGNORECASE)
+_EPOCH = re.compile(r"(?<![\w-])epoch[\"']?\s*[:=]?\s*([0-9]+)(?![\w.])", re.IGNORECASE)
+# A split that a line names, `Validation result: {...}` or `"val": {`, in no path and no other name.
+_NAMED = re.compile(rf"(?<![\w./-])({_WORDS})(?![\w./-])", re.IGNORECASE)
+_HEADING = re.compile(r"[^0-9]{1,60}[:{=#*-]\s*")
 _REMEDY = "give a table or log with columns such as test_BLEU_1 to test_BLEU_4"
 _LACKING = ("", "nan", "none", "null", "-")
 
@@ -73,17 +81,27 @@ def _of_text(path: Path) -> Iterator[Row]:
 
 
 def _rows(lines: Iterable[str]) -> Iterator[Row]:
-    """A new row begins where an epoch is named or a score comes again."""
-    row = Row("line 1")
+    """A new row begins where an epoch is named or a score comes again.
+
+    A score whose name has no split is of the one that its line names last before it, else of the
+    heading's above it, else of test.
+    """
+    row, heading = Row("line 1"), ""
     for number, line in enumerate(lines, start=1):
         if met := _EPOCH.search(line):
             yield row
-            row = Row(f"line {number}", met[1])
-        for split, order, printed in _LINE.findall(line):
-            if order in row.scores.get(_split(split), {}):
+            row, heading = Row(f"line {number}", met[1]), ""
+        named = [(word.start(), word[1]) for word in _NAMED.finditer(line)]
+        scores = list(_LINE.finditer(line))
+        if named and not scores and _HEADING.fullmatch(line):
+            heading = named[-1][1]
+        for score in scores:
+            before = [word for start, word in named if start < score.start()]
+            split, order = _split(score[1] or (before[-1] if before else heading)), score[2]
+            if order in row.scores.get(split, {}):
                 yield row
                 row = Row(f"line {number}", row.epoch)
-            _add(row, _split(split), order, printed)
+            _add(row, split, order, score[3])
     yield row
 
 

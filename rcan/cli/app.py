@@ -37,9 +37,11 @@ app.command()(doctor)
 def main() -> None:
     """Entry point: bad input ends with one line."""
     from rcan.errors import UserError, one_line
+    from rcan.streams import standard_streams
 
     os.environ["MPLBACKEND"] = "agg"  # with a notebook's, matplotlib may refuse to load
     try:
-        app()
+        with standard_streams():
+            app()
     except (UserError, OSError) as error:
         sys.exit(f"error: {one_line(str(error))}")

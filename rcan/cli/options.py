@@ -1,10 +1,12 @@
 """What commands have in common: results go to standard output, everything else to standard error.
 
-Exit codes: 0 for done, 1 for bad input (one line), 2 for a wrong command line.
+Exit codes: 0 for done, 1 for bad input (one line), 2 for a wrong command line, 141 where the
+reader of what is printed has gone.
 """
 
 import json
 import os
+import re
 import sys
 from typing import Annotated, Any
 
@@ -27,5 +29,18 @@ def remark(line: str) -> None:
 
 
 def print_json(document: Any) -> None:
-    """For another program: NaN is null there, for JSON has none."""
-    print(json.dumps(document, ensure_ascii=False, indent=2, allow_nan=False))
+    """For another program, escaped where standard output is no UTF-8.
+
+    Half a pair of surrogates, which stands for a byte of a file's name, is told as `\\udce9`: a
+    text of six characters, for strict readers take none of the half.
+    """
+    text = json.dumps(document, ensure_ascii=False, indent=2, allow_nan=False)
+    text = _SURROGATE.sub(lambda found: f"\\\\u{ord(found[0]):x}", text)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(json.loads(text), indent=2)
+    print(text)
+
+
+_SURROGATE = re.compile("[\ud800-\udfff]")

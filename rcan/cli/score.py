@@ -137,8 +137,12 @@ def _references(predictions: Path, references: Path | None) -> Path:
 
 def _names(against: list[Path]) -> dict[str, Path]:
     """A short name for each file, the whole path where two would have the same."""
+    from rcan.streams import escaped
+
     stems = [path.stem for path in against]
-    return {path.stem if stems.count(path.stem) == 1 else str(path): path for path in against}
+    return {
+        escaped(path.stem if stems.count(path.stem) == 1 else str(path)): path for path in against
+    }
 
 
 def _keep(folder: Path, result: dict[str, Any], table: str, models: "dict[str, Scores]") -> None:

@@ -75,7 +75,7 @@ def score_reports(
     """
     words: Container[str] = ()
     if "paper" in options.protocols:
-        words = Tokenizer.train(ground.train, options.min_freq).vocabulary
+        words = _vocabulary(ground.train, options.min_freq)
     found = diagnostics(predictions, ground.references, ground.train)
     if not ground.train:
         del found["copied_from_train"]
@@ -150,6 +150,16 @@ def score_reports(
             for name, values in compared(model, rivals, **shared).items():
                 result["against"][name][protocol] = values
     return result, models
+
+
+def _vocabulary(train: Sequence[str], min_freq: int) -> Container[str]:
+    try:
+        return Tokenizer.train(train, min_freq).vocabulary
+    except UserError as error:  # it names the pipeline's setting
+        raise UserError(
+            f"expected words that occur at least {min_freq} times in the train reports, found none;"
+            " lower --min-freq, give more by --train, or ask for --protocol strict"
+        ) from error
 
 
 def compared(

@@ -1,9 +1,13 @@
 """Reports from whatever file people keep them in: id -> text, in the file's order.
 
 CSV: a column of ids and one of texts. JSON: {id: text}, a list of {id, report}, or R2Gen's
-annotation.json. Plain text: a report a line; its ids are the numbers of the lines.
+annotation.json. Plain text: a report a line; its ids are the numbers of the lines. So are those of
+a CSV file of nothing but reports, as R2Gen writes res.csv and gts.csv.
 """
 
+import csv
+import io
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +28,7 @@ PREDICTION = (
 REFERENCE = ("reference", "references", "ref", "ground_truth", "gt", "target", "label")
 EITHER = ("report", "text", "findings", "caption")
 SIDES = {"predictions": PREDICTION, "references": REFERENCE, "reports": REFERENCE}
+_NAME = re.compile(r"[\w-]{0,40}")  # of a column; a report has more words than one
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,8 @@ def read_texts(path: Path, side: str, split: str = "test", *, tell: bool = True)
         raise UserError(f"{path}: expected a file of {side}, found a folder; {remedy}")
     _require_there(path, side)
     if kind == ".csv":
+        if lines := _of_bare_column(read_text(path, side, remedy)):
+            return Texts(path, lines, by_line=True)
         pairs = _of_table(path, side, remedy, tell)
     elif kind == ".json":
         pairs = _of_json(path, side, split, remedy, tell)
@@ -60,7 +67,13 @@ def read_texts(path: Path, side: str, split: str = "test", *, tell: bool = True)
     else:
         raise UserError(f"{path}: expected the ending .csv, .json or .txt; {remedy}")
     found: dict[str, str] = {}
-    for name, text in pairs:
+    for number, (name, text) in enumerate(pairs, start=1):
+        name = name.strip()
+        if not name:
+            raise UserError(
+                f"{path}: expected an id for every report, found none for number {number};"
+                " mend the file"
+            )
         if name in found:
             which = name_shown(name) if tell else "one"
             raise UserError(f"{path}: expected every id once, found {which} twice; mend the file")
@@ -109,41 +122,74 @@ def read_table(path: Path, what: str, remedy: str) -> list[dict[str, str]]:
 def _of_table(path: Path, side: str, remedy: str, tell: bool) -> Iterator[tuple[str, str]]:
     rows = read_table(path, side, remedy)
     names = _columns(rows[0])
-    ids = _column(names, IDS, (), f"{path}", "ids", remedy, tell)
-    texts = _column(names, SIDES[side], EITHER, f"{path}", side, remedy, tell)
+    ids = _id_column(names, f"{path}", remedy, tell)
+    texts = _text_column(names, side, f"{path}", remedy, tell)
     return ((row[ids], row[texts]) for row in rows)
 
 
-def _columns(row: Mapping[str, Any]) -> dict[str, str]:
-    """What a column is called, written our way -> written theirs."""
-    return {
-        "_".join(name.strip().lower().replace("-", " ").replace("_", " ").split()): name
-        for name in row
-    }
+def _of_bare_column(text: str) -> dict[str, str]:
+    """Number of the line -> report of a table of one column that begins with a report, where others
+    have their header; else nothing. Which it is its first full stop tells."""
+    rows: list[list[str]] = []
+    try:
+        for row in csv.reader(io.StringIO(text, newline=""), strict=True):
+            if len(row) > 1 or not (rows or (row and row[0].rstrip().endswith("."))):
+                return {}
+            rows.append(row)
+    except csv.Error:
+        return {}
+    while rows and not rows[-1]:
+        rows.pop()
+    return {str(number): "".join(row) for number, row in enumerate(rows, start=1)}
 
 
-def _column(
-    names: Mapping[str, str], of_side: tuple[str, ...], either: tuple[str, ...], place: str,
-    what: str, remedy: str, tell: bool,
-) -> str:  # fmt: skip
-    """The column that is meant: the first that names its side, or the only one that names none."""
-    for name in of_side:
+def _columns(row: Mapping[str, Any]) -> dict[str, list[str]]:
+    """What a column is called, written our way -> each that is written so, their way."""
+    names: dict[str, list[str]] = {}
+    for name in row:
+        ours = "_".join(name.strip().lower().replace("-", " ").replace("_", " ").split())
+        names.setdefault(ours, []).append(name)
+    return names
+
+
+def _id_column(names: Mapping[str, list[str]], place: str, remedy: str, tell: bool) -> str:
+    """The first of the names that ids have."""
+    for name in IDS:
         if name in names:
-            return names[name]
-    plain = [name for name in either if name in names]
-    if len(plain) == 1:
-        return names[plain[0]]
-    if plain:
-        raise UserError(
-            f"{place}: expected one column of {what}, found {' and '.join(plain)}; name the one"
-            f" that is meant {of_side[0] if of_side else 'report, and the other otherwise'}"
-        )
-    wanted = ", ".join((*of_side, *either))
-    found = "others"  # without a header, the first row is a patient's
-    if tell:
-        found = ", ".join(name_shown(name) for name in list(names.values())[:8])
+            return _the_one(names[name], "ids", IDS[0], place)
+    raise _lacking(names, IDS, "ids", place, remedy, tell)
+
+
+def _text_column(
+    names: Mapping[str, list[str]], side: str, place: str, remedy: str, tell: bool
+) -> str:
+    """The column that names its side, or the only one that names none."""
+    for known in (SIDES[side], EITHER):
+        if meant := [theirs for name in known for theirs in names.get(name, ())]:
+            return _the_one(meant, side, SIDES[side][0], place)
+    raise _lacking(names, (*SIDES[side], *EITHER), side, place, remedy, tell)
+
+
+def _the_one(meant: list[str], what: str, name: str, place: str) -> str:
+    if len(meant) == 1:
+        return meant[0]
     raise UserError(
-        f"{place}: expected a column of {what} ({wanted}), found {found}; rename it, or {remedy}"
+        f"{place}: expected one column of {what}, found {' and '.join(map(name_shown, meant))};"
+        f" name the one that is meant {name}, and the other otherwise"
+    )
+
+
+def _lacking(
+    names: Mapping[str, list[str]], wanted: tuple[str, ...], what: str, place: str, remedy: str,
+    tell: bool,
+) -> UserError:  # fmt: skip
+    theirs = [name for alike in names.values() for name in alike]
+    found = "others, or no header (reports alone, one a line, are read from a .txt)"
+    if tell and all(map(_NAME.fullmatch, theirs)):  # else the first row may be a patient's
+        found = ", ".join(map(name_shown, theirs[:8]))
+    return UserError(
+        f"{place}: expected a column of {what} ({', '.join(wanted)}), found {found}; rename it, or"
+        f" {remedy}"
     )
 
 
@@ -168,10 +214,10 @@ def _of_json(
         if not isinstance(record, dict):
             raise UserError(f"{place}: expected an object with id and report; {remedy}")
         names = _columns(record)
-        name = record[_column(names, IDS, (), place, "ids", remedy, tell)]
+        name = record[_id_column(names, place, remedy, tell)]
         if isinstance(name, bool) or not isinstance(name, str | int):
             raise UserError(f"{place}: expected an id, a text or a whole number; {remedy}")
-        text = record[_column(names, SIDES[side], EITHER, place, side, remedy, tell)]
+        text = record[_text_column(names, side, place, remedy, tell)]
         yield str(name), _text(text, place, remedy)
 
 
@@ -193,8 +239,11 @@ def _is_annotation(held: object) -> bool:
 def _text(value: object, place: str, remedy: str) -> str:
     if value is None:
         return ""
+    if isinstance(value, list) and len(value) == 1:  # as R2GenGPT writes, for pycocoevalcap
+        [value] = value
     if not isinstance(value, str):
-        raise UserError(f"{place}: expected a text, found {type(value).__name__}; {remedy}")
+        came = f"a list of {len(value)}" if isinstance(value, list) else type(value).__name__
+        raise UserError(f"{place}: expected a text, found {came}; {remedy}")
     return value
 
 

@@ -8,6 +8,7 @@ from rcan.errors import UserError
 from rcan.files import sha256_of
 from rcan.model.rcan import RCAN
 from rcan.sharing import folder as exported
+from rcan.streams import escaped
 from rcan.text.tokenizer import Tokenizer
 from rcan.training.run_folder import load_run, load_weights
 
@@ -32,6 +33,11 @@ def load_model(folder: Path) -> Loaded:
         raise UserError(
             f"{folder}: expected a model's folder, found none; name one by --model, or train one "
             "by `dvc repro`"
+        )
+    if escaped(str(folder)) != str(folder):
+        raise UserError(
+            f"{folder}: expected a folder whose name is UTF-8, for safetensors opens no other;"
+            " rename it"
         )
     if (folder / "best.json").exists():
         return _of_a_run(folder)

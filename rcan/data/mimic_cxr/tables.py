@@ -59,7 +59,7 @@ def _cells(path: Path) -> Iterator[list[str]]:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
             for row in csv.reader(_lines(text), strict=True):
-                if row:
+                if any(row):
                     yield row
     except (gzip.BadGzipFile, EOFError, UnicodeError, csv.Error, zlib.error) as error:
         raise NamesNobodyError(f"{path}: expected a table ({error}); {REMEDY}") from error
