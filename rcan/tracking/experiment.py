@@ -1,11 +1,14 @@
 """How an experiment presents itself in MLflow's interface: a description and saved views."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
+from rcan.reporting.groups import FULL
 from rcan.reporting.published import METRICS
 
+PUBLISHED = "published"  # the tag of runs that were trained elsewhere: the folder they lie in
 VIEW_TIME = 1_767_225_600_000  # some time in ms that never changes: an equal view is an equal tag
 _PRESENT = "tags.`outdated` IS NULL"
 _WIDTHS = {"attributes.`Run Name`": 390, "runDateAndNestInfo": 48}  # whole names; when, by hovering
@@ -71,9 +74,9 @@ class View:
         return {**chart, "type": "SCATTER", **axes, "runsCountToCompare": 100}
 
 
-_PAPER, _SEED = "tags.`paper.BLEU-4`", "tags.`seed`"
+_PAPER, _SEED, _EXPERIMENT = "tags.`paper.BLEU-4`", "tags.`seed`", "tags.`dvc.exp`"
 VIEWS = (
-    View("scores", "Scores", "all runs, best on top", columns=(_SEED, "tags.`dvc.exp`")),
+    View("scores", "Scores", "all runs, best on top", columns=(_SEED, _EXPERIMENT)),
     View(
         "table4", "Table 4 · modules", "RVE, CGM and WCL, alone and together",
         tag="paper.table4", columns=(_PAPER, _SEED),
@@ -99,15 +102,39 @@ VIEWS = (
 )  # fmt: skip
 
 
-def experiment_tags(experiment_id: str, data_name: str) -> dict[str, str]:
+_OF_PUBLISHED = (
+    "metrics.`floor/BLEU-4`", "metrics.`control/fall_BLEU-4`", "metrics.`findings/macro_F1`",
+    "metrics.`predictions/distinct_reports`", f"tags.`{PUBLISHED}`",
+)  # fmt: skip
+
+
+def published_views(runs: Sequence[Mapping[str, str]]) -> tuple[View, ...]:
+    """The views in which published runs, given by their tags, can be compared.
+
+    The whole model is part of each table: one that has nothing else is left out.
+    """
+    shown = []
+    for view in VIEWS:
+        cells = {run["cell"] for run in runs if view.tag is None or view.tag in run}
+        if view.tag is None or cells - {FULL}:
+            columns = [name for name in view.columns if name != _EXPERIMENT]
+            shown.append(replace(view, columns=(*columns, *_OF_PUBLISHED)))
+    return tuple(shown)
+
+
+def experiment_tags(
+    experiment_id: str, data_name: str, views: Sequence[View] = VIEWS
+) -> dict[str, str]:
     """Tags that make the interface open on something readable.
+
+    `views`: all, or `published_views` of published runs.
 
     A saved view is MLflow's internal format (checked up to 3.17). Where it is not understood, the
     link shows the plain list of runs.
     """
     return {
-        "mlflow.note.content": _description(experiment_id, data_name),
-    } | {f"mlflow.sharedViewState.{view.key}": json.dumps(_saved(view)) for view in VIEWS}
+        "mlflow.note.content": _description(experiment_id, data_name, views),
+    } | {f"mlflow.sharedViewState.{view.key}": json.dumps(_saved(view)) for view in views}
 
 
 def view_link(experiment_id: str, key: str) -> str:
@@ -117,14 +144,19 @@ def view_link(experiment_id: str, key: str) -> str:
     )
 
 
-def _description(experiment_id: str, data_name: str) -> str:
+def _description(experiment_id: str, data_name: str, views: Sequence[View]) -> str:
     # Only the first line shows until the description is opened.
-    links = {view.key: f"[{view.name}]({view_link(experiment_id, view.key)})" for view in VIEWS}
-    views = "\n".join(f"- {links[view.key]}: {view.shows}." for view in VIEWS)
-    return f"""One run is one model trained on {data_name}: open {links["scores"]}, best on top, \
-{links["table4"]}, {links["table5"]}, {links["fig5"]}, {links["seeds"]} or {links["readings"]}.
+    links = [f"[{view.name}]({view_link(experiment_id, view.key)})" for view in views]
+    told = "\n".join(f"- {link}: {view.shows}." for link, view in zip(links, views, strict=True))
+    first, *rest = links
+    to_open = f"{', '.join([f'{first}, best on top', *rest[:-1]])}{' or ' if rest else ''}"
+    to_open += "".join(rest[-1:])
+    trained = f"One run is one model trained on {data_name}"
+    if views is not VIEWS:
+        trained = f"Published numbers of models trained on {data_name} elsewhere, none here"
+    return f"""{trained}: open {to_open}.
 
-{views}
+{told}
 
 How to compare: tick the runs and press Compare, or press the sign of a chart above the list.
 

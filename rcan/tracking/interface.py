@@ -41,20 +41,23 @@ def free_port(wanted: int | None) -> int:
     raise UserError(f"port {wanted} cannot be had ({problem}): leave out --port for a free one")
 
 
-def serve(root: Path, port: int, *, quiet: bool = False) -> None:
+def serve(root: Path, port: int, *, uri: str | None = None, quiet: bool = False) -> None:
     """Start MLflow's server, say where it is once it answers, and wait until Ctrl-C ends it.
 
-    `quiet`: nothing but where it is.
+    `uri`: which runs, if not those of `store_uri`. `quiet`: nothing but where it is.
 
     Raises:
         UserError: there is no run yet, or the server does not answer or ends by itself.
     """
-    uri = store_uri(root)
+    uri = uri or store_uri(root)
     if not uri.startswith("sqlite:///"):
         print(f"MLFLOW_TRACKING_URI names a server: open {without_password(uri)}")
         return
     if not Path(uri.removeprefix("sqlite:///")).is_file():
-        raise UserError("MLflow holds no run yet: `dvc repro` trains one")
+        raise UserError(
+            "MLflow holds no run yet: `dvc repro` trains one; `rcan ui --published` shows the "
+            "published ones"
+        )
     if not quiet:
         print("MLflow is starting: wait, it takes about half a minute", flush=True)
     with contextlib.suppress(KeyboardInterrupt):
@@ -84,12 +87,12 @@ def _server(root: Path, uri: str, port: int) -> Iterator[subprocess.Popen[bytes]
         sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri, "--host", HOST,
         "--port", str(port), "--workers", "1",
     ]  # fmt: skip
+    environment = {**os.environ, **QUIET, "MLFLOW_TRACKING_URI": uri}
     _log(root).parent.mkdir(exist_ok=True)
     with _log(root).open("wb") as log:
         server = subprocess.Popen(
-            command, cwd=root, env={**os.environ, **QUIET}, stdout=log, stderr=log,
-            start_new_session=True,
-        )  # fmt: skip
+            command, cwd=root, env=environment, stdout=log, stderr=log, start_new_session=True
+        )
     try:
         yield server
     finally:

@@ -8,7 +8,7 @@ import logging
 import os
 import sqlite3
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -35,10 +35,17 @@ class Tracker:
     client: MlflowClient  # these two are there once it is open
     experiment_id: str
 
-    def __init__(self, uri: str, root: Path, data_name: str):
+    def __init__(
+        self, uri: str, root: Path, name: str, present: Callable[[str], Mapping[str, str]],
+        guard: Guard | None = None,
+    ):  # fmt: skip
+        """Open the experiment `name`; `present` gives its tags, by its id.
+
+        `guard`: what to do all that is sent, if not to go on without MLflow.
+        """
         self.local = uri.startswith("sqlite:///")  # whether what is logged stays on this machine
-        self.guard = Guard(f"MLflow ({uri}) is not available", OTHERWISE)
-        self._uri, self._root, self._data_name = uri, root, data_name
+        self.guard = guard or Guard(f"MLflow ({uri}) is not available", OTHERWISE)
+        self._uri, self._root, self._name, self._present = uri, root, name, present
         try:
             _import_mlflow()
         except Exception as problem:
@@ -57,12 +64,12 @@ class Tracker:
             experiment = self._experiment()
             self.experiment_id = experiment.experiment_id
             # Alone, too: a tag that two set at once is an error of one of them.
-            for key, value in experiment_tags(self.experiment_id, self._data_name).items():
+            for key, value in self._present(self.experiment_id).items():
                 if experiment.tags.get(key) != value:
                     self.client.set_experiment_tag(self.experiment_id, key, value)
 
     def _experiment(self) -> Experiment:
-        name = EXPERIMENT + self._data_name
+        name = self._name
         experiment = self.client.get_experiment_by_name(name)
         if experiment is None:
             # MLflow would put the files under the current folder, for good.
@@ -158,7 +165,8 @@ def open_tracker(*, root: Path, data_name: str) -> Tracker:
     It lives at MLFLOW_TRACKING_URI, or else in `root`/mlflow.db with its files in
     `root`/mlartifacts. Where it cannot be had, one line will say so.
     """
-    return Tracker(store_uri(root), root.resolve(), data_name)
+    present = partial(experiment_tags, data_name=data_name)
+    return Tracker(store_uri(root), root.resolve(), EXPERIMENT + data_name, present)
 
 
 def store_uri(root: Path) -> str:
@@ -192,23 +200,29 @@ def _import_mlflow() -> None:
 def _create_database(uri: str) -> None:
     """Create a database whole or not at all: MLflow can neither use nor finish half of one."""
     from mlflow import MlflowClient
-    from sqlalchemy import Engine, event
 
     path = Path(uri.removeprefix("sqlite:///").partition("?")[0])
     if path.exists() and path.stat().st_size:
         return
-    event.listen(Engine, "connect", _without_journal)
+    with without_journal(), replacing(path) as beside:
+        MlflowClient(tracking_uri=f"sqlite:///{beside}").search_experiments(max_results=1)
+
+
+@contextlib.contextmanager
+def without_journal() -> Iterator[None]:
+    """Have databases that are opened in the block written three times as fast, and without a file
+    of their own beside them: for those that are thrown away when the process is killed."""
+    from sqlalchemy import Engine, event
+
+    def set_up(connection: sqlite3.Connection, _: object) -> None:
+        connection.execute("PRAGMA journal_mode = MEMORY")
+        connection.execute("PRAGMA synchronous = OFF")
+
+    event.listen(Engine, "connect", set_up)
     try:
-        with replacing(path) as beside:
-            MlflowClient(tracking_uri=f"sqlite:///{beside}").search_experiments(max_results=1)
+        yield
     finally:
-        event.remove(Engine, "connect", _without_journal)
-
-
-def _without_journal(connection: sqlite3.Connection, _: object) -> None:
-    """Three times as fast, and no file of its own; what a killed process leaves is thrown away."""
-    connection.execute("PRAGMA journal_mode = MEMORY")
-    connection.execute("PRAGMA synchronous = OFF")
+        event.remove(Engine, "connect", set_up)
 
 
 @contextlib.contextmanager
