@@ -103,7 +103,7 @@ def published_store(root: Path, folder: Path | None = None, *, quiet: bool = Fal
         UserError: the folder holds no run or a damaged one, or the store cannot be made.
     """
     root = root.resolve()
-    folder = folder or root / FOLDER
+    folder, shown = folder or root / FOLDER, folder or FOLDER
     runs = published_runs(folder)
     known = root / CELLS
     readings = [cell.name for cell in load_cells(known).readings] if known.exists() else []
@@ -124,7 +124,7 @@ def published_store(root: Path, folder: Path | None = None, *, quiet: bool = Fal
             _remove_unused(stores)
             _make(store, runs, tags)
     if not quiet:
-        print(f"MLflow holds {len(runs)} published run(s) of {folder}", flush=True)
+        print(f"MLflow holds {len(runs)} published run(s) of {shown}", flush=True)
     return database
 
 
@@ -171,7 +171,7 @@ def _fill(database: Path, runs: list[tuple[PublishedRun, dict[str, str]]]) -> No
         f"sqlite:///{database}", database.parent, f"{EXPERIMENT}{data_name}-published",
         partial(experiment_tags, data_name=data_name, views=views), AtOnce("MLflow", ""),
     )  # fmt: skip
-    for published, tags in runs:
+    for published, tags in reversed(runs):  # what came first stands last among equal ones
         name = published.folder.name
         run = tracker.attach(
             key=digest_of([name, published.best["key"]]),  # of a folder that is there twice, two
