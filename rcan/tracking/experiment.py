@@ -37,10 +37,11 @@ class View:
         grouped = {"mode": "tag", "groupByData": self.group_by}
         columns = [*(f"metrics.`{metric}`" for metric in METRICS), *self.columns]
         scores = dict.fromkeys(columns[: len(METRICS)], _SCORE_WIDTH)
+        wide = {key: max(_WIDTH, 8 * len(key.split("`")[1])) for key in columns}  # whole heads
         widths = {
             _NAME: self.name_width,
             **_WHEN,
-            **dict.fromkeys(columns, _WIDTH),
+            **wide,
             **scores,
             _LAST: _WIDTH,
         }
