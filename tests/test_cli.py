@@ -56,7 +56,10 @@ def test_help_names_the_commands(rcan):
 
 def test_without_a_run_there_is_nothing_to_show(rcan):
     code, output = rcan("ui")
-    assert code == "error: MLflow holds no run yet: `dvc repro` trains one"
+    assert code == (
+        "error: MLflow holds no run yet: `dvc repro` trains one; `rcan ui --published` shows the "
+        "published ones"
+    )
     assert output == "MLflow holds 0 run(s) of this folder\n"
 
 
@@ -93,6 +96,40 @@ def test_a_server_that_ends_by_itself_is_one_line(rcan, tmp_path, monkeypatch):
     code, output = rcan("ui", "--no-sync")
     assert code.startswith("error: MLflow's server ended by itself (1): what it said is in ")
     assert "wait" in output
+
+
+@pytest.mark.parametrize(
+    ("folder", "told"),
+    [
+        ("nowhere", "expected a folder of published runs, found none; leave it out for reports/"),
+        ("runs", "expected folders of published runs with scores.json, found none; name another"),
+        ("", "expected a folder of published runs, found none; leave it out for reports/"),
+    ],
+)
+def test_without_published_runs_there_is_one_line(rcan, tmp_path, folder, told):
+    (tmp_path / "runs/main").mkdir(parents=True)
+    code, output = rcan("ui", "--published", *folder.split())
+    assert code.startswith("error: ") and told in code and output == ""
+    assert not (tmp_path / ".rcan").exists()
+
+
+def test_published_runs_are_shown_from_their_own_store(rcan, tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    (tmp_path / "store").mkdir()
+    database, seen = tmp_path / "store/mlflow.db", []
+    database.touch()
+    monkeypatch.setattr("rcan.tracking.published_store", lambda root, folder, quiet: database)
+
+    def started(command, *, cwd, env, **_):
+        seen.append((command[command.index("--backend-store-uri") + 1], cwd, env))
+        raise OSError("enough")
+
+    monkeypatch.setattr(interface.subprocess, "Popen", started)
+    assert rcan("ui", "--published", "numbers")[0] == "error: enough"
+    [(uri, folder, environment)] = seen
+    assert uri == environment["MLFLOW_TRACKING_URI"] == f"sqlite:///{database}"
+    assert folder == database.parent
+    assert rcan("ui", "numbers")[0] == 2
 
 
 def get(port: int, address: str) -> dict:

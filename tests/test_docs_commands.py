@@ -29,7 +29,8 @@ SENTENCES = ("The heart is normal in size.", "The lungs are clear.", "No pleural
 
 # Which command is run elsewhere, and by what: they wait, need a server, or a trained cell.
 ELSEWHERE = {
-    "rcan ui": "test_cli.py", "rcan sync": "test_cli.py", "rcan doctor": "test_machine.py",
+    "rcan ui": "test_cli.py", "rcan ui --published": "test_cli.py",
+    "rcan sync": "test_cli.py", "rcan doctor": "test_machine.py",
     "rcan submit --partition gpu": "test_cluster.py",
     "rcan export --register": "test_sharing.py",
     "rcan export rve_cgm-1 my-model": "test_cli_generate.py",

@@ -1,14 +1,26 @@
 """MLflow's runs, rebuilt from files."""
 
+import json
 import subprocess
+from pathlib import Path
 
+import mlflow
 import pytest
 from fabricated import KEY, scores_of, write_evaluation, write_run
 
 from rcan.dotted import flatten
 from rcan.errors import UserError
 from rcan.files import write_json, write_text
-from rcan.tracking import RunFolders, epoch_metrics, open_tracker, score_metrics, sync
+from rcan.tracking import (
+    RunFolders,
+    epoch_metrics,
+    in_use,
+    open_tracker,
+    published,
+    published_store,
+    score_metrics,
+    sync,
+)
 from rcan.tracking.guard import Guard
 
 
@@ -238,3 +250,144 @@ def test_an_experiment_that_equals_the_main_run_is_found_there(repository, place
     assert tracker.guard.finish(60)
     [run] = tracker.client.search_runs([tracker.experiment_id])
     assert run.data.tags["dvc.exp"] == "equal"
+
+
+# Published runs
+
+PAPER = {"wcl.lambda_ce": 0.7}
+OF_CELLS = {
+    "main": PAPER,
+    "rcan-2": PAPER | {"train.seed": 2},
+    "tau_0.05-1": PAPER | {"wcl.tau": 0.05},
+    "rve-1": {"model.use_cgm": False, "model.use_wcl": False},
+}
+
+
+@pytest.fixture
+def numbers(tmp_path) -> Path:
+    """A folder with published runs, as `python -m pipeline.publish` writes them, in `runs`."""
+    for number, (name, changes) in enumerate(OF_CELLS.items()):
+        run = tmp_path / "numbers/runs" / name
+        write_run(run, data="iu_xray", key=f"{number:032}", changes=changes)
+        write_json(run / "scores.json", scores_of("iu_xray", num_studies=12))
+    (tmp_path / "numbers/runs/rve-1/history.csv").unlink()
+    return tmp_path / "numbers"
+
+
+def whole(database: Path, _: object) -> None:
+    """In place of MLflow, for what does not depend on it."""
+    database.write_text("whole")
+
+
+def test_published_runs_are_a_store_apart_with_views_that_hold_them(
+    numbers, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    root = tmp_path / "project"
+    database = published_store(root, numbers)
+    assert capsys.readouterr().out.endswith(f"MLflow holds 4 published run(s) of {numbers}\n")
+    assert database.is_relative_to(root / ".rcan")
+    assert [path.name for path in root.iterdir()] == [".rcan"]
+    client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{database}")
+    experiment = client.get_experiment_by_name("rcan-iu_xray-published")
+    runs = {run.info.run_name: run for run in client.search_runs([experiment.experiment_id])}
+    assert set(runs) == {
+        f"{name} (published)" for name in ("rcan-1", "rcan-2", "tau_0.05-1", "rve-1")
+    }
+    main, rve = runs["rcan-1 (published)"], runs["rve-1 (published)"]
+    assert {run.info.status for run in runs.values()} == {"FINISHED"}
+    assert (main.data.tags["cell"], main.data.tags["seed"]) == ("rcan", "1")
+    assert main.data.tags["published"] == str(numbers / "runs/main")
+    assert main.data.params["wcl.lambda_ce"] == "0.7"
+    for name, score in {
+        "BLEU-4": 0.186, "floor/BLEU-4": 0.171, "control/fall_BLEU-4": 0.06,
+        "findings/macro_F1": 0.5,
+    }.items():  # fmt: skip
+        assert rve.data.metrics[name] == score
+    curves = [client.get_metric_history(run.info.run_id, "train/loss") for run in (main, rve)]
+    assert [[point.step for point in curve] for curve in curves] == [list(range(1, 13)), []]
+    kept = {file.path for file in client.list_artifacts(main.info.run_id)}
+    assert kept == {"config.json", "best.json", "history.csv", "scores.json"}
+
+    def shown(view: str) -> list[str]:
+        saved = json.loads(experiment.tags[f"mlflow.sharedViewState.{view}"])["state"]
+        sought = json.loads(saved)["searchFilter"]
+        found = client.search_runs([experiment.experiment_id], sought)
+        return sorted(run.info.run_name.partition(" ")[0] for run in found)
+
+    assert shown("table4") == ["rcan-1", "rcan-2", "rve-1"]
+    assert shown("table5") == ["rcan-1", "rcan-2", "tau_0.05-1"]
+    assert shown("scores") == shown("seeds") == ["rcan-1", "rcan-2", "rve-1", "tau_0.05-1"]
+    note = experiment.tags["mlflow.note.content"]
+    assert note.startswith("Published numbers") and "{" not in note
+    assert not {"mlflow.sharedViewState.fig5", "mlflow.sharedViewState.readings"} & set(
+        experiment.tags
+    )
+
+
+def test_a_published_folder_is_read_again_only_when_it_has_changed(numbers, tmp_path, monkeypatch):
+    monkeypatch.setattr(published, "_fill", whole)
+    first = published_store(tmp_path, numbers)
+    made = first.stat().st_mtime_ns
+    assert published_store(tmp_path, numbers / "runs").read_text() == "whole"
+    assert published_store(tmp_path, numbers) == first and first.stat().st_mtime_ns == made
+    write_json(numbers / "runs/rve-1/scores.json", scores_of("iu_xray", model=0.2))
+    with in_use(first):
+        second = published_store(tmp_path, numbers)
+        assert first.exists()  # somebody is looking at it
+    assert second != first
+    write_json(numbers / "runs/rve-1/scores.json", scores_of("iu_xray", model=0.3))
+    third = published_store(tmp_path, numbers)
+    assert third.exists() and not first.exists() and not second.exists()
+
+
+def test_of_published_runs_that_were_killed_or_failed_on_their_way_nothing_is_shown(
+    numbers, tmp_path, monkeypatch
+):
+    def stopped(how: BaseException):
+        def fill(database: Path, _: object) -> None:
+            database.write_text("half")
+            raise how
+
+        return fill
+
+    monkeypatch.setattr(published, "_fill", stopped(KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        published_store(tmp_path, numbers)
+    monkeypatch.setattr(published, "_fill", stopped(OSError("no space\nleft")))
+    with pytest.raises(UserError, match=r"cannot be put into MLflow \(no space\); mend it"):
+        published_store(tmp_path, numbers)
+    assert not list(tmp_path.glob(".rcan/published/*/*/mlflow.db"))
+    monkeypatch.setattr(published, "_fill", whole)
+    database = published_store(tmp_path, numbers)
+    assert [path.name for path in database.parent.iterdir()] == ["mlflow.db"]
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "told"),
+    [
+        ("best.json", None, r"rcan-2/best\.json: expected the best epoch"),
+        ("scores.json", None, r"rcan-2/scores\.json: expected scores"),
+        ("scores.json", "{}", r"rcan-2/scores\.json: expected 'restricted'"),
+        ("config.json", "{", r"rcan-2/config\.json"),
+        ("history.csv", "epoch,loss\nfirst,1\n", r"rcan-2/history\.csv"),
+    ],
+)
+def test_a_damaged_published_run_is_one_line_and_nothing_is_made(
+    numbers, tmp_path, file, content, told
+):
+    path = numbers / "runs/rcan-2" / file
+    path.unlink() if content is None else path.write_text(content)
+    with pytest.raises(UserError, match=f"{told}.*; get the published folder again"):
+        published_store(tmp_path, numbers)
+    assert not (tmp_path / ".rcan").exists()
+
+
+def test_the_projects_own_published_runs_are_of_these_cells():
+    runs = published.published_runs(Path(__file__).parents[1] / published.FOLDER)
+    seeds: dict[str, list[int]] = {}
+    for run in runs:
+        seeds.setdefault(run.cell, []).append(run.config["train.seed"])
+    assert {tuple(sorted(found)) for found in seeds.values()} == {(1, 2, 3)}
+    assert {"rcan", "rve_cgm", "blind", "tau_0.2"} < set(seeds) and len(seeds) == 14
+    assert all(run.history for run in runs)

@@ -1,5 +1,6 @@
 """`rcan ui` and `rcan sync`: MLflow's interface, and what it lacks."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,6 +16,18 @@ def sync(json: Json = False, quiet: Quiet = False) -> None:
 
 
 def ui(
+    folder: Annotated[
+        Path | None,
+        typer.Argument(help="With --published: of which folder, if not the project's own."),
+    ] = None,
+    published: Annotated[
+        bool,
+        typer.Option(
+            "--published",
+            help="Show runs that were trained elsewhere and published, apart from one's own; "
+            "nothing is trained.",
+        ),
+    ] = False,
     port: Annotated[
         int | None,
         typer.Option(min=1, max=65535, help="Without it 5000, or a free one if that is taken."),
@@ -26,10 +39,17 @@ def ui(
 ) -> None:
     """Show all runs in MLflow's interface, on this machine alone, until Ctrl-C."""
     from rcan.project import project_root
-    from rcan.tracking import free_port, serve
+    from rcan.tracking import free_port, in_use, published_store, serve
 
+    if folder is not None and not published:
+        raise typer.BadParameter("a folder is shown by --published FOLDER")
     be_quiet(quiet)
     chosen = free_port(port)
+    if published:
+        database = published_store(project_root(), folder, quiet=quiet)
+        with in_use(database) as uri:
+            serve(database.parent, chosen, uri=uri, quiet=quiet)
+        return
     if sync:
         told = _told(_sync())
         if not quiet:

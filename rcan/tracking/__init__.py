@@ -10,6 +10,7 @@ from rcan.dotted import flatten
 from rcan.tracking.folders import RunFolders, run_folders
 from rcan.tracking.interface import free_port, serve
 from rcan.tracking.names import epoch_metrics, score_metrics
+from rcan.tracking.published import in_use, published_store
 from rcan.tracking.restore import sync
 from rcan.tracking.run import Run
 from rcan.tracking.tracker import Tracker, open_tracker
@@ -21,7 +22,9 @@ __all__ = [
     "epoch_metrics",
     "flatten",
     "free_port",
+    "in_use",
     "open_tracker",
+    "published_store",
     "run_folders",
     "score_metrics",
     "serve",

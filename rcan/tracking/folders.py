@@ -62,14 +62,14 @@ def run_folders(root: Path) -> list[RunFolders]:
     return found
 
 
-def read_config(run: Path) -> dict[str, Any]:
+def read_config(run: Path, remedy: str = REMEDY) -> dict[str, Any]:
     """The settings of a run that it used, one level of dotted keys."""
     path = run / "config.json"
-    kept = read_json(path, dict, "settings", REMEDY)
+    kept = read_json(path, dict, "settings", remedy)
     try:
         return flatten(from_dict(kept).used())
     except UserError as error:
-        raise UserError(f"{path}: {error}; {REMEDY}") from None
+        raise UserError(f"{path}: {error}; {remedy}") from None
 
 
 def cell_tags(cells: Iterable[str], readings: Iterable[str]) -> dict[str, str]:

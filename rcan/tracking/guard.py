@@ -70,6 +70,18 @@ class Guard:
         done.set()
 
 
+class AtOnce(Guard):
+    """Does what it is sent at once, and lets it raise: for a work that is nothing without it."""
+
+    def send(self, action: Callable[P, object], *arguments: P.args, **settings: P.kwargs) -> None:
+        """Do `action(...)`."""
+        action(*arguments, **settings)
+
+    def close(self, problem: Exception) -> None:
+        """Raise what the service failed with."""
+        raise problem
+
+
 def without_password(text: str) -> str:
     """A text with addresses in it, fit for a log."""
     return re.sub(r"//[^/@\s]*@", "//", text)

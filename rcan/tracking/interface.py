@@ -16,7 +16,7 @@ from typing import Any
 from rcan.errors import UserError
 from rcan.tracking.experiment import view_link
 from rcan.tracking.guard import without_password
-from rcan.tracking.tracker import EXPERIMENT, SQLITE, asked_uri, database_of, store_uri
+from rcan.tracking.tracker import EXPERIMENT, SQLITE, asked_uri, database_of
 
 HOST = "127.0.0.1"
 PORT = 5000
@@ -41,15 +41,16 @@ def free_port(wanted: int | None) -> int:
     raise UserError(f"port {wanted} cannot be had ({problem}): leave out --port for a free one")
 
 
-def serve(root: Path, port: int, *, quiet: bool = False) -> None:
+def serve(root: Path, port: int, *, uri: str | None = None, quiet: bool = False) -> None:
     """Start MLflow's server, say where it is once it answers, and wait until Ctrl-C ends it.
 
-    `quiet`: nothing but where it is.
+    `uri`: which runs, if not those of `asked_uri`; a relative path is one in `root`. `quiet`:
+    nothing but where it is.
 
     Raises:
         UserError: there is no run yet, or the server does not answer or ends by itself.
     """
-    uri = asked_uri()
+    uri = uri or asked_uri()
     if uri.startswith(("http:", "https:")):
         print(f"MLFLOW_TRACKING_URI names a server: open {without_password(uri)}")
         return
@@ -58,8 +59,11 @@ def serve(root: Path, port: int, *, quiet: bool = False) -> None:
             f"MLFLOW_TRACKING_URI is {without_password(uri)}: expected a server (http) or a "
             f"database ({SQLITE}PATH) to show; change it, or open that place by MLflow's own means"
         )
-    if not database_of(store_uri(root)).is_file():
-        raise UserError("MLflow holds no run yet: `dvc repro` trains one")
+    if not (root / database_of(uri)).is_file():
+        raise UserError(
+            "MLflow holds no run yet: `dvc repro` trains one; `rcan ui --published` shows the "
+            "published ones"
+        )
     if not quiet:
         print("MLflow is starting: wait, it takes about half a minute", flush=True)
     with contextlib.suppress(KeyboardInterrupt):

@@ -99,11 +99,11 @@ def paper_tags(config: Mapping[str, Any]) -> dict[str, str]:
 
     As tags: as metrics they would fill the charts of every run.
     """
-    row = published_row(str(config["data.name"]), _printed_cell(config))
+    row = published_row(str(config["data.name"]), printed_cell(config))
     return {} if row is None else {f"paper.{metric}": f"{row[metric]:.3f}" for metric in METRICS}
 
 
-def _printed_cell(config: Mapping[str, Any]) -> str:
+def printed_cell(config: Mapping[str, Any]) -> str:
     """The cell of Tables 3 to 5 that settings are; another reading of it is still that cell."""
     modules = [name for name in ("rve", "cgm", "wcl") if config[f"model.use_{name}"]]
     if "cgm" in modules and config["cgm.gate"] == "response":

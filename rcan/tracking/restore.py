@@ -21,9 +21,11 @@ from rcan.tracking.names import (
     score_metrics,
 )
 from rcan.tracking.outdated import mark_outdated
+from rcan.tracking.run import Run
 from rcan.tracking.tracker import Tracker, open_tracker
 
 SECONDS = 300.0  # for one run: to catch up is the work here, also with a slow server
+FILES = ("config.json", "best.json", "history.csv")
 _DIGEST = re.compile("[0-9a-f]{32}")
 _BEST: Shape = {"key": _DIGEST, "name": str, "data_digest": _DIGEST}
 
@@ -63,9 +65,8 @@ def sync(*, root: Path, folders: Iterable[RunFolders]) -> int:
 
 def _restore(tracker: Tracker, place: RunFolders, config: dict[str, Any], data_name: str) -> str:
     """Have one run brought up to its files; returns its key."""
-    best = read_json(place.run / "best.json", _BEST, "the best epoch", REMEDY)
-    history = place.run / "history.csv"
-    rows = read_csv(history, {"epoch": int}, "a row an epoch", REMEDY, rest=float)
+    best = read_best(place.run)
+    rows = read_history(place.run)
     scores, files = _evaluated(place.evaluation) if place.evaluation else ({}, [])
     run = tracker.attach(
         key=best["key"],
@@ -75,13 +76,11 @@ def _restore(tracker: Tracker, place: RunFolders, config: dict[str, Any], data_n
     )
     if place.reading:  # what it changes is not always in the name of its settings
         run.rename(f"{place.reading}: {best['name']}")
-    run.log_epochs([(int(row["epoch"]), epoch_metrics(row)) for row in rows])
+    log_numbers(run, rows, scores)
     run.log_dataset(data_name, best["data_digest"], "data/processed")
-    if scores:
-        run.log_scores(score_metrics(scores))
     run.end("FINISHED")
     # Files come last: where MLflow has no place for them, it has all the rest.
-    run.log_files([place.run / "config.json", place.run / "best.json", history])
+    run.log_files([place.run / name for name in FILES])
     if scores and tracker.local and not scores["restricted"]:  # both hold report text
         run.log_files(files)
     if place.reports:
@@ -97,6 +96,30 @@ def _evaluated(folder: Path) -> tuple[dict[str, Any], list[Path]]:
         return {}, []
     if not files[1].is_file():
         raise UserError(f"{files[1]}: expected predictions, found no file; {REMEDY}")
-    scores = read_json(files[0], SCORES, "scores", REMEDY)
-    require_additions(scores, str(files[0]), REMEDY)
-    return scores, files
+    return read_scores(files[0]), files
+
+
+def read_best(run: Path, remedy: str = REMEDY) -> dict[str, Any]:
+    """The best epoch of a run, with its key, name and data_digest."""
+    best: dict[str, Any] = read_json(run / "best.json", _BEST, "the best epoch", remedy)
+    return best
+
+
+def read_history(run: Path, remedy: str = REMEDY) -> list[dict[str, str]]:
+    """A run's history.csv, a row an epoch."""
+    columns = {"epoch": int}
+    return read_csv(run / "history.csv", columns, "a row an epoch", remedy, rest=float)
+
+
+def read_scores(path: Path, remedy: str = REMEDY) -> dict[str, Any]:
+    """A scores.json with all that `score_metrics` takes."""
+    scores: dict[str, Any] = read_json(path, SCORES, "scores", remedy)
+    require_additions(scores, str(path), remedy)
+    return scores
+
+
+def log_numbers(run: Run, rows: Iterable[Mapping[str, str]], scores: Mapping[str, Any]) -> None:
+    """The curves and the test scores of a run, as far as there are any."""
+    run.log_epochs([(int(row["epoch"]), epoch_metrics(row)) for row in rows])
+    if scores:
+        run.log_scores(score_metrics(scores))

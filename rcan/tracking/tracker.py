@@ -8,7 +8,7 @@ import logging
 import os
 import sqlite3
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
 from types import MappingProxyType
@@ -36,11 +36,18 @@ class Tracker:
     client: MlflowClient  # these two are there once it is open
     experiment_id: str
 
-    def __init__(self, uri: str, root: Path, data_name: str):
+    def __init__(
+        self, uri: str, root: Path, name: str, present: Callable[[str], Mapping[str, str]],
+        guard: Guard | None = None,
+    ):  # fmt: skip
+        """Open the experiment `name`; `present` gives its tags, by its id.
+
+        `guard`: what to do all that is sent, if not to go on without MLflow.
+        """
         self.local = uri.startswith(SQLITE)  # whether what is logged stays on this machine
         told = uri.replace(str(_in_plain_letters(root)), str(root))
-        self.guard = Guard(f"MLflow ({told}) is not available", OTHERWISE)
-        self._uri, self._root, self._data_name = uri, root, data_name
+        self.guard = guard or Guard(f"MLflow ({told}) is not available", OTHERWISE)
+        self._uri, self._root, self._name, self._present = uri, root, name, present
         try:
             _import_mlflow()
         except Exception as problem:
@@ -59,12 +66,12 @@ class Tracker:
             experiment = self._experiment()
             self.experiment_id = experiment.experiment_id
             # Alone, too: a tag that two set at once is an error of one of them.
-            for key, value in experiment_tags(self.experiment_id, self._data_name).items():
+            for key, value in self._present(self.experiment_id).items():
                 if experiment.tags.get(key) != value:
                     self.client.set_experiment_tag(self.experiment_id, key, value)
 
     def _experiment(self) -> Experiment:
-        name = EXPERIMENT + self._data_name
+        name = self._name
         experiment = self.client.get_experiment_by_name(name)
         if experiment is None:
             # MLflow would put the files under the current folder, for good.
@@ -160,7 +167,8 @@ def open_tracker(*, root: Path, data_name: str) -> Tracker:
     It lives at MLFLOW_TRACKING_URI, or else in `root`/mlflow.db with its files in
     `root`/mlartifacts. Where it cannot be had, one line will say so.
     """
-    return Tracker(store_uri(root), root.resolve(), data_name)
+    present = partial(experiment_tags, data_name=data_name)
+    return Tracker(store_uri(root), root.resolve(), EXPERIMENT + data_name, present)
 
 
 def asked_uri() -> str:
@@ -178,6 +186,11 @@ def store_uri(root: Path) -> str:
     if path == uri or path.startswith("/"):
         return uri
     return f"{SQLITE}{_in_plain_letters(root.resolve())}/{path}"
+
+
+def uri_of(database: Path) -> str:
+    """What MLflow and SQLAlchemy call this file, whatever the letters of its folder."""
+    return f"{SQLITE}{_in_plain_letters(database.parent.resolve())}/{database.name}"
 
 
 def database_of(uri: str) -> Path:
@@ -217,23 +230,29 @@ def _import_mlflow() -> None:
 def _create_database(uri: str) -> None:
     """Create a database whole or not at all: MLflow can neither use nor finish half of one."""
     from mlflow import MlflowClient
-    from sqlalchemy import Engine, event
 
     path = database_of(uri)
     if path.exists() and path.stat().st_size:
         return
-    event.listen(Engine, "connect", _without_journal)
+    with without_journal(), replacing(path) as beside:
+        MlflowClient(tracking_uri=f"sqlite:///{beside}").search_experiments(max_results=1)
+
+
+@contextlib.contextmanager
+def without_journal() -> Iterator[None]:
+    """Have databases that are opened in the block written three times as fast, and without a file
+    of their own beside them: for those that are thrown away when the process is killed."""
+    from sqlalchemy import Engine, event
+
+    def set_up(connection: sqlite3.Connection, _: object) -> None:
+        connection.execute("PRAGMA journal_mode = MEMORY")
+        connection.execute("PRAGMA synchronous = OFF")
+
+    event.listen(Engine, "connect", set_up)
     try:
-        with replacing(path) as beside:
-            MlflowClient(tracking_uri=f"{SQLITE}{beside}").search_experiments(max_results=1)
+        yield
     finally:
-        event.remove(Engine, "connect", _without_journal)
-
-
-def _without_journal(connection: sqlite3.Connection, _: object) -> None:
-    """Three times as fast, and no file of its own; what a killed process leaves is thrown away."""
-    connection.execute("PRAGMA journal_mode = MEMORY")
-    connection.execute("PRAGMA synchronous = OFF")
+        event.remove(Engine, "connect", set_up)
 
 
 @contextlib.contextmanager
