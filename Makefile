@@ -32,7 +32,7 @@ ui: .venv/ready
 	rcan ui
 
 test: .venv/ready
-	python -m pytest
+	python -m pytest $(TESTS)
 
 lint: .venv/ready
 	ruff format --check . && ruff check . && mypy && vulture && vulture rcan pipeline

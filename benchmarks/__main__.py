@@ -10,7 +10,9 @@ from pathlib import Path
 
 from benchmarks.tables import keep, render
 
-ALL = ("startup", "scoring", "images", "tokens", "decoding", "training", "modules", "growth")
+ALL = (
+    "startup", "scoring", "images", "tokens", "decoding", "training", "modules", "growth", "threads",
+)  # fmt: skip
 FOR_A_GPU = ("tokens", "decoding", "training", "modules", "growth", "paper")
 
 

@@ -17,6 +17,7 @@ TITLES = {
     "scoring": "Scoring",
     "startup": "Before anything happens",
     "growth": "Growth",
+    "threads": "Threads, on quiet cores and beside other work",
     "paper": "The paper's training on IU X-ray",
 }
 

@@ -58,4 +58,7 @@ def shared() -> Path:
 
 def pytest_collection_modifyitems(items):
     """The long ones first: the other processes are through with the rest meanwhile."""
+    for item in items:
+        if "torch" in vars(item.module) or "zygote" in item.fixturenames:
+            item.add_marker("computes")
     items.sort(key=lambda item: "slow" not in item.keywords)
