@@ -11,7 +11,8 @@ from pathlib import Path
 from benchmarks.tables import keep, render
 
 ALL = (
-    "startup", "scoring", "images", "tokens", "decoding", "training", "modules", "growth", "threads",
+    "startup", "scoring", "images", "tokens", "decoding", "training", "modules", "growth",
+    "threads",
 )  # fmt: skip
 FOR_A_GPU = ("tokens", "decoding", "training", "modules", "growth", "paper")
 
