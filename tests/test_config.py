@@ -279,6 +279,13 @@ def test_settings_kept_beside_a_model_are_checked_too(damage):
     assert "\n" not in str(caught.value)
 
 
+def test_settings_kept_before_threads_were_one_still_load():
+    kept = resolve(changed({})).of_the_model()
+    del kept["train"]["threads"]
+    assert from_dict(kept).train.threads is None  # as many as there were cores
+    assert "threads" not in kept["train"]
+
+
 def test_the_file_names_no_profile_that_is_never_used():
     used = {
         profile

@@ -18,6 +18,8 @@ from rcan.errors import UserError, name_shown, shown
 from rcan.reading import parse_yaml, read_text
 
 PROFILES = ("demo", "paper", "iu_xray", "mimic_cxr", "small")
+# Settings that came later, as it was before they could be chosen: what was kept then still loads.
+_LATER: dict[str, dict[str, Any]] = {"train": {"threads": None}}
 _RESTORE = "mend it, or have it back by `git checkout params.yaml`"
 
 
@@ -78,6 +80,9 @@ def resolve(raw: object) -> PipelineSettings:
 
 def from_dict(resolved: dict[str, Any]) -> Settings:
     """Settings from what `of_the_model` gave, as kept beside a trained model."""
+    for section, values in _LATER.items():
+        if isinstance(kept := resolved.get(section), dict):
+            resolved = {**resolved, section: {**values, **kept}}
     try:
         settings = Settings.model_validate(resolved)
         check_together(settings)
