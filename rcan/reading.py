@@ -8,7 +8,7 @@ its kind, so that no word of a report gets into a message.
 import json
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import UnionType
 from typing import Any
@@ -142,27 +142,30 @@ def read_csv(
     """The rows of a table, at least one, each with a cell for every column of its header.
 
     `columns` must be there and hold values of their kind; of other columns a cell may be empty.
-    What spreadsheets add is passed over: empty rows, which are not numbered, empty cells past the
-    header's last, and columns with neither a name nor a cell.
+    What spreadsheets add is passed over: empty rows (which count in a row's number), empty cells
+    past the header's last, and columns with neither a name nor a cell.
     """
     text = read_text(path, what, remedy)
     try:
-        header, *rows = [cells for cells in _cells(text) if _is_filled(cells)] or [[]]
+        all_rows = _cells(text)
     except ValueError as error:
         raise UserError(f"{path}, {error}; {remedy}") from error
+    filled = [number for number, cells in enumerate(all_rows) if is_filled(cells)]
+    header = all_rows[filled[0]] if filled else []
+    rows = {number - filled[0]: all_rows[number] for number in filled[1:]}
     kept = [
         place
         for place, name in enumerate(header)
-        if name.strip() or any(_is_filled(cells[place : place + 1]) for cells in rows)
+        if name.strip() or any(is_filled(cells[place : place + 1]) for cells in rows.values())
     ]
     names = [header[place] for place in kept]
     _check_header(names, columns, f"{path}", remedy)
     if not rows:
         raise UserError(f"{path}: expected {what}, found no row; {remedy}")
     found = []
-    for number, cells in enumerate(rows, start=1):
+    for number, cells in rows.items():
         place = f"{path}, row {number}"
-        if len(cells) < len(header) or _is_filled(cells[len(header) :]):
+        if len(cells) < len(header) or is_filled(cells[len(header) :]):
             raise UserError(f"{place}: expected {len(header)} cells, found {len(cells)}; {remedy}")
         row = {name: cells[column] for name, column in zip(names, kept, strict=True)}
         for name, cell in row.items():
@@ -181,7 +184,8 @@ def is_missing(text: str) -> bool:
     return text.strip().lower() in MISSING
 
 
-def _is_filled(cells: list[str]) -> bool:
+def is_filled(cells: Sequence[str]) -> bool:
+    """Whether a row of a table holds anything but blanks."""
     return any(cell.strip() for cell in cells)
 
 

@@ -59,6 +59,7 @@ def shared() -> Path:
 def pytest_collection_modifyitems(items):
     """The long ones first: the other processes are through with the rest meanwhile."""
     for item in items:
-        if "torch" in vars(item.module) or "zygote" in item.fixturenames:
+        used = {*vars(item.module), *item.fixturenames, *item.keywords}
+        if used & {"torch", "train_tiny", "make_project", "Repository", "zygote", "slow"}:
             item.add_marker("computes")
     items.sort(key=lambda item: "slow" not in item.keywords)

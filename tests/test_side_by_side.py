@@ -76,7 +76,7 @@ def test_a_progress_bar_is_told_by_its_last_state(tmp_path):
         run_side_by_side([bar], [{}])
 
 
-@pytest.mark.parametrize(("threads", "at_once"), [(1, 8), (2, 4), (5, 1), (16, 1), (None, 1)])
+@pytest.mark.parametrize(("threads", "at_once"), [(1, 8), (2, 4), (5, 1), (16, 1)])
 def test_as_many_train_at_once_as_there_are_cores_for(threads, at_once, monkeypatch):
     monkeypatch.setattr("os.sched_getaffinity", lambda _: range(8))
     monkeypatch.delenv("RCAN_JOBS", raising=False)
@@ -84,3 +84,12 @@ def test_as_many_train_at_once_as_there_are_cores_for(threads, at_once, monkeypa
     assert places(settings) == [{}] * at_once
     monkeypatch.setenv("RCAN_JOBS", "3")
     assert places(settings) == [{}] * 3
+
+
+def test_one_that_takes_all_cores_trains_alone(monkeypatch):
+    monkeypatch.delenv("RCAN_JOBS", raising=False)
+    settings = tiny({"train.threads": None})
+    assert places(settings) == [{}]
+    monkeypatch.setenv("RCAN_JOBS", "2")
+    with pytest.raises(UserError, match=r"RCAN_JOBS is 2, but train.threads is empty"):
+        places(settings)

@@ -178,11 +178,13 @@ def test_bfloat16_that_the_processor_would_imitate_is_refused(
     monkeypatch.setattr("torch.cpu._is_avx512_bf16_supported", lambda: avx512_bf16)
     monkeypatch.setattr("torch.cpu._is_amx_tile_supported", lambda: amx)
     settings = tiny({"train.precision": "bf16-mixed"})
-    if avx512_bf16 or amx:
-        assert train.launch(settings, 1)._precision.precision == "bf16-mixed"
+    assert train.cpu_has_bf16() is (avx512_bf16 or amx)
+    train._require_bf16(settings, "cuda")
+    if train.cpu_has_bf16():
+        train._require_bf16(settings, "cpu")
         return
     with pytest.raises(UserError, match=r"bf16-mixed, but this processor .* auto or 32-true"):
-        train.launch(settings, 1)
+        train_tiny(place, tmp_path, {"train.precision": "bf16-mixed"})
 
 
 def test_training_and_evaluation_compute_on_the_threads_of_the_settings(place, tmp_path):

@@ -78,6 +78,11 @@ def places(settings: PipelineSettings) -> list[dict[str, str]]:
     if not asked.isdecimal() or not 1 <= int(asked) <= 1000:
         raise UserError(f"RCAN_JOBS is {asked!r}; expected how many cells to train at once, e.g. 2")
     if not on_gpu:
+        if settings.train.threads is None and int(asked) > 1:
+            raise UserError(
+                f"RCAN_JOBS is {asked}, but train.threads is empty, so each of them would take all "
+                "cores: set train.threads too, e.g. to 1"
+            )
         return [{} for _ in range(int(asked))]
     visible = os.environ.get("CUDA_VISIBLE_DEVICES") or ",".join(map(str, range(most)))
     gpus = visible.split(",")

@@ -132,7 +132,7 @@ class Train(Section):
     choose_collapsed: bool
     accelerator: Literal["auto", "cpu", "cuda"]
     devices: Count | Literal["auto"]
-    threads: Count | None
+    threads: Annotated[int, Field(ge=1, le=1024)] | None
     precision: Literal["auto", "32-true", "bf16-mixed"]
     deterministic: bool
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from rcan.data.batches import PROJECTIONS, Batch, StudyBatches
 from rcan.generation.beam_search import beam_search
 from rcan.model.cnn import fold_batch_norm
 from rcan.sharing.given import ReadStudy
 from rcan.sharing.loading import Loaded
+from rcan.training.inputs import maps_of
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class Predictor:
         centre = slice(first, first + crop)
         cut = torch.from_numpy(np.ascontiguousarray(images[:, centre, centre])).to(device)
         with torch.inference_mode():
-            maps: Tensor = self._folded(cut)
+            maps = maps_of(self._folded, cut)
         features: np.ndarray = maps.half().cpu().contiguous().numpy()
         return features
 

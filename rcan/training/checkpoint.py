@@ -26,7 +26,12 @@ from rcan.training.states import DOING, LAST
 
 HEADER = "rcan"  # the one entry of a file's metadata, whose order would be another each time
 _AFRESH = "delete it and run again"
-_PROGRESS: Shape = {"epoch": int, "history": [{"epoch": int}], "best": dict}
+_PROGRESS: Shape = {
+    "epoch": int,
+    "history": [{"epoch": int}],
+    "best": dict,
+    "trained_on": [str],
+}
 
 
 @dataclass
@@ -36,6 +41,7 @@ class Progress:
     epoch: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
     best: dict[str, float] | None = None  # epoch, length_penalty and validation scores
+    trained_on: list[str] = field(default_factory=list)  # kinds of processors, as they came
 
     def is_done(self, epochs: int, patience: int | None) -> bool:
         """Whether all epochs are done, or the last `patience` of them brought no better one."""
@@ -185,7 +191,7 @@ def _progress_from(told: Any, path: Path) -> Progress:
         raise UserError(f"{place}: expected a row for every epoch, found others; {_AFRESH}")
     if told["best"] not in rows:
         raise UserError(f"{place}: expected the best epoch among all, found another; {_AFRESH}")
-    return Progress(told["epoch"], rows, told["best"])
+    return Progress(told["epoch"], rows, told["best"], told["trained_on"])
 
 
 def _with_prefix(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

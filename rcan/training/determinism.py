@@ -18,8 +18,17 @@ def seed_epoch(seed: int, epoch: int, rank: int = 0) -> None:
     torch.manual_seed(int(state >> np.uint64(1)))
 
 
+def processor(device: torch.device) -> str:
+    """What rounds a training's sums in its own way: `cpu AVX512, 1 thread`, `cuda NVIDIA H200`."""
+    if device.type == "cuda":
+        return f"cuda {torch.cuda.get_device_name(device)}"
+    threads = torch.get_num_threads()
+    kind = torch.backends.cpu.get_cpu_capability()
+    return f"cpu {kind}, {threads} thread{'s' * (threads != 1)}"
+
+
 def compute_as(train: Train) -> None:
-    """Have torch compute on `train.threads` threads (None: as many as it finds cores) and, with
+    """Have torch compute on `train.threads` threads (None: as many as torch has) and, with
     `train.deterministic`, by no algorithm whose bits differ from run to run, as some of a GPU's do.
 
     Where there is no other algorithm, torch raises RuntimeError and names the operation.

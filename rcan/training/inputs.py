@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from rcan.config import Settings
 from rcan.data.batches import PROJECTIONS, StudyBatches
@@ -55,9 +56,16 @@ def _features(
     folded = fold_batch_norm(cnn).to(device)
 
     return kept_features(
-        split, folder, extract=lambda images: folded(images.to(device)),
+        split, folder, extract=lambda images: maps_of(folded, images.to(device)),
         crop=visual.crop, map_shape=(channels, side, side),
     )  # fmt: skip
+
+
+def maps_of(cnn: nn.Module, images: Tensor) -> Tensor:
+    """A frozen CNN's maps, in float32 on every device: a GPU's own way is coarser (TF32)."""
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        maps: Tensor = cnn(images)
+        return maps
 
 
 def _weights_digest(cnn: CNN) -> str:

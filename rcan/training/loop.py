@@ -23,7 +23,7 @@ from rcan.data.batches import StudyBatches
 from rcan.errors import UserError
 from rcan.model.rcan import RCAN, joint_loss
 from rcan.training.checkpoint import Progress, TrainingState
-from rcan.training.determinism import seed_epoch
+from rcan.training.determinism import processor, seed_epoch
 from rcan.training.optimization import build_optimizer, set_learning_rate
 from rcan.training.processes import gathered, share_batch_statistics, share_of_tokens
 
@@ -63,6 +63,8 @@ def fit(
         numbers = fabric.broadcast(numbers)
         is_best = progress.best is None or _rank(numbers, train) > _rank(progress.best, train)
         progress.epoch = epoch
+        if (here := processor(fabric.device)) not in progress.trained_on:
+            progress.trained_on.append(here)
         progress.history.append({"epoch": epoch, **numbers})
         if is_best:
             progress.best = progress.history[-1]

@@ -40,7 +40,15 @@ def write_run(
         write_tensors(beside / "last.safetensors", model.state_dict())
         write_json(beside / "config.json", settings.of_the_model())
         write_csv(beside / "history.csv", progress.history)
-        write_json(beside / "best.json", {"name": settings.name, **facts, **(progress.best or {})})
+        write_json(
+            beside / "best.json",
+            {
+                "name": settings.name,
+                "trained_on": " and ".join(progress.trained_on),
+                **facts,
+                **(progress.best or {}),
+            },
+        )
         shutil.rmtree(out, ignore_errors=True)
         os.replace(beside, out)
     finally:

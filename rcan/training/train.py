@@ -66,6 +66,8 @@ def _train_on(
                 f"{folder} is empty: another process had the training on {parts['device']} "
                 "meanwhile; run this again"
             )
+        if not has_state(root, key):
+            _require_bf16(settings, here)
         if fabric.is_global_zero and (told := why_afresh(folder, parts)):
             print(told)
         seed_epoch(settings.train.seed, 0)
@@ -99,10 +101,18 @@ def _train_on(
                 facts={
                     "key": key, "data_digest": parts["data"],
                     "tokenizer_digest": parts["tokenizer"],
-                    "trained_on": processor(fabric.device) if parts["device"] == here
-                    else parts["device"],
                 },
             )  # fmt: skip
+
+
+def _require_bf16(settings: Settings, device: str) -> None:
+    """Raise `UserError` if each step would imitate bfloat16, slowly."""
+    if settings.train.precision == "bf16-mixed" and device == "cpu" and not cpu_has_bf16():
+        raise UserError(
+            "train.precision is bf16-mixed, but this processor has no bfloat16 (AVX-512 BF16 or "
+            "AMX): a step would take 2 to 14 times that of float32; set train.precision to auto or "
+            "32-true"
+        )
 
 
 def _no_log(epoch: int, numbers: dict[str, float]) -> None:
@@ -127,12 +137,6 @@ def launch(settings: Settings, devices: int | str | list[int]) -> Fabric:
     if precision == "auto":
         bf16 = accelerator == "cuda" and torch.cuda.is_bf16_supported()
         precision = "bf16-mixed" if bf16 else "32-true"
-    if precision == "bf16-mixed" and accelerator == "cpu" and not cpu_has_bf16():
-        raise UserError(
-            "train.precision is bf16-mixed, but this processor has no bfloat16 (AVX-512 BF16 or "
-            "AMX): a step would take 2 to 14 times that of float32; set train.precision to auto or "
-            "32-true"
-        )
     try:
         fabric = Fabric(accelerator=accelerator, devices=devices, precision=precision)
     except Exception as error:  # Lightning has its own kinds
@@ -144,15 +148,6 @@ def launch(settings: Settings, devices: int | str | list[int]) -> Fabric:
     fabric.launch()
     compute_as(train)
     return fabric
-
-
-def processor(device: torch.device) -> str:
-    """What rounds a training's sums in its own way: `cpu AVX512, 1 thread`, `cuda NVIDIA H200`."""
-    if device.type == "cuda":
-        return f"cuda {torch.cuda.get_device_name(device)}"
-    threads = torch.get_num_threads()
-    kind = torch.backends.cpu.get_cpu_capability()
-    return f"cpu {kind}, {threads} thread{'s' * (threads != 1)}"
 
 
 def cpu_has_bf16() -> bool:
