@@ -3,8 +3,7 @@
 from pathlib import Path
 
 from rcan.dotted import flatten
-from rcan.errors import UserError
-from rcan.project import git_output, git_state
+from rcan.project import git_output
 from rcan.reading import parse_json, parse_yaml, read_json
 
 
@@ -33,25 +32,38 @@ def seeds() -> str:
 
 
 def other_than_committed(metrics: Path) -> str:
-    """A line for who gets other scores than the last commit holds, by its settings and code; else
-    empty."""
+    """A line for who gets other test scores than the last commit holds, though dvc.lock there tells
+    of the same settings, code and data; else empty."""
     committed = git_output("show", f"HEAD:./{metrics.as_posix()}")
-    if not committed or git_state()["dirty"]:
+    made_of = _made_of(_read("dvc.lock"))
+    if not committed or not made_of or made_of != _made_of(git_output("show", "HEAD:./dvc.lock")):
         return ""
-    shape = {"test": {"BLEU-4": float}}
-    try:
-        before = parse_json(committed, shape, f"HEAD:{metrics}", "scores", "")
-    except UserError:
+    remedy = "run `dvc repro evaluate`"
+    before = parse_json(committed, {"test": dict}, f"HEAD:{metrics}", "scores", remedy)["test"]
+    now = read_json(metrics, {"test": dict}, "scores", remedy)["test"]
+    others = [name for name in now if now[name] != before.get(name)]
+    if not others:
         return ""
-    now = read_json(metrics, shape, "scores", "run `dvc repro evaluate`")
-    if now == before:
-        return ""
-    scores = " in place of ".join(f"{of['test']['BLEU-4']:.4f}" for of in (now, before))
+    name = others[-1] if "BLEU-4" not in others else "BLEU-4"
     return (
-        f"other scores than the committed ones, by the same settings and code: BLEU-4 {scores}. "
-        "Another kind of processor or another torch rounds sums in another order, so this is "
-        "expected. Keep yours, or `git checkout dvc.lock reports` to have the committed ones back"
+        f"other scores than the committed ones, by the same settings, code and data: {name} "
+        f"{now[name]} in place of {before.get(name)}. Another kind of processor, or another torch, "
+        "rounds sums in another order, so this is expected. Keep yours, or `git checkout dvc.lock "
+        "reports` to have the committed tables back until the next `dvc repro`"
     )
+
+
+def _made_of(lock: str) -> object:
+    """What a dvc.lock says that the test scores were made of, but for the trained weights; None if
+    it does not say."""
+    try:
+        stages = [parse_yaml(lock)["stages"][stage] for stage in ("train", "evaluate")]
+        return [
+            [stage["params"], [dep for dep in stage["deps"] if dep["path"] != "runs/main"]]
+            for stage in stages
+        ]
+    except (ValueError, LookupError, TypeError):
+        return None
 
 
 def _read(name: str) -> str:

@@ -41,7 +41,7 @@ def busy_cores(before: tuple[str, str], after: tuple[str, str], allowed: set[int
         raise ValueError("no time passed on these cores")
     # utime and stime are the 14th and 15th field; the 2nd, a name in brackets, may be anything
     spent = [sum(map(int, text[1].rpartition(")")[2].split()[11:13])) for text in (before, after)]
-    others = max(0, busy - (spent[1] - spent[0]))
+    others = min(max(0, busy - (spent[1] - spent[0])), passed)
     return len(allowed) * others / passed
 
 

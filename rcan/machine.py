@@ -146,12 +146,11 @@ def _cores() -> str:
     told = f"{len(allowed)}, {busy:.1f} of them busy with other processes' work"
     quota = cpu_quota(Path("/proc/self/cgroup"), Path("/sys/fs/cgroup"))
     if quota is not None and quota < len(allowed):
-        threads = max(1, int(quota))
         raise LackingError(
-            f"{told}; a quota leaves the time of {quota:.3g}, but a thread is started for each "
-            f"core: export OMP_NUM_THREADS={threads} RCAN_JOBS={threads}"
+            f"{told}; a quota leaves the time of {quota:.3g}, but a cell is trained on each core: "
+            f"export RCAN_JOBS={max(1, int(quota))}; set train.threads where it is empty"
         )
-    if busy > len(allowed) / 2:
+    if busy >= max(0.5, len(allowed) / 3):
         raise LackingError(f"{told}: all takes longer, and measured times mean little")
     return told
 

@@ -127,8 +127,8 @@ def test_published_runs_are_shown_from_their_own_store(rcan, tmp_path, monkeypat
     monkeypatch.setattr(interface.subprocess, "Popen", started)
     assert rcan("ui", "--published", "numbers")[0] == "error: enough"
     [(uri, folder, environment)] = seen
-    assert uri == environment["MLFLOW_TRACKING_URI"] == f"sqlite:///{database}"
-    assert folder == database.parent
+    assert (uri, folder) == ("sqlite:///mlflow.db", database.parent)
+    assert "MLFLOW_TRACKING_URI" not in environment
     assert rcan("ui", "numbers")[0] == 2
 
 

@@ -4,6 +4,8 @@ import json
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from rcan.command import command, other_than_committed
 
 
@@ -45,24 +47,46 @@ def test_without_settings_it_is_repro(tmp_path, monkeypatch):
 
 
 METRICS = Path("reports/metrics.json")
+LOCK = """stages:
+  train: {{params: {{wcl: {{tau: {tau}}}}}, deps: [{{path: rcan/model, md5: {code}}}]}}
+  evaluate: {{params: {{}}, deps: [{{path: runs/main, md5: {weights}}}]}}
+"""
 
 
-def test_other_scores_by_the_same_code_are_told_as_another_machines(tmp_path, monkeypatch):
+def results(bleu: float, **made_of: object) -> None:
+    """What stage evaluate and DVC write."""
+    METRICS.parent.mkdir(exist_ok=True)
+    METRICS.write_text(json.dumps({"test": {"BLEU-4": bleu}}))
+    Path("dvc.lock").write_text(LOCK.format(**{"tau": 0.1, "code": "a", "weights": "b"} | made_of))
+
+
+def test_other_scores_of_the_same_code_settings_and_data_are_told_as_the_processors(
+    tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
-    METRICS.parent.mkdir()
-    METRICS.write_text(json.dumps({"test": {"BLEU-4": 0.5741}}))
+    results(0.5741)
     commit(SETTINGS)
     assert other_than_committed(METRICS) == ""
-    METRICS.write_text(json.dumps({"test": {"BLEU-4": 0.5902}}))
+    results(0.5902, weights="c")
     told = other_than_committed(METRICS)
     assert "BLEU-4 0.5902 in place of 0.5741" in told and "processor" in told
     assert "git checkout dvc.lock reports" in told and "\n" not in told
-    (tmp_path / "params.yaml").write_text(SETTINGS.replace("0.1", "0.07"))
-    assert other_than_committed(METRICS) == ""  # a variation has its own scores
 
 
-def test_without_git_or_committed_scores_nothing_is_told(tmp_path, monkeypatch):
+@pytest.mark.parametrize("change", [{"tau": 0.07}, {"code": "z"}])
+def test_what_a_change_gives_is_not_laid_to_the_processor(change, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    METRICS.parent.mkdir()
-    METRICS.write_text(json.dumps({"test": {"BLEU-4": 0.5}}))
+    results(0.5741)
+    commit(SETTINGS)
+    results(0.5902, weights="c", **change)
+    assert other_than_committed(METRICS) == ""
+
+
+def test_without_git_or_a_lock_nothing_is_told(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    results(0.5)
+    assert other_than_committed(METRICS) == ""
+    Path("dvc.lock").unlink()
+    commit(SETTINGS)
+    METRICS.write_text(json.dumps({"test": {"BLEU-4": 0.6}}))
     assert other_than_committed(METRICS) == ""

@@ -180,8 +180,9 @@ def test_a_quota_is_the_least_of_all_groups_above(files, group, quota, tmp_path)
         (0.3, None, "ok", "4, 0.3 of them busy with other processes' work\n"),
         (0.3, 8.0, "ok", "4, 0.3 of them busy with other processes' work\n"),
         (3.9, None, "without", "busy with other processes' work: all takes longer"),
-        (0.0, 2.5, "without", "time of 2.5, but a thread is started for each core: export "
-         "OMP_NUM_THREADS=2 RCAN_JOBS=2"),
+        (1.4, None, "without", "4, 1.4 of them busy"),
+        (0.0, 2.5, "without", "time of 2.5, but a cell is trained on each core: export "
+         "RCAN_JOBS=2; set train.threads"),
         (OSError("no /proc"), None, "ok", "not known on this system\n"),
     ],
 )  # fmt: skip
@@ -201,7 +202,11 @@ def test_cores_that_are_taken_are_one_line(doctor, monkeypatch, busy, quota, sta
 
 def test_this_machine_tells_of_its_cores():
     allowed = machine.os.sched_getaffinity(0)
-    assert 0 <= watch_cores(allowed, 0.1) <= len(allowed)
+    try:
+        busy = watch_cores(allowed, 0.1)
+    except (OSError, ValueError):
+        pytest.skip("this system does not tell of its cores")
+    assert 0 <= busy <= len(allowed)
 
 
 def test_too_little_disk_is_told(doctor, monkeypatch):
