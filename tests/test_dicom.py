@@ -77,6 +77,37 @@ def test_values_in_the_high_bits_are_those_of_the_low_ones(kind, tmp_path):
     assert np.array_equal(high, plain) and np.ptp(plain) == 255
 
 
+@pytest.mark.parametrize("kind", [np.uint16, np.int16])
+@pytest.mark.parametrize("highest", [12, 15])
+def test_a_high_bit_that_is_merely_wrong_darkens_nothing(kind, highest, tmp_path):
+    pixels = RAMP.astype(kind) - kind(1900 if kind is np.int16 else 0)
+    window = {"WindowCenter": int(pixels.mean()), "WindowWidth": 4000}
+    plain, _ = read_dicom(write(tmp_path / "a.dcm", pixels, **window))
+    for number, stored in enumerate((pixels, pixels & kind(0x0FFF))):  # a sign kept, or cut off
+        path = write(tmp_path / f"{number}.dcm", stored, HighBit=highest, **window)
+        assert np.array_equal(read_dicom(path)[0], plain)
+    assert np.ptp(plain) > 200
+
+
+@pytest.mark.parametrize("kind", [np.uint16, np.int16])
+def test_an_overlay_above_values_of_a_wrong_high_bit_is_taken_off(kind, tmp_path):
+    window = {"WindowCenter": 1000, "WindowWidth": 2000}
+    pixels = RAMP.astype(kind) // kind(2)
+    plain, _ = read_dicom(write(tmp_path / "a.dcm", pixels, **window))
+    drawn = pixels.copy()
+    drawn[::3] |= np.array(0x8000, np.uint16).astype(kind)
+    path = write(tmp_path / "b.dcm", drawn, HighBit=15, **window)
+    file = dcmread(path)
+    file.add_new((0x6002, 0x102), "US", 15)
+    file.save_as(path)
+    assert np.array_equal(read_dicom(path)[0], plain)
+    below = write(tmp_path / "c.dcm", (pixels << 4) | kind(1), HighBit=15, **window)
+    file = dcmread(below)
+    file.add_new((0x6000, 0x102), "US", 0)
+    file.save_as(below)
+    assert np.array_equal(read_dicom(below)[0], plain)
+
+
 def test_less_than_8_bits_go_to_full_brightness(tmp_path):
     pixels = np.arange(480, dtype=np.uint8).reshape(24, 20) % 16
     grey, _ = read_dicom(write(tmp_path / "a.dcm", pixels, bits=4))
@@ -95,6 +126,15 @@ def test_monochrome1_is_the_negative_of_monochrome2(tmp_path):
         write(tmp_path / "b.dcm", PhotometricInterpretation="MONOCHROME1", **window)
     )
     assert np.abs(dark.astype(int) + light - 255).max() <= 1 and dark[0, 0] == 255
+
+
+@pytest.mark.parametrize("kind", ["MONOCHROME1", "MONOCHROME2"])
+def test_an_inverse_presentation_turns_over_once(kind, tmp_path):
+    dark, _ = read_dicom(write(tmp_path / "a.dcm", PhotometricInterpretation="MONOCHROME1"))
+    shape = {"PresentationLUTShape": "INVERSE", "PhotometricInterpretation": kind}
+    assert np.array_equal(read_dicom(write(tmp_path / "b.dcm", **shape))[0], dark)
+    light, _ = read_dicom(write(tmp_path / "c.dcm", PresentationLUTShape="IDENTITY"))
+    assert dark[0, 0] == 255 and light[0, 0] == 0
 
 
 @pytest.mark.parametrize("function", [None, "LINEAR", "LINEAR_EXACT", "SIGMOID"])
@@ -151,6 +191,12 @@ def test_the_brightness_of_a_table_is_that_of_the_bits_its_entries_take(declared
     assert np.abs(turned.astype(int) + found - 255).max() <= 1
 
 
+def test_a_table_that_takes_all_but_one_of_its_bits_keeps_its_brightness(tmp_path):
+    entries = np.rint(np.linspace(0, 1999, 3900)).astype(int)
+    path = write(tmp_path / "a.dcm", VOILUTSequence=table(entries.tolist(), 0, 12))
+    assert np.array_equal(read_dicom(path)[0], share(entries[RAMP], 0, 4095))
+
+
 def test_two_8_bit_entries_in_a_word_are_both_read(tmp_path):
     entries = np.arange(256, dtype=np.uint8)
     packed = table(entries.view("<u2").tolist(), 0, 8, count=256)
@@ -167,6 +213,14 @@ def test_a_table_of_signed_values_may_begin_below_zero(tmp_path):
         write(tmp_path / "a.dcm", pixels, VOILUTSequence=table(entries, 2**16 - 1900, 12))
     )
     assert np.array_equal(grey, share(RAMP.astype(float), 0, 4095))
+
+
+def test_so_may_one_of_values_that_happen_not_to_be_negative(tmp_path):
+    path = write(
+        tmp_path / "a.dcm", RAMP.astype(np.int16) // np.int16(2),
+        VOILUTSequence=table(range(4000), 2**16 - 1024, 12),
+    )  # fmt: skip
+    assert np.array_equal(read_dicom(path)[0], share(RAMP // 2 + 1024.0, 0, 4095))
 
 
 def test_rescaled_values_go_through_a_table_in_their_own_units(tmp_path):

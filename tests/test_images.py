@@ -126,6 +126,32 @@ def test_an_unreadable_image_is_named(tmp_path, content):
         read_grey(tmp_path / "scan.png")
 
 
+def without_width(png):
+    return png[:16] + bytes(4) + png[20:]
+
+
+@pytest.mark.parametrize(
+    ("ending", "spoil"),
+    [
+        ("png", lambda png: png[:4]), ("png", lambda png: png[:12]), ("png", lambda png: png[:30]),
+        ("png", without_width), ("png", lambda png: png[:8] + bytes(40)),
+        ("jpg", lambda jpeg: jpeg[:2]), ("jpg", lambda jpeg: jpeg[:3]),
+    ],
+)  # fmt: skip
+def test_a_damaged_header_is_told_as_such(tmp_path, ending, spoil):
+    path = tmp_path / f"a.{ending}"
+    Image.fromarray(GREY).save(path)
+    path.write_bytes(spoil(path.read_bytes()))
+    with pytest.raises(UserError, match=r"found none \(its header is damaged\); fetch it again"):
+        read_grey(path)
+
+
+def test_a_file_of_no_known_kind_is_told_by_its_start(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"no image")
+    with pytest.raises(UserError, match="begins as neither does"):
+        read_grey(tmp_path / "a.png")
+
+
 def test_a_missing_file_and_a_folder_are_named(tmp_path):
     with pytest.raises(UserError, match=r"none\.png: expected an image, found no file"):
         read_grey(tmp_path / "none.png")

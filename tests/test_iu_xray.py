@@ -97,6 +97,18 @@ def test_r2gens_annotation_beside_kaggles_images_is_read_as_kaggle(tmp_path):
     assert read_iu_xray(tmp_path, LISTED).layout == "Kaggle"
 
 
+def test_blanks_around_a_number_of_kaggles_table_are_no_part_of_it(tmp_path):
+    kaggle(tmp_path)
+    path = tmp_path / "indiana_reports.csv"
+    text = path.read_text()
+    for study in LISTED:
+        text = text.replace(f"\n{study.number},", f"\n {study.number}\t,")
+    path.write_text(f"{text}{LISTED[0].number} ,,Another.,\n")
+    data = read_iu_xray(tmp_path, LISTED)
+    assert [study.report for study in data.studies] == REPORTS
+    assert data.problems.first == {"duplicate_id": [str(LISTED[0].number)]}
+
+
 def test_a_missing_image_has_no_version_and_a_missing_report_is_a_problem(tmp_path):
     openi(tmp_path)
     (tmp_path / "NLMCXR_png" / f"CXR{LISTED[0].stems[1]}.png").unlink()
@@ -124,7 +136,7 @@ def test_a_word_for_nothing_is_no_report_in_any_layout(tmp_path, monkeypatch, wr
 
 
 def test_a_word_for_nothing_is_no_problem_of_kaggles(tmp_path):
-    (tmp_path / "indiana_reports.csv").write_text("uid,Problems\n1,nan\n2,Hernia;nan\n3,normal\n")
+    (tmp_path / "indiana_reports.csv").write_text("uid,Problems\n1,nan\n 2 ,Hernia;nan\n3,normal\n")
     assert problems_beside(tmp_path) == {"1": None, "2": ("hernia",), "3": ("normal",)}
 
 

@@ -109,6 +109,8 @@ def test_where_findings_begin_and_end(report, findings):
     ("heading", "is_left_out"),
     [
         ("ADDITIONAL FINDINGS", True), ("OTHER FINDINGS", True), ("LINGUAL THING", True),
+        ("SIGNIFICANT FINDINGS", True), ("UNEXPECTED FINDINGS", True), ("IMPORTANT FINDING", True),
+        ("SIGNIFICANT FINDINGS DISCUSSED WITH", False), ("FINDINGS AND IMPRESSION", True),
         ("CRITICAL FINDINGS", False), ("FINDINGS DISCUSSED WITH", False), ("COMPARISON", False),
         ("FINDINGS WERE COMMUNICATED BY", False), ("CLINICAL HISTORY", False),
     ],
@@ -116,6 +118,26 @@ def test_where_findings_begin_and_end(report, findings):
 def test_a_later_heading_does_not_replace_the_findings(heading, is_left_out, between):
     found = findings_of(f"FINDINGS: Heart.\n{between}{heading}: Dr. ___ by phone\n")
     assert (found.text, found.is_cut) == ("Heart.", is_left_out and not between)
+
+
+OF_A_KIND = ["PERTINENT FINDINGS", "NEW FINDINGS", "CT FINDINGS", "FINDINGS OF CONGESTIVE FAILURE"]
+
+
+@pytest.mark.parametrize("heading", OF_A_KIND)
+@pytest.mark.parametrize(
+    ("report", "findings"),
+    [
+        ("FINDINGS: Heart.\n{}: Edema.\n", "Heart."),
+        ("FINDINGS: Heart.\nIMPRESSION: Fine.\n{}: Edema.\n", "Heart."),
+        ("{}: Edema.\nFINDINGS: Heart.\n", "Heart."),
+        ("{}: Edema.\nIMPRESSION: Fine.\nMRI FINDINGS: Heart.\n", "Heart."),
+    ],
+)
+def test_findings_of_a_kind_that_are_left_out_are_told(heading, report, findings):
+    found = findings_of(report.format(heading))
+    assert (found.text, found.is_cut) == (findings, True)
+    assert not findings_of(report.replace("Edema.", "").format(heading)).is_cut
+    assert findings_of(f"{heading}: Edema.\nIMPRESSION: Fine.\n")[::2] == ("Edema.", False)
 
 
 @pytest.mark.parametrize(
@@ -187,6 +209,15 @@ def test_empty_rows_of_a_table_are_passed_over(tree, tmp_path, made):
     for path in (tmp_path / "again").glob("*.csv"):
         commas = "," * path.read_text().splitlines()[0].count(",")
         path.write_text(f"\n{path.read_text()}{commas}\n\n{commas}\n")
+    assert read(tmp_path / "again").studies == plain.studies
+
+
+def test_blanks_that_spreadsheets_add_to_a_table_are_passed_over(tree, tmp_path, made):
+    plain = read(tree)
+    write_tree(tmp_path / "again", made, packed=False)
+    for path in (tmp_path / "again").glob("*.csv"):
+        header, *rows = path.read_text().splitlines()
+        path.write_text("\n".join([header, " , ", *(f"{row},, " for row in rows), " ,\t", ""]))
     assert read(tmp_path / "again").studies == plain.studies
 
 
@@ -331,6 +362,8 @@ def damaged(change):
         ("split", damaged(lambda t: t.replace(",50000000", ",../../x", 1)), "row 2: expected a"),
         ("split", damaged(lambda t: t + 'a,"b\n'), "expected a table"),
         ("split", damaged(lambda t: t + "a,b\n"), "expected 4 cells, found 2"),
+        ("split", damaged(lambda t: t.replace("validate", "validate, ,x", 1)), "found 6"),
+        ("split", damaged(lambda t: t.replace("\n", "\n , \n\na,b\n", 1)), "row 4: expected 4"),
         ("split", damaged(lambda t: t + "a" * 200_000), "100000 characters"),
         ("chexpert", damaged(lambda t: t.replace("-1.0", "2.0")), "nothing as a label"),
     ],

@@ -63,10 +63,16 @@ def read_grey(path: Path) -> np.ndarray:
             f"(over {Image.MAX_IMAGE_PIXELS} pixels); replace the file"
         ) from error
     except UnidentifiedImageError as error:
-        if found := _other_kind(path):
+        start = _start_of(path)
+        if found := _other_kind(start):
             raise UserError(
                 f"{path}: expected a PNG or JPEG image, found {found}; convert it to PNG, with 16 "
                 "bits where it has more than 8"
+            ) from error
+        if start.startswith((b"\x89PNG", b"\xff\xd8")):
+            raise UserError(
+                f"{path}: expected a whole PNG or JPEG image, found none (its header is damaged); "
+                "fetch it again, or convert it to PNG if other programs show it"
             ) from error
         raise UserError(
             f"{path}: expected a whole PNG or JPEG image, found none (it begins as neither does); "
@@ -82,10 +88,13 @@ def read_grey(path: Path) -> np.ndarray:
         ) from error
 
 
-def _other_kind(path: Path) -> str | None:
-    """What a file is by its first bytes, where that is known."""
+def _start_of(path: Path) -> bytes:
     with path.open("rb") as file:
-        start = file.read(132)
+        return file.read(132)
+
+
+def _other_kind(start: bytes) -> str | None:
+    """What a file is by its first bytes, where that is known."""
     if start[128:] == b"DICM":
         return "a DICOM file"
     return next((kind for sign, kind in _OTHERS.items() if start.startswith(sign)), None)

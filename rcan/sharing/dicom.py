@@ -112,15 +112,29 @@ def _require_one_grey_image(file: "Dataset", path: Path) -> None:
 
 
 def _stored(file: "Dataset", path: Path) -> np.ndarray:
-    """The stored values (H, W), whichever of their bits hold them."""
+    """The stored values (H, W), whichever of their bits hold them.
+
+    Those are the lowest where HighBit is merely wrong: no value goes beyond them, or what does is
+    an overlay's.
+    """
     bits, highest = int(file.BitsStored), int(file.get("HighBit") or 0)
-    surplus = max(0, highest + 1 - bits)  # bits below them
+    surplus = max(0, highest + 1 - bits)  # bits below them, or above
     file.BitsStored = bits + surplus  # pydicom takes the lowest
-    stored = np.asarray(_decoded(file, path)) >> surplus
+    stored = np.asarray(_decoded(file, path))
     file.BitsStored = bits
     if stored.ndim != 2:
         raise UnusableError("the decoder gave no single image")
-    return stored
+    goes_beyond = stored.max() >= 2**bits or stored.min() < -(2 ** (bits - 1))
+    if not surplus or (goes_beyond and not _has_overlay(file, range(bits, bits + surplus))):
+        return stored >> surplus
+    unused = max(0, 8 * stored.itemsize - bits)
+    return (stored << unused) >> unused  # which keeps a sign
+
+
+def _has_overlay(file: "Dataset", places: range) -> bool:
+    """Whether one of these bits of the stored values holds an overlay (PS3.3, C.9.2)."""
+    positions = (file.get((group, 0x0102)) for group in range(0x6000, 0x6020, 2))
+    return any(position is not None and position.value in places for position in positions)
 
 
 def _syntax_of(file: "Dataset", path: Path) -> Any:

@@ -1,7 +1,8 @@
 """Stored values of DICOM to 8-bit grey, as a screen shows them (PS3.3, C.7.6.3, C.11.1, C.11.2).
 
 They go through the modality LUT or rescale, then the VOI LUT or the first window that can be used;
-MONOCHROME1, whose low values are bright, is turned over last. Without either, values of 8 bits and
+MONOCHROME1 and the presentation LUT shape INVERSE (C.11.6), whose low values are bright, are turned
+over last, once. Without either table or window, values of 8 bits and
 less are kept as they are, and deeper ones scaled from the darkest to the brightest, padding left
 out, as 16-bit PNG is. Overlays are not drawn.
 """
@@ -37,7 +38,8 @@ def grey_of(stored: np.ndarray, file: "Dataset") -> np.ndarray:
         low, high = (shown.min(), shown.max()) if shown.size else (0, 0)
         share = (values.astype(np.float64) - low) / max(float(high) - float(low), 1e-9)
     share = np.clip(share, 0, 1)
-    if file.PhotometricInterpretation == "MONOCHROME1":
+    shape = str(file.get("PresentationLUTShape") or "").strip().upper()
+    if file.PhotometricInterpretation == "MONOCHROME1" or shape == "INVERSE":
         share = 1 - share
     grey: np.ndarray = np.rint(share * 255).astype(np.uint8)
     return grey
@@ -65,13 +67,14 @@ def _voi_table(file: "Dataset") -> Any:
 def _looked_up(values: np.ndarray, item: Any) -> tuple[np.ndarray, int]:
     """Values by a table (C.11.1.1, C.11.2.1.1), and its full brightness.
 
-    Values outside it get its first or last entry. Full brightness is that of the bits that the
-    largest entry takes: scanners declare 16 for entries of 12.
+    Values outside it get its first or last entry. Full brightness is that of the declared bits
+    where the largest entry takes them all or all but one, else of those it takes: scanners declare
+    16 for entries of 12.
     """
     count, first, bits = (int(number) for number in item.LUTDescriptor)
     count = count % 2**16 or 2**16  # it may have been read as signed
-    if first >= 2**15 and values.min() < 0:
-        first -= 2**16
+    if first >= 2**15 and (values.min() < 0 or values.max() < first):
+        first -= 2**16  # a signed number that was read as unsigned
     data = item.LUTData
     if isinstance(data, bytes):
         data = np.frombuffer(data, "<u2" if len(data) >= 2 * count else "u1")
@@ -84,7 +87,8 @@ def _looked_up(values: np.ndarray, item: Any) -> tuple[np.ndarray, int]:
     if len(table) < count:
         raise UnusableError("its lookup table is cut short")
     found: np.ndarray = table[np.clip(np.rint(values).astype(np.int64) - first, 0, count - 1)]
-    return found, 2 ** max(1, int(table.max()).bit_length()) - 1
+    taken = int(table.max()).bit_length()
+    return found, 2 ** max(1, bits if bits - 1 <= taken <= bits else taken) - 1
 
 
 def _window(file: "Dataset") -> tuple[float, float, str] | None:

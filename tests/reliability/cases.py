@@ -24,9 +24,9 @@ SECONDS = 20  # no reader of these small files may take longer
 
 # A message ends with what to do: a clause that begins with one of these, or says what is allowed.
 VERBS = (
-    "add", "check", "complete", "delete", "did you mean", "expected imagenet, none, or the path",
-    "fetch", "free", "have it", "it must", "known", "look", "lower", "make", "mend", "name",
-    "replace", "run", "save", "set", "use", "wait",
+    "add", "check", "complete", "convert", "delete", "did you mean",
+    "expected imagenet, none, or the path", "fetch", "free", "have it", "it must", "known",
+    "look", "lower", "make", "mend", "name", "replace", "run", "save", "set", "use", "wait",
 )  # fmt: skip
 ALLOWED = re.compile(
     r"\bmust be (at most|a multiple|even|a section of keys)\b|\bis for (iu_xray|kept)\b|: use \w+$"

@@ -43,8 +43,9 @@ def _rows(path: Path) -> tuple[dict[str, dict[str, str]], list[str]]:
     rows: dict[str, dict[str, str]] = {}
     twice = []
     for row in read_csv(path, {"uid": str, "findings": str}, "reports", "fetch it again"):
-        if row["uid"] in rows:
-            twice.append(name_shown(row["uid"]))
+        number = row["uid"].strip()
+        if number in rows:
+            twice.append(name_shown(number))
         else:
-            rows[row["uid"]] = row
+            rows[number] = row
     return rows, twice

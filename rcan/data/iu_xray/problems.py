@@ -25,4 +25,4 @@ def problems_beside(root: Path) -> dict[str, tuple[str, ...] | None]:
     if not path.is_file():
         return {}
     rows = read_csv(path, {"uid": str}, "reports", "fetch it again, or remove it")
-    return {row["uid"]: problems_of_row(row) for row in reversed(rows)}
+    return {row["uid"].strip(): problems_of_row(row) for row in reversed(rows)}

@@ -65,13 +65,13 @@ _OF_ORGANS = {
 }  # fmt: skip
 # Beside FINDINGS: it is told who heard of them, or they come besides or from elsewhere.
 _OF_TELLING = {
-    "CRITICAL", "URGENT", "EMERGENT", "ACTIONABLE", "SIGNIFICANT", "UNEXPECTED", "IMPORTANT",
-    "DISCUSSED", "COMMUNICATED", "COMMUNICATION", "CONVEYED", "RELAYED", "REPORTED", "NOTIFIED",
-    "TELEPHONED", "PHONED", "CALLED", "REVIEWED", "CONFIRMED", "WITH", "TO", "BY",
+    "CRITICAL", "URGENT", "EMERGENT", "ACTIONABLE", "DISCUSSED", "COMMUNICATED", "COMMUNICATION",
+    "CONVEYED", "RELAYED", "REPORTED", "NOTIFIED", "TELEPHONED", "PHONED", "CALLED", "REVIEWED",
+    "CONFIRMED", "WITH", "TO", "BY",
 }  # fmt: skip
 _BESIDES = {
     "ADDITIONAL", "OTHER", "INCIDENTAL", "ANCILLARY", "EXTRA", "FURTHER", "CLINICAL", "PRIOR",
-    "PREVIOUS", "MISCELLANEOUS",
+    "PREVIOUS", "MISCELLANEOUS", "SIGNIFICANT", "UNEXPECTED", "IMPORTANT",
 }  # fmt: skip
 # A line that ends in one is not the end of a sentence.
 _GOES_ON = re.compile(
@@ -98,20 +98,26 @@ class Found(NamedTuple):
 
     text: str
     kind: str
-    is_cut: bool  # text under a heading that is not known, or names views, follows: left out
+    is_cut: bool  # text that may be findings is left out, see `findings_of`
 
 
 def findings_of(report: str) -> Found:
     """The findings of a report: FINDINGS before findings of a kind, FINDINGS AND IMPRESSION and the
-    name of the views; of several the last that holds any text."""
+    name of the views; of several the last that holds any text.
+
+    Left out, and told, are other findings of a kind, and text right behind the findings under a
+    heading that is not known, names views or is of FINDINGS AND IMPRESSION.
+    """
     found: dict[str, Found] = {}
     held = [(kind, "" if is_missing(text) else text) for kind, text in sections(report)]
     for (kind, text), (next_kind, left_out) in pairwise([*held, (OTHER, "")]):
         if text:
-            found[kind] = Found(text, kind, bool(left_out) and next_kind in (UNKNOWN, VIEWS))
+            is_cut = bool(left_out) and next_kind in (UNKNOWN, VIEWS, BOTH)
+            found[kind] = Found(text, kind, is_cut)
     for kind in (FINDINGS, OF_A_KIND, BOTH, VIEWS):
         if kind in found:
-            return found[kind]
+            best, of_a_kind = found[kind], {text for other, text in held if other == OF_A_KIND}
+            return best._replace(is_cut=best.is_cut or bool(of_a_kind - {"", best.text}))
     return Found("", OTHER, False)
 
 

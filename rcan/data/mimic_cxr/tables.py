@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rcan.errors import NamesNobodyError, reason_of
-from rcan.reading import require_file
+from rcan.reading import is_filled, require_file
 
 REMEDY = "fetch it again from PhysioNet"
 LONGEST_LINE = 100_000  # characters; a few kilobytes of gzip can hold a line of any length
@@ -25,42 +25,42 @@ def find_table(root: Path, kind: str) -> Path | None:
 
 def columns_of(path: Path) -> list[str]:
     """The header of a table. Raises NamesNobodyError when it cannot be read."""
-    return next(_cells(path), [])
+    return next(_cells(path), (0, []))[1]
 
 
 def read_columns(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
-    """Yield the line's number and the cells of `columns`, in that order, of each row.
+    """Yield the number, for which empty rows count, too, and the cells of `columns` of each row.
 
     Memory holds one row. Raises NamesNobodyError for a damaged table or a column that is missing.
     """
     rows = _cells(path)
-    header = next(rows, [])
+    first, header = next(rows, (0, []))
     missing = [name for name in columns if name not in header]
     if missing:
         raise NamesNobodyError(
             f"{path}: expected the columns {', '.join(columns)}, found no {missing[0]}; {REMEDY}"
         )
     places = [header.index(name) for name in columns]
-    number = 1
-    for number, row in enumerate(rows, start=2):
-        if len(row) != len(header):
+    number = first
+    for number, row in rows:
+        if len(row) < len(header) or is_filled(row[len(header) :]):
             raise NamesNobodyError(
                 f"{path}, row {number}: expected {len(header)} cells, found {len(row)}; {REMEDY}"
             )
         yield number, [row[place] for place in places]
-    if number == 1:
+    if number == first:
         raise NamesNobodyError(f"{path}: expected rows, found none; {REMEDY}")
 
 
-def _cells(path: Path) -> Iterator[list[str]]:
-    """The rows that hold anything; the first is the header."""
+def _cells(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """The rows that hold anything, with their numbers; the first is the header."""
     try:
         require_file(path)
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
-            for row in csv.reader(_lines(text), strict=True):
-                if any(row):
-                    yield row
+            for number, row in enumerate(csv.reader(_lines(text), strict=True), start=1):
+                if is_filled(row):
+                    yield number, row
     except (gzip.BadGzipFile, EOFError, UnicodeError, csv.Error, zlib.error) as error:
         raise NamesNobodyError(f"{path}: expected a table ({error}); {REMEDY}") from error
     except OSError as error:
