@@ -23,9 +23,9 @@ from rcan.training.optimization import build_optimizer
 
 TOP = Path(__file__).resolve().parents[1]
 SIZES = {  # profile -> what chooses it, and steps of one measurement
-    "demo": ({"data.name": "demo"}, 60),
-    "small": ({"data.name": "iu_xray", "scale": "small"}, 30),
-    "paper": ({"data.name": "iu_xray"}, 2),
+    "demo": ({"data.name": "demo"}, 20),
+    "small": ({"data.name": "iu_xray", "scale": "small"}, 10),
+    "paper": ({"data.name": "iu_xray"}, 1),
 }
 WORDS = 800  # of the vocabulary
 
@@ -36,7 +36,7 @@ def run(options) -> list[Result]:
     results = []
     for size in ("demo",) if options.quick else SIZES:
         for beside, busy in (("quiet", contextlib.nullcontext), ("one core busy", _busy)):
-            rounds = 1 if size == "paper" else min(options.rounds, 5)
+            rounds = 1 if size == "paper" else min(options.rounds, 3)
             with busy():
                 one, all_cores = in_turns(
                     partial(_seconds, size, 1), partial(_seconds, size, cores), rounds
