@@ -12,7 +12,7 @@ from rcan.scoring.texts import read_table
 ORDERS = ("1", "2", "3", "4")
 _SPLITS = {
     "val": "val", "valid": "val", "validation": "val", "dev": "val", "test": "test",
-    "train": "train", "training": "train",
+    "train": "train", "training": "train", "validating": "val", "testing": "test",
 }  # fmt: skip
 _WORDS = "|".join(sorted(_SPLITS, key=len, reverse=True))
 # test_BLEU_4, test_BLEU-4, test/bleu4, val BLEU@4; without a split it is taken for test.
@@ -34,16 +34,20 @@ _DONE = (
     r"|finished|complete\w*|done|ended|started|is)"
 )
 _NAMED = re.compile(
-    rf"(?<![\w./\\-])(?:(?:{_DONE})\b|{_SET}(?![\w/\\-]|\.\w))", re.IGNORECASE
+    rf"(?<![\w./\\-])(?:(?:{_DONE})\b|{_SET}(?![\w/\\-]|\.\w)"
+    rf"|(?P<both>(?:{_WORDS})(?:/(?:{_WORDS}))+)(?![\w/\\.-]))",
+    re.IGNORECASE,
 )  # fmt: skip
 # `: {"` after a split, and `"split": "val"` of a dict on one line.
-_LABEL = re.compile(r"[\"'\])]*\s*[:=|>-]*\s*([{\[(]*)[\"']?")
+_LABEL = re.compile(
+    r"[\"'\])]*(?:\s+(?:set|split|scores?|results?|metrics?))*\s*[:=|>-]*\s*([{\[(]*)[\"']?"
+)
 _KEY = re.compile(r"[\"']split[\"']\s*:\s*[\"']([^\"']*)[\"']", re.IGNORECASE)
 # A heading ends in a mark, or is of these words alone, whatever a logger writes before it.
 _MARKED = re.compile(r".*[^\W\d_].*[:{=#*-]\s*")
 _PLAIN = re.compile(
-    rf"(?=.*[^\W\d_])\W*(?:(?:results?|scores?|metrics?|performance|set|split|on|the|of|for|in|at|best|final"
-    rf"|model|epoch|testing|evaluat\w+|running|start\w*|\d+|{_SET})\b\W*)+",
+    rf"(?=.*[^\W\d_])\W*(?:(?:results?|scores?|metrics?|performance|set|split|on|the|of|for|in|at|best"
+    rf"|final|model|epoch|eval\w*|running|start\w*|\d+|{_SET})\b\W*)+",
     re.IGNORECASE,
 )
 _LOGGED = re.compile(
@@ -177,7 +181,11 @@ def _rows(lines: Iterable[str]) -> Iterator[Row]:
 
 
 def _named(line: str) -> list[tuple[re.Match[str], str]]:
-    return [(word, _split(word[1])) for word in _NAMED.finditer(line) if word[1]]
+    return [
+        (word, _split(word[1]) if word[1] else _DOUBT)
+        for word in _NAMED.finditer(line)
+        if word[1] or word["both"]
+    ]
 
 
 def _one(splits: set[str]) -> str:
@@ -212,12 +220,14 @@ def _labels(
     """The places of a line that a split right before them is for, as `'val': {` is: until its brace
     closes or the next split is named."""
     starts, ends = {met.start() for met in scores}, {met.end() for met in scores}
+    others = {word.end() for word, _ in named}
     found = []
     stops = [*(word.start() for word, _ in named), len(line)][1:]
     for (word, split), stop in zip(named, stops, strict=True):
         bare = line[: word.start()].rstrip(" \t\"'")
         quoted = line[: word.start()].endswith(("'", '"'))
         first = not bare or bare.endswith(tuple("{[(,;|}])")) or len(bare) in ends
+        first = first and len(bare.rstrip(", ")) not in others  # `Validation, test: {`
         label = _LABEL.match(line, word.end())
         if word.start() in starts:
             found.append((range(word.start(), stop), split))
