@@ -30,8 +30,8 @@ _EPOCH = re.compile(r"(?<![\w-])epoch[\"']?\s*[:=]?\s*([0-9]+)(?![\w.])", re.IGN
 _SET = rf"(?:(?:best|final|mean)_)?({_WORDS})(?:[_-]?(?:set|split|scores?|results?|metrics?))?"
 _DONE = (
     r"(?:after|before|during|end of|finished|start(?:ing|ed)?)\s+(?:the\s+)?training"
-    r"|train(?:ing)?\s+(?:loss|time|epochs?|steps?|arg\w*|config\w*|options|settings|parameters|took"
-    r"|finished|complete\w*|done|ended|started|is)"
+    r"|train(?:ing)?\s+(?:loss|time|epochs?|steps?|arg\w*|config\w*|options|settings|parameters"
+    r"|took|finished|complete\w*|done|ended|started|is)"
 )
 _NAMED = re.compile(
     rf"(?<![\w./\\-])(?:(?:{_DONE})\b|{_SET}(?![\w/\\-]|\.\w)"
@@ -46,8 +46,8 @@ _KEY = re.compile(r"[\"']split[\"']\s*:\s*[\"']([^\"']*)[\"']", re.IGNORECASE)
 # A heading ends in a mark, or is of these words alone, whatever a logger writes before it.
 _MARKED = re.compile(r".*[^\W\d_].*[:{=#*-]\s*")
 _PLAIN = re.compile(
-    rf"(?=.*[^\W\d_])\W*(?:(?:results?|scores?|metrics?|performance|set|split|on|the|of|for|in|at|best"
-    rf"|final|model|epoch|eval\w*|running|start\w*|\d+|{_SET})\b\W*)+",
+    rf"(?=.*[^\W\d_])\W*(?:(?:results?|scores?|metrics?|performance|set|split|on|the|of|for|in|at"
+    rf"|best|final|model|epoch|eval\w*|running|start\w*|\d+|{_SET})\b\W*)+",
     re.IGNORECASE,
 )
 _LOGGED = re.compile(
