@@ -180,6 +180,98 @@ def test_dicts_json_and_other_splits_are_read_from_a_log(tmp_path, text, of_val,
     assert (row.vector("val"), row.vector("test")) == (of_val, of_test)
 
 
+PLAIN, PLAIN_OTHER = dicts("Bleu_{}", ROW), dicts("Bleu_{}", OTHER)
+JSON_OTHER = PLAIN_OTHER.replace("'", '"')
+
+
+@pytest.mark.parametrize(
+    ("text", "of_val", "of_test"),
+    [
+        (f"Trainer: test after training: {PLAIN}", None, ROW),
+        (f"Test scores: {PLAIN} after training of 3 h", None, ROW),
+        (f"epoch 3 train loss: 2.1, val: {PLAIN_OTHER}", OTHER, None),
+        (f"Validation:\n{PLAIN_OTHER}\nFinal results:\n{PLAIN}", OTHER, ROW),
+        (f"Validation:\n{PLAIN_OTHER}\nFinal results\n{PLAIN}", OTHER, ROW),
+        (f"Validation:\n{PLAIN_OTHER}\nFinal {{\n{PLAIN}\n}}", OTHER, ROW),
+        (f"=== Training arguments ===\nlr: 1e-4\n{PLAIN}", None, ROW),
+        (f"Epoch 3 validation:\n{PLAIN_OTHER}", OTHER, None),
+        (f"Best results (w.r.t BLEU_4) in validation set:\n{PLAIN_OTHER}", OTHER, None),
+        (f"2024-01-01 INFO Validation results:\n{PLAIN_OTHER}", OTHER, None),
+        (f"2024-01-01 10:00:00,1 - INFO - __main__ - Validation\n{PLAIN_OTHER}", OTHER, None),
+        (f"Validation results\n{PLAIN_OTHER}", OTHER, None),
+        (f"[2024-01-01 10:00] ## Results of epoch 3 on val.\n{PLAIN_OTHER}", OTHER, None),
+        (f"validation-set scores: {PLAIN_OTHER}", OTHER, None),
+        (f"validation_set: {PLAIN_OTHER}", OTHER, None),
+        (f"best_val_metrics = {PLAIN_OTHER}", OTHER, None),
+        (f"Evaluated on val. {PLAIN_OTHER}", OTHER, None),
+        (f"Validating...\n{PLAIN_OTHER}\nTesting...\n{PLAIN}", OTHER, ROW),
+        (f"# train\nBLEU_1: 0.3\n# eval\n{PLAIN}", None, ROW),
+        (f"val: {PLAIN_OTHER} test: {PLAIN}", OTHER, ROW),
+        (f"val results: {PLAIN_OTHER}; test results: {PLAIN}", OTHER, ROW),
+        (f"Validation:\n  Scores:\n    {PLAIN_OTHER}", OTHER, None),
+        (f"Validation:\n  epoch: 3\n  {PLAIN_OTHER}", OTHER, None),
+        (f"Loading val/a.json\nval loss: 2.1\n{PLAIN}", None, ROW),
+        (JSON_OTHER[:-1] + ', "split": "val"}', OTHER, None),
+        (JSON_OTHER[:-1] + ', "split": "val", "best_on": "test"}', OTHER, None),
+        (JSON_OTHER[:-1] + ', "phase": "val"}', OTHER, None),
+        (f'{{"val": {JSON_OTHER}}}'.replace("{", "{\n").replace(",", ",\n"), OTHER, None),
+        (f'{{\n"val": {{\n"n": {{\n{OTHER[0]}: 1}},\n"all": {{\n{JSON_OTHER}}}}}}}', OTHER, None),
+        (f"[val] {PLAIN_OTHER[1:-1]} | [test] {PLAIN[1:-1]}", OTHER, ROW),
+        (f"val {PLAIN_OTHER[2:-1]} test {PLAIN[2:-1]}", OTHER, ROW),
+    ],
+)  # fmt: skip
+def test_the_split_of_a_log_is_the_one_that_is_meant(tmp_path, text, of_val, of_test):
+    (tmp_path / "run.log").write_text(text)
+    rows = read_log(tmp_path / "run.log")
+    for split, wanted in (("val", of_val), ("test", of_test)):
+        assert [row.vector(split) for row in rows if row.vector(split)] == [wanted] * bool(wanted)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"Test scores at best val epoch: {PLAIN}",
+        f"Test scores at best val: {PLAIN}",
+        f"Results for val/test: {PLAIN}",
+        f"Validation, test: {PLAIN}",
+        f"Test scores at best val epoch:\n{PLAIN}",
+        f"Test, not val\nValidation:\nScores:\n{PLAIN}",
+        f"train: loss 2.1, val: loss 2.0, {PLAIN}",
+        f"{{'train': {{'loss': 2.1}}, 'val': {{'loss': 2.0}}, {PLAIN[1:]}",
+        '{"split": "fold-3", ' + JSON_OTHER[1:],
+    ],
+)
+def test_a_split_in_doubt_is_refused_in_one_line(rcan, tmp_path, text):
+    (tmp_path / "run.log").write_text(f"Begin\n{text}\n")
+    code, output, _ = rcan("run.log")
+    assert output == "" and "\n" not in code
+    assert "run.log, line 1 or below: expected one split" in code and "test_BLEU_1" in code
+
+
+def test_a_lone_score_in_doubt_is_passed_over(tmp_path):
+    (tmp_path / "run.log").write_text(f"Test: best val so far: BLEU_4: 0.1\n{PLAIN}\n")
+    [row] = read_log(tmp_path / "run.log")
+    assert row.vector("test") == ROW
+
+
+def test_a_table_with_a_column_of_splits_is_read_by_it(rcan, tmp_path):
+    rows = "".join(f"{name},{','.join(r)}\n" for name, r in (("val", OTHER), ("Test", ROW)))
+    (tmp_path / "log.csv").write_text(f"Split,bleu_1,bleu_2,bleu_3,bleu_4\n{rows}")
+    of_val, of_test = read_log(tmp_path / "log.csv")
+    assert (of_val.vector("val"), of_val.vector("test")) == (OTHER, None)
+    assert (of_test.vector("val"), of_test.vector("test")) == (None, ROW)
+    (tmp_path / "log.csv").write_text(f"split,bleu_1,bleu_2,bleu_3,bleu_4\nx,{','.join(ROW)}\n")
+    assert "row 1 or below: expected one split" in rcan("log.csv")[0]
+
+
+@pytest.mark.parametrize("word", ["n/a", "<NA>", "None", "-", " - "])
+def test_a_word_for_nothing_is_no_score(tmp_path, word):
+    names = ",".join(f"{split}_BLEU_{k}" for split in ("val", "test") for k in (1, 2, 3, 4))
+    (tmp_path / "log.csv").write_text(f"{names}\n{','.join([word] * 4 + ROW)}\n")
+    [row] = read_log(tmp_path / "log.csv")
+    assert row.vector("val") is None and row.vector("test") == ROW
+
+
 def test_json_lines_are_rows_with_their_epochs(tmp_path):
     lines = [json.dumps({"epoch": n, **line([CONSTANT] * 97, [CONSTANT] * 211)}) for n in (1, 2)]
     numbers = "\n".join(lines).replace('": "', '": ').replace('", "', ', "').replace('"}', "}")

@@ -283,6 +283,28 @@ def test_an_empty_prediction_scores_zero_and_is_told(rcan, tmp_path):
     assert code == 0 and "2 of 20 predictions are empty" in errors
 
 
+@pytest.mark.parametrize("name", ["res.csv", "res.txt"])
+def test_nan_on_a_line_is_an_empty_report(rcan, tmp_path, name):
+    written, wanted = tmp_path / name, tmp_path / name.replace("res", "gts")
+    written.write_text("\n".join([WRITTEN[0], "nan", " N/A ", *WRITTEN[3:]]) + "\n")
+    wanted.write_text("\n".join(TEST) + "\n")
+    code, _, errors = rcan(written, wanted, "--no-meteor")
+    assert code == 0 and "2 of 20 predictions are empty" in errors
+    wanted.write_text("\n".join([*TEST[:-1], "nan"]) + "\n")
+    assert "1 of 20 are empty" in rcan(written, wanted, "--no-meteor")[0]
+
+
+def test_two_columns_of_the_same_ids_are_one(tmp_path):
+    (tmp_path / "a.csv").write_text("study_id,id,report\n b,b,x\na,a,y\n")
+    assert read_texts(tmp_path / "a.csv", "predictions").by_id == {"b": "x", "a": "y"}
+
+
+def test_the_id_of_an_annotation_counts_beside_its_study_id(tmp_path):
+    record = {"id": "d1", "study_id": 5, "subject_id": 1, "report": "x", "split": "test"}
+    (tmp_path / "annotation.json").write_text(json.dumps({"test": [record]}))
+    assert read_texts(tmp_path / "annotation.json", "references").by_id == {"d1": "x"}
+
+
 BAD = {
     "none.csv": (None, "expected a file of predictions, found none"),
     "empty.csv": ("", "found no row"),
@@ -300,6 +322,24 @@ BAD = {
         "one column of predictions, found Prediction and pred",
     ),
     "ids.csv": ("ID,id,prediction\na,b,x\n", "one column of ids, found ID and id"),
+    "numbered.csv": (
+        "id,study_id,prediction\n0,s0,x\n1,s1,y\n",
+        "one column of ids, found id and study_id; name the one that is meant id",
+    ),
+    "numbered.json": (
+        '[{"id": 0, "study_id": "s0", "report": "x"}]',
+        "item 1: expected one column of ids, found id and study_id",
+    ),
+    "nothing.json": ("[{}]", "expected a column of ids .*, found none"),
+    "pandas.csv": (
+        "Unnamed: 0,No.,Generated text here\n0,s0,x\n",
+        "found Unnamed: 0 and 2 others, or no header .reports alone",
+    ),
+    "wide.csv": (
+        ",".join(f"n{k}" for k in range(11)) + "\n" + ",".join("x" * 11) + "\n",
+        "found n0, n1, n2, n3, n4, n5, n6, n7 and 3 others; rename it",
+    ),
+    "dotted.csv": ("No.,long name\n0,x\n", "found others, or no header"),
     "alike.json": (
         '[{"id": "a", "report": "x", "Report": "y"}]',
         "item 1: expected one column of predictions, found report and Report",
@@ -361,6 +401,7 @@ def test_the_paper_protocol_wants_train_reports(rcan, tmp_path):
         ("a.csv", "id,prediction\np1234,secret\np9,secret\n"),
         ("a.csv", "id,prediction\np1234,secret\np1234,secret\n"),
         ("a.csv", "p1234,secret\np9,secret\n"),
+        ("a.csv", "id,study_id,report\np1234,p9,secret\n"),
         ("a.json", '{"p1234": "secret", "p1234": "x"}'),
         ("a.json", '{"p1234": 7}'),
         ("a.json", '{"p1234": ["secret", "secret"]}'),
@@ -407,7 +448,7 @@ def test_what_is_taken_for_a_data_set_is_what_params_yaml_says_of_it(data):
 def test_without_the_data_sets_name_no_report_is_told_for_a_column(rcan, tmp_path):
     (tmp_path / "a.csv").write_text("s1,no secret\ns2,none\n")
     code, *_ = rcan("a.csv", table(tmp_path / "b.csv", ["x"], column="text"))
-    assert "found others, or no header" in code and "secret" not in code
+    assert "found s1 and 1 other, or no header" in code and "secret" not in code
 
 
 SHEETS = {

@@ -8,7 +8,7 @@ a CSV file of nothing but reports, as R2Gen writes res.csv and gts.csv.
 import csv
 import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,8 @@ PREDICTION = (
 REFERENCE = ("reference", "references", "ref", "ground_truth", "gt", "target", "label")
 EITHER = ("report", "text", "findings", "caption")
 SIDES = {"predictions": PREDICTION, "references": REFERENCE, "reports": REFERENCE}
-_NAME = re.compile(r"[\w-]{0,40}")  # of a column; a report has more words than one
+# Of a column, as a message may tell it: a report has more words than one. Pandas names its index.
+_NAME = re.compile(r"[\w-]{1,40}|Unnamed: \d+")
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ def read_table(path: Path, what: str, remedy: str) -> list[dict[str, str]]:
 def _of_table(path: Path, side: str, remedy: str, tell: bool) -> Iterator[tuple[str, str]]:
     rows = read_table(path, side, remedy)
     names = _columns(rows[0])
-    ids = _id_column(names, f"{path}", remedy, tell)
+    ids = _id_column(names, rows, f"{path}", remedy, tell)
     texts = _text_column(names, side, f"{path}", remedy, tell)
     return ((row[ids], row[texts]) for row in rows)
 
@@ -140,7 +141,13 @@ def _of_bare_column(text: str) -> dict[str, str]:
         return {}
     while rows and not rows[-1]:
         rows.pop()
-    return {str(number): "".join(row) for number, row in enumerate(rows, start=1)}
+    return _numbered("".join(row) for row in rows)
+
+
+def _numbered(lines: Iterable[str]) -> dict[str, str]:
+    return {
+        str(number): "" if is_missing(line) else line for number, line in enumerate(lines, start=1)
+    }
 
 
 def _columns(row: Mapping[str, Any]) -> dict[str, list[str]]:
@@ -152,12 +159,17 @@ def _columns(row: Mapping[str, Any]) -> dict[str, list[str]]:
     return names
 
 
-def _id_column(names: Mapping[str, list[str]], place: str, remedy: str, tell: bool) -> str:
-    """The first of the names that ids have."""
-    for name in IDS:
-        if name in names:
-            return _the_one(names[name], "ids", IDS[0], place)
-    raise _lacking(names, IDS, "ids", place, remedy, tell)
+def _id_column(
+    names: Mapping[str, list[str]], rows: Sequence[Mapping[str, Any]], place: str, remedy: str,
+    tell: bool,
+) -> str:  # fmt: skip
+    """The column of ids, or the first of those that hold the same ones."""
+    meant = [theirs for name in IDS for theirs in names.get(name, ())]
+    if not meant:
+        raise _lacking(names, IDS, "ids", place, remedy, tell)
+    if all(len({str(row[name]).strip() for name in meant}) == 1 for row in rows):
+        return meant[0]
+    return _the_one(meant, "ids", IDS[0], place)
 
 
 def _text_column(
@@ -184,9 +196,12 @@ def _lacking(
     tell: bool,
 ) -> UserError:  # fmt: skip
     theirs = [name for alike in names.values() for name in alike]
-    found = "others, or no header (reports alone, one a line, are read from a .txt)"
-    if tell and all(map(_NAME.fullmatch, theirs)):  # else the first row may be a patient's
-        found = ", ".join(map(name_shown, theirs[:8]))
+    known = [name for name in theirs if tell and _NAME.fullmatch(name)]
+    found = ", ".join(known[:8]) or ("" if theirs else "none")
+    if others := len(theirs) - len(known[:8]):
+        found = f"{found} and {others} other{'s' * (others > 1)}" if found else "others"
+    if len(known) < len(theirs):  # the first row may be a patient's
+        found += ", or no header (reports alone, one a line, are read from a .txt)"
     return UserError(
         f"{place}: expected a column of {what} ({', '.join(wanted)}), found {found}; rename it, or"
         f" {remedy}"
@@ -197,7 +212,8 @@ def _of_json(
     path: Path, side: str, split: str, remedy: str, tell: bool
 ) -> Iterator[tuple[str, str]]:
     held = _json(path, side, remedy, tell)
-    if _is_annotation(held):
+    annotation = _is_annotation(held)
+    if annotation:
         if not held.get(split):
             raise UserError(
                 f"{path}: expected studies under {shown(split)}, found none; name another --split"
@@ -214,7 +230,9 @@ def _of_json(
         if not isinstance(record, dict):
             raise UserError(f"{place}: expected an object with id and report; {remedy}")
         names = _columns(record)
-        name = record[_id_column(names, place, remedy, tell)]
+        # R2Gen's of MIMIC-CXR has study_id, too: there `id` is the one.
+        of_ids = {"id": names["id"]} if annotation and "id" in names else names
+        name = record[_id_column(of_ids, [record], place, remedy, tell)]
         if isinstance(name, bool) or not isinstance(name, str | int):
             raise UserError(f"{place}: expected an id, a text or a whole number; {remedy}")
         text = record[_text_column(names, side, place, remedy, tell)]
@@ -253,4 +271,4 @@ def _of_lines(path: Path, side: str, remedy: str) -> dict[str, str]:
         lines.pop()
     if not lines:
         raise UserError(f"{path}: expected {side}, one a line, found none; {remedy}")
-    return {str(number): line for number, line in enumerate(lines, start=1)}
+    return _numbered(lines)
