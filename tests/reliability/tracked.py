@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import sqlite3
 import sys
 import time
@@ -27,7 +28,7 @@ class Training:
     def __init__(self, folder: Path, data: Path, monkeypatch):
         self.folder = self.root = make(folder)
         self.out = folder / "runs/main"
-        (folder / "data").symlink_to(data)
+        shutil.copytree(data, folder / "data")
         self._patch = monkeypatch
         self.lost = 0.0  # seconds that training stood still for its tracker
 
