@@ -30,7 +30,8 @@ AHEAD = "rcan/ablation/ahead.py"
 # Code that a stage runs and that yet shapes none of its outputs, with the reason.
 SHAPES_NOTHING = {
     "rcan/errors.py": "messages",
-    "pipeline/__init__.py": "what Ctrl-C does while a stage is loading",
+    "rcan/streams.py": "where messages go",
+    "pipeline/__init__.py": "what Ctrl-C does while a stage is loading, other programs' variables",
     "rcan/project.py": "finds the repository and asks git",
     AHEAD: "copies what was made of the same inputs",
     "rcan/ablation/plan.py": "cells depend on the plan that it wrote; stage plan on itself",
