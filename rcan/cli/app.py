@@ -40,7 +40,8 @@ def main() -> None:
     from rcan.streams import standard_streams
 
     os.environ["MPLBACKEND"] = "agg"  # with a notebook's, matplotlib may refuse to load
-    # NumPy's products are small here: several threads would wait for each other.
+    # NumPy's products are small here: several threads would wait for each other, and give other
+    # last bits than one.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         with standard_streams():
