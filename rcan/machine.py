@@ -224,7 +224,7 @@ def _tracker() -> str:
 
 
 def _radeval() -> str:
-    return _installed("radeval", "pip install 'rcan[radeval]': scores by models, README")
+    return _installed("radeval", "pip install 'rcan[radeval]': scores by models, docs/findings.md")
 
 
 def _installed(package: str, remedy: str) -> str:

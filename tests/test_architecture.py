@@ -1,8 +1,10 @@
 """Who may know whom: imports point down only, and heavy libraries load where they are used."""
 
 import ast
+import re
 import subprocess
 import sys
+from itertools import pairwise
 
 import pytest
 from imports import TOP, file_of, imported, modules_named, sources
@@ -111,6 +113,24 @@ def test_the_rules_allow_no_circle():
         lowest = [part for part in parts if not MAY_IMPORT[part] & set(parts)]
         assert lowest, f"{parts} may import each other"
         parts = [part for part in parts if part not in lowest]
+
+
+def test_the_picture_of_the_house_is_true():
+    """README's rows: a folder imports from lower rows, and from its right in its own."""
+    text = (TOP / "README.md").read_text(encoding="utf-8")
+    (picture,) = re.findall(r"```mermaid\n(.*?)```", text, re.DOTALL)
+    drawn = re.findall(r'^  (row\d)\["([\w ·]+)<br>', picture, re.MULTILINE)
+    rows = [folders.split(" · ") for _, folders in drawn]
+    folders = [folder for row in rows for folder in row]
+    there = {path.name for path in (TOP / "rcan").iterdir() if (path / "__init__.py").is_file()}
+    assert sorted(folders) == sorted(there | {"pipeline"}), "draw them in README.md"
+    for place, folder in enumerate(folders):
+        above = MAY_IMPORT[folder] & set(folders[:place])
+        assert not above, f"README.md draws {folder} below {above}, which it imports"
+    assert f"  {' --> '.join(name for name, _ in drawn)}\n" in picture
+    for upper, lower in pairwise(rows):
+        below = set().union(*(MAY_IMPORT[folder] for folder in upper))
+        assert below & set(lower), f"README.md: an arrow from {upper} to {lower}, and no import"
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Short versions by `make test`, long ones by `make torture`, and the figures of both.
 
 A test takes its size from `amount(short, long)` and leaves what it counted by
-`figure(promise, what, number)`; `make torture` gathers these into the README's table.
+`figure(promise, what, number)`; `make torture` gathers these into docs/reliability.md.
 """
 
 import json

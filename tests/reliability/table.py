@@ -1,4 +1,4 @@
-"""Gather what `make torture` counted into results.json and the table in README.md."""
+"""Gather what `make torture` counted into results.json and the table in docs/reliability.md."""
 
 import json
 import re
@@ -75,10 +75,10 @@ def main() -> None:
     rows.append((*KEPT, f"{_coverage()}; {_mutants()}"))
     table = "| promised | tested by | last result |\n|---|---|---|\n"
     table += "".join(f"| {' | '.join(row)} |\n" for row in rows)
-    readme = TOP / "README.md"
-    before, _, rest = readme.read_text(encoding="utf-8").partition(START)
+    page = TOP / "docs" / "reliability.md"
+    before, _, rest = page.read_text(encoding="utf-8").partition(START)
     after = rest.partition(END)[2]
-    readme.write_text(before + START + table + END + after, encoding="utf-8")
+    page.write_text(before + START + table + END + after, encoding="utf-8")
 
 
 def _told(counts: Counter[str]) -> str:
