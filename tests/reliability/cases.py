@@ -8,13 +8,15 @@ import copy
 import os
 import re
 import signal
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from rcan.errors import UserError
@@ -89,6 +91,76 @@ class Code:
 
     def __reduce__(self) -> tuple[Callable[[str], None], tuple[str]]:
         return os.mkdir, (str(self.mark),)
+
+
+# A file to be damaged: a row of the table in test_bad_input.py
+
+
+@dataclass
+class Fuzz:
+    """Cases that Hypothesis makes: how many in short and in long, and what tries one of them: what
+    came of it, or None if no file could hold it. By default a case is the content of the file.
+
+    `good`: some cases are still read whole; `bad`: some are not.
+    """
+
+    cases: st.SearchStrategy
+    tries: tuple[int, int]
+    attempt: Callable[[Any], Any] | None = None
+    good: bool = True
+    bad: bool = True
+
+
+@dataclass
+class Sample:
+    """A sound file `path` of a format, in a folder of its own, and what may be done to it.
+
+    `read` gives whether it was read (`whole`, if so and nothing is amiss), after it has checked
+    what came out; its arguments are what a message must hold besides: `told`, or what comes with
+    one of the `wrong` contents.
+    `absent`: of INSTEAD, what is no fault but a file that is not there, which `missing` checks.
+    """
+
+    kind: str
+    path: Path
+    read: Callable[..., Any]
+    fuzz: Iterable[Fuzz] = ()
+    wrong: Iterable[bytes | str | tuple[str, str]] = ()
+    right: Iterable[bytes] = ()
+    told: tuple[str, ...] = ()
+    whole: Any = True
+    absent: tuple[str, ...] = ()
+    missing: Callable[[], None] | None = None
+    files: dict[Path, bytes] = field(init=False)
+
+    def __post_init__(self) -> None:
+        folder = self.path.parent
+        self.files = {path: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+    def restore(self) -> None:
+        """All files of the folder as they were."""
+        for path, content in self.files.items():
+            remove(path)
+            path.write_bytes(content)
+
+    def try_all(self, fuzz: Fuzz, examples: int) -> int:
+        """Try so many cases; the number that a file could hold."""
+        counted: Counter = Counter()
+
+        def write_and_read(content: bytes) -> Any:
+            self.path.write_bytes(content)
+            return self.read()
+
+        @seeded(examples)
+        @given(fuzz.cases)
+        def of_cases(case):
+            counted[(fuzz.attempt or write_and_read)(case)] += 1
+
+        of_cases()
+        del counted[None]
+        assert not fuzz.good or counted[self.whole], counted
+        assert not fuzz.bad or counted.total() > counted[self.whole], counted
+        return counted.total()
 
 
 # Bytes

@@ -1,30 +1,22 @@
-"""A wrong params.yaml: the very values that it holds, or one line with key and what is allowed."""
+"""Samples of params.yaml: strange values of every key, and YAML that is more than plain values."""
 
-from collections import Counter
+from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
-from cases import GARBAGE, INSTEAD, NASTY, attempt, damaged, edited, put, seeded
-from hypothesis import given
+from cases import NASTY, Fuzz, Sample, attempt, damaged, edited
 from hypothesis import strategies as st
 from tiny import PARAMS, TOP, changed
 
 from rcan.config import load_settings
 
-KIND = "settings"
 TEXT = (TOP / "params.yaml").read_text(encoding="utf-8")
 SECTIONS = {section: keys for section, keys in PARAMS.items() if isinstance(keys, dict)}
 KEYS = [f"{section}.{key}" for section, keys in SECTIONS.items() for key in keys]
 NAMES = ["demo", "paper", "iu_xray", "mimic_cxr", "small", "tau", "wcl", "data", "lr", "", "a" * 99]
 
 
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "params.yaml"
-
-
-def read(path) -> bool:
+def read_settings(path: Path) -> bool:
     """Whether it was read; then every setting is what a plain reading of the file finds there."""
     found = attempt(lambda: load_settings(path), str(path))
     if found is None:
@@ -59,41 +51,6 @@ def is_said(value: Any, text: Any) -> bool:
     return value == text
 
 
-def test_damaged_and_edited_files(path, amount, figure):
-    counted = Counter()
-
-    @seeded(amount(15, 500))
-    @given(damaged(TEXT.encode()))
-    def of_bytes(content):
-        path.write_bytes(content)
-        counted[read(path)] += 1
-
-    @seeded(amount(15, 400))
-    @given(edited(PARAMS, st.sampled_from(NAMES)))
-    def of_values(value):
-        path.write_text(yaml.dump(value, allow_unicode=True), encoding="utf-8", errors="replace")
-        counted[read(path)] += 1
-
-    of_bytes()
-    of_values()
-    assert counted[True] and counted[False]
-    figure("bad input", KIND, counted.total())
-
-
-def test_strange_values_of_every_key(path, amount, figure):
-    counted = Counter()
-
-    @seeded(amount(25, 600))
-    @given(st.sampled_from(KEYS), st.sampled_from(NASTY) | st.integers() | st.floats())
-    def of_keys(key, value):
-        path.write_text(yaml.dump(changed({key: value})), encoding="utf-8", errors="replace")
-        counted[read(path)] += 1
-
-    of_keys()
-    assert counted[True] and counted[False]
-    figure("bad input", KIND, counted.total())
-
-
 NINE = "[" + ", ".join(["*a0"] * 9) + "]"
 BOMB = "\n".join(
     ["a0: &a0 [x, x]", *(f"a{n}: &a{n} {NINE.replace('a0', f'a{n - 1}')}" for n in range(1, 20))]
@@ -122,30 +79,27 @@ LINES = {  # what may stand in the place of `  tau: 0.1`
 HEADS = {"an unknown version": "%YAML 9.9\n---\n", "a second document": "a: 1\n---\n"}
 
 
-@pytest.mark.parametrize("line", LINES)
-def test_yaml_that_is_more_than_plain_values(line, path, figure, monkeypatch):
-    monkeypatch.chdir(path.parent)
-    text = TEXT.replace("  tau: 0.1", f"  {LINES[line]}")
-    assert text != TEXT
-    path.write_text(text, encoding="utf-8")
-    assert not read(path)
-    assert not path.with_name("ran").exists()
-    figure("bad input", KIND, 1)
+def _dumped(value: Any) -> bytes:
+    return yaml.dump(value, allow_unicode=True).encode("utf-8", "replace")
 
 
-def test_garbage_and_other_documents(path, figure):
-    contents = [*GARBAGE, *((head + TEXT).encode() for head in HEADS.values())]
-    contents.append(TEXT.encode("utf-16"))
-    for content in contents:
-        path.write_bytes(content)
-        assert not read(path), content[:80]
-    path.write_bytes(b"\xef\xbb\xbf" + TEXT.replace("\n", "\r\n").encode())  # an editor of Windows
-    assert read(path)
-    figure("bad input", KIND, len(contents) + 1)
+def _with(key: str, value: Any) -> bytes:
+    return yaml.dump(changed({key: value})).encode("utf-8", "replace")
 
 
-@pytest.mark.parametrize("instead", INSTEAD)
-def test_something_else_in_its_place(path, instead, figure):
-    put(path, instead)
-    assert not read(path)
-    figure("bad input", KIND, 1)
+def settings(folder: Path, patch) -> Sample:
+    path = folder / "params.yaml"
+    path.write_text(TEXT, encoding="utf-8")
+    values = st.sampled_from(NASTY) | st.integers() | st.floats() | st.sampled_from([0.5, 2, 8])
+    others = [TEXT.replace("  tau: 0.1", f"  {line}") for line in LINES.values()]
+    assert TEXT not in others
+    return Sample(
+        "settings", path, lambda: read_settings(path),
+        fuzz=[
+            Fuzz(damaged(TEXT.encode()), (15, 500)),
+            Fuzz(edited(PARAMS, st.sampled_from(NAMES)).map(_dumped), (15, 400), good=False),
+            Fuzz(st.builds(_with, st.sampled_from(KEYS), values), (30, 600)),
+        ],
+        wrong=[*others, *(head + TEXT for head in HEADS.values()), TEXT.encode("utf-16")],
+        right=[b"\xef\xbb\xbf" + TEXT.replace("\n", "\r\n").encode()],  # an editor of Windows
+    )  # fmt: skip
