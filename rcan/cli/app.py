@@ -19,7 +19,7 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,  # plain help: rich takes longer to load than all the rest
     pretty_exceptions_enable=False,
-    help="RCAN: chest X-rays in, a radiology report out. The pipeline itself runs by `dvc repro`.",
+    help="RCAN: chest X-rays in, a radiology report out. `dvc repro` runs the pipeline itself.",
 )
 app.command()(generate)
 app.command()(score)

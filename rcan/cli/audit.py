@@ -13,28 +13,33 @@ if TYPE_CHECKING:
 
 
 def audit(
-    log: Annotated[Path, typer.Argument(help="A table (.csv) or text log with BLEU-1 to -4.")],
+    log: Annotated[Path, typer.Argument(help="A table (.csv) or text log with BLEU-1 to BLEU-4.")],
     data: Annotated[
-        Data | None, typer.Option(help="Whose references; iu_xray: R2Gen's split and protocol.")
+        Data | None,
+        typer.Option(help="Data set of the references; iu_xray: R2Gen's split and protocol."),
     ] = None,
     references: Annotated[
-        Path | None, typer.Option(help="Count them: annotation.json, or reports of test.")
+        Path | None,
+        typer.Option(help="Count the words of these: annotation.json, or the test reports."),
     ] = None,
     max_length: Annotated[
-        int | None, typer.Option(min=2, help="References are cut below it; with --references.")
+        int | None,
+        typer.Option(min=2, help="With --references: they are cut to fewer words than this."),
     ] = None,
-    studies: Annotated[int | None, typer.Option(min=2, help="Of test.")] = None,
+    studies: Annotated[int | None, typer.Option(min=2, help="Number of test studies.")] = None,
     reference_length: Annotated[
-        int | None, typer.Option(min=1, help="Words of all test references together.")
+        int | None, typer.Option(min=1, help="Number of words of all test references.")
     ] = None,
-    val_studies: Annotated[int | None, typer.Option(min=2, help="Of validation.")] = None,
+    val_studies: Annotated[
+        int | None, typer.Option(min=2, help="Number of validation studies.")
+    ] = None,
     val_reference_length: Annotated[
-        int | None, typer.Option(min=1, help="Words of all validation references together.")
+        int | None, typer.Option(min=1, help="Number of words of all validation references.")
     ] = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Find rows of a log whose BLEU belongs to one report, the same for every study."""
+    """Find out from a log's BLEU whether a model wrote one report for all studies."""
     from rcan.audit.logs import read_log
     from rcan.audit.table import audit_table
     from rcan.audit.verdict import audit as audited

@@ -10,19 +10,20 @@ from rcan.cli.options import Json, Quiet, be_quiet, print_json, remark
 if TYPE_CHECKING:
     from rcan.config import PipelineSettings
 
-app = typer.Typer(no_args_is_help=True, help="Raw data: what is there, and putting it in place.")
+app = typer.Typer(no_args_is_help=True, help="Check raw data and put them in place.")
 Name = Annotated[
-    str | None, typer.Option("--data", help="iu_xray or mimic_cxr; without it, params.yaml's.")
+    str | None, typer.Option("--data", help="iu_xray or mimic_cxr; without it, as in params.yaml.")
 ]
 WithIds = Annotated[
-    bool, typer.Option("--with-ids", help="Name studies and files of restricted data, too.")
+    bool, typer.Option("--with-ids", help="Name studies and files even if the data are restricted.")
 ]
 
 
 @app.command()
 def check(
     root: Annotated[
-        Path | None, typer.Option(help="Folder of the data; without it, where the pipeline looks.")
+        Path | None,
+        typer.Option(help="Folder of the data; without it, the one that the pipeline reads."),
     ] = None,
     data: Name = None,
     with_ids: WithIds = False,
@@ -49,13 +50,15 @@ def check(
 
 @app.command("import")
 def import_(
-    source: Annotated[Path, typer.Argument(help="Folder that holds the data.")],
+    source: Annotated[Path, typer.Argument(help="The folder that holds the data.")],
     reports: Annotated[
         Path | None,
-        typer.Option(help="MIMIC-CXR: folder of the reports, if they lie elsewhere."),
+        typer.Option(help="MIMIC-CXR: the folder of the reports, if it is another."),
     ] = None,
     data: Name = None,
-    copy: Annotated[bool, typer.Option("--copy", help="Copy the files instead of a link.")] = False,
+    copy: Annotated[
+        bool, typer.Option("--copy", help="Copy the files instead of making a link.")
+    ] = False,
     with_ids: WithIds = False,
     json: Json = False,
     quiet: Quiet = False,

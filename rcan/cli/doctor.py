@@ -6,7 +6,7 @@ from rcan.cli.options import Json, Quiet, be_quiet, print_json
 
 
 def doctor(json: Json = False, quiet: Quiet = False) -> None:
-    """What this machine lacks and how to get it; exit code 1 if the pipeline cannot run."""
+    """Say what this machine lacks and how to get it; exit code 1 if the pipeline cannot run."""
     from dataclasses import asdict
 
     from rcan.machine import findings

@@ -15,11 +15,11 @@ def export(
         list[str] | None,
         typer.Argument(
             metavar="[RUN] OUT", show_default=False,
-            help="The run in runs/ (main, if it is left out), and the folder to write.",
+            help="The run in runs/ (without it, main), and the folder to write.",
         ),
     ] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Replace an exported model that is in OUT.")
+        bool, typer.Option("--force", help="Replace an exported model in OUT.")
     ] = False,
     register: Annotated[
         bool,

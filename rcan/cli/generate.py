@@ -20,7 +20,7 @@ def generate(
         list[Path],
         typer.Argument(
             metavar="IMAGE...", show_default=False,
-            help="PNG, JPEG or DICOM files, each a study of one view; a folder is one study, its "
+            help="PNG, JPEG or DICOM. A file is a study of one view; a folder is one study, its "
             "images in the order of their names.",
         ),
     ],
@@ -28,34 +28,39 @@ def generate(
         Path | None,
         typer.Option(
             metavar="FOLDER", show_default=False,
-            help="An exported model or runs/<name>; without it runs/main.",
+            help="An exported model or runs/<name>; without it, runs/main.",
         ),
     ] = None,
     beams: Annotated[
         int | None,
-        typer.Option(min=1, max=100, show_default=False, help="Width of the search; else as set."),
+        typer.Option(
+            min=1, max=100, show_default=False,
+            help="Width of the beam search; without it, the model's own.",
+        ),
     ] = None,
     view: Annotated[
         list[str] | None,
         typer.Option(
             metavar="frontal|lateral", show_default=False,
-            help="What each image of a study shows, given once an image; else what DICOM or the "
-            "file's name tells, else frontal, then lateral.",
+            help="What an image of a study shows; give it once for each. Without it DICOM or the "
+            "file's name tells; else the first is frontal, the second lateral.",
         ),
     ] = None,
     attention: Annotated[
         Path | None,
         typer.Option(
             metavar="OUT.png", show_default=False,
-            help="Draw where the model looks for each word; of one study, SVG beside it.",
+            help="Draw where the model looks for each word of one study, as PNG and SVG.",
         ),
     ] = None,
     word: Annotated[
         list[str] | None,
-        typer.Option(show_default=False, help="Draw it for this word alone; may be repeated."),
+        typer.Option(
+            show_default=False, help="With --attention: draw this word only; may be repeated."
+        ),
     ] = None,
     one_study: Annotated[
-        bool, typer.Option("--one-study", help="All given files are views of one study.")
+        bool, typer.Option("--one-study", help="Read all given files as views of one study.")
     ] = False,
     json: Json = False,
     quiet: Quiet = False,

@@ -10,17 +10,21 @@ from rcan.cli.options import Json, Quiet, be_quiet, print_json
 def params(
     keys: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[KEY]...", help="Sections or keys, e.g. wcl or wcl.tau."),
+        typer.Argument(
+            metavar="[KEY]...", help="Only these sections or keys, e.g. wcl or wcl.tau."
+        ),
     ] = None,
-    data: Annotated[str | None, typer.Option(help="As if data.name were this.")] = None,
-    scale: Annotated[str | None, typer.Option(help="As if scale were this.")] = None,
+    data: Annotated[str | None, typer.Option(help="Show the settings for this data set.")] = None,
+    scale: Annotated[
+        str | None, typer.Option(help="Show the settings for this scale: full or small.")
+    ] = None,
     differing: Annotated[
-        bool, typer.Option("--differing", help="Only what is not as in the paper.")
+        bool, typer.Option("--differing", help="Show only what differs from the paper.")
     ] = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Every setting as params.yaml resolves it, beside the value for the paper's own setting."""
+    """Print every setting of params.yaml beside the paper's value."""
     from rcan.project import project_root
     from rcan.settings_table import settings_table
 

@@ -14,49 +14,66 @@ if TYPE_CHECKING:
 
 
 def score(
-    predictions: Annotated[Path, typer.Argument(help="CSV, JSON or text, a report a study.")],
+    predictions: Annotated[
+        Path, typer.Argument(help="CSV, JSON or plain text with one report for each study.")
+    ],
     references: Annotated[
         Path | None,
-        typer.Argument(help="The same studies; not needed if PREDICTIONS has both columns."),
+        typer.Argument(
+            help="References of the same studies; not needed if PREDICTIONS has both columns."
+        ),
     ] = None,
     train: Annotated[
         Path | None,
-        typer.Option(help="Reports of train, for floors and protocol paper; or annotation.json."),
+        typer.Option(
+            help="Training reports or annotation.json: for floors and the protocol paper."
+        ),
     ] = None,
-    val: Annotated[Path | None, typer.Option(help="Reports of validation, for a floor.")] = None,
-    split: Annotated[str, typer.Option(help="Of an annotation.json with references.")] = "test",
+    val: Annotated[
+        Path | None, typer.Option(help="Validation reports, to choose a constant report on.")
+    ] = None,
+    split: Annotated[
+        str, typer.Option(help="Which split of an annotation.json to score.")
+    ] = "test",
     against: Annotated[
-        list[Path] | None, typer.Option(help="Other predictions to compare with; may come again.")
+        list[Path] | None, typer.Option(help="Other predictions to compare with; may be repeated.")
     ] = None,
     protocol: Annotated[
         Literal["all", "strict", "paper"],
-        typer.Option(help="strict: whole references; paper: R2Gen's."),
+        typer.Option(
+            help="strict: whole references; paper: as R2Gen, references cut, rare words <unk>."
+        ),
     ] = "all",
     data: Annotated[
         Data | None,
         typer.Option(
-            help="Whose cleaning of texts, R2Gen's: cleaning clean text is safe. Without it that "
-            "of the scores.json beside PREDICTIONS, or iu_xray's."
+            help="Clean texts as R2Gen does for this data set; clean text stays as it is. Without "
+            "it, the data set of the scores.json beside PREDICTIONS, else iu_xray."
         ),
     ] = None,
     clean: Clean = True,
     min_freq: Annotated[
         int | None,
-        typer.Option(min=1, help="Rarer words of train are <unk>; R2Gen's if not given."),
+        typer.Option(
+            min=1, help="Training words that occur less often become <unk>; without it as in R2Gen."
+        ),
     ] = None,
     max_length: Annotated[
-        int | None, typer.Option(min=2, help="Longest report in words; R2Gen's if not given.")
+        int | None, typer.Option(min=2, help="Longest report in words; without it as in R2Gen.")
     ] = None,
     resamples: Resamples = 1000,
     seed: Seed = 1,
     meteor: Meteor = True,
     output: Annotated[
-        Path | None, typer.Option(help="Folder for scores.json and table.md.")
+        Path | None, typer.Option(help="Write scores.json and table.md into this folder.")
     ] = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Score any model's reports: intervals, floors, signs of collapse. Needs no training."""
+    """Score any model's reports: intervals, constant reports as floors, signs of collapse.
+
+    Needs no training, no images and no GPU.
+    """
     from rcan.scoring.score import MAX_LENGTH, MIN_FREQ, Options, protocols_of, score_reports
     from rcan.scoring.sets import Cleaner, matched, read_ground
     from rcan.scoring.table import score_tables

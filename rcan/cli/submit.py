@@ -12,25 +12,31 @@ from rcan.cli.options import Json, Quiet, be_quiet, print_json, remark
 def submit(
     cells: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[CELL]...", help="E.g. rve_cgm-1; all that are not trained yet."),
+        typer.Argument(
+            metavar="[CELL]...", help="Cells such as rve_cgm-1; without any, all untrained ones."
+        ),
     ] = None,
-    cluster: Annotated[str, typer.Option(help="slurm, or local for this machine.")] = "slurm",
-    minutes: Annotated[int, typer.Option(min=1, help="A job's time; it is queued again.")] = 720,
-    gpus: Annotated[int, typer.Option(min=0, help="Of each job.")] = 1,
-    cpus: Annotated[int, typer.Option(min=1, help="Of each job.")] = 4,
-    partition: Annotated[str | None, typer.Option(help="SLURM's.")] = None,
+    cluster: Annotated[str, typer.Option(help="slurm; or local: jobs on this machine.")] = "slurm",
+    minutes: Annotated[
+        int, typer.Option(min=1, help="Time limit of a job; then it is queued again.")
+    ] = 720,
+    gpus: Annotated[int, typer.Option(min=0, help="GPUs of each job.")] = 1,
+    cpus: Annotated[int, typer.Option(min=1, help="CPUs of each job.")] = 4,
+    partition: Annotated[str | None, typer.Option(help="Partition of SLURM.")] = None,
     slurm: Annotated[
         list[str] | None,
-        typer.Option(metavar="KEY=VALUE", help="More of sbatch, e.g. account=lab; repeated."),
+        typer.Option(
+            metavar="KEY=VALUE", help="Another option of sbatch, e.g. account=lab; may be repeated."
+        ),
     ] = None,
     setup: Annotated[
-        list[str] | None, typer.Option(help="Shell line before it, e.g. 'module load cuda'.")
+        list[str] | None, typer.Option(help="Shell line before training, e.g. 'module load cuda'.")
     ] = None,
-    wait: Annotated[bool, typer.Option("--wait", help="Until all jobs have ended.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until all jobs have ended.")] = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train cells as jobs of a cluster; then one `dvc repro ablations/dvc.yaml` has it all."""
+    """Train cells as jobs of a cluster. Afterwards run `dvc repro ablations/dvc.yaml` once."""
     from rcan.ablation import cluster as scheduler
     from rcan.ablation.fill import untrained
     from rcan.ablation.plan import planned_settings

@@ -9,7 +9,7 @@ from rcan.cli.options import Json, Quiet, be_quiet, print_json
 
 
 def sync(json: Json = False, quiet: Quiet = False) -> None:
-    """Put into MLflow what it lacks: runs restored from the cache, or trained while it was down."""
+    """Add runs that MLflow lacks: restored from the cache, or trained while it was down."""
     be_quiet(quiet)
     held = _sync()
     print_json({"runs": held}) if json else print(_told(held))
@@ -18,26 +18,29 @@ def sync(json: Json = False, quiet: Quiet = False) -> None:
 def ui(
     folder: Annotated[
         Path | None,
-        typer.Argument(help="With --published: of which folder, if not the project's own."),
+        typer.Argument(
+            help="With --published: a folder of published runs, if not the project's own."
+        ),
     ] = None,
     published: Annotated[
         bool,
         typer.Option(
             "--published",
-            help="Show runs that were trained elsewhere and published, apart from one's own; "
-            "nothing is trained.",
+            help="Show published runs, trained elsewhere, apart from your own. Nothing is trained.",
         ),
     ] = False,
     port: Annotated[
         int | None,
-        typer.Option(min=1, max=65535, help="Without it 5000, or a free one if that is taken."),
+        typer.Option(
+            min=1, max=65535, help="Port; without it 5000, or a free one if that is taken."
+        ),
     ] = None,
     sync: Annotated[
-        bool, typer.Option("--sync/--no-sync", help="Put into MLflow what it lacks, first.")
+        bool, typer.Option("--sync/--no-sync", help="First add the runs that MLflow lacks.")
     ] = True,
     quiet: Quiet = False,
 ) -> None:
-    """Show all runs in MLflow's interface, on this machine alone, until Ctrl-C."""
+    """Open all runs in MLflow, reachable from this machine only, until Ctrl-C."""
     from rcan.project import project_root
     from rcan.tracking import free_port, in_use, published_store, serve
 
