@@ -10,21 +10,26 @@ PAGE = TOP / "docs" / "messages.md"
 ERRORS = {"UserError", "GitError", "LackingError", "NamesNobodyError", "ScratchError"}
 HEAD = """# Every message
 
-What the pipeline and `rcan` end with when something is wrong is one line: what was expected, what
-came, what to do next. This page lists them all, by the part of the code that says them, so that a
-search for a few words of yours finds its kind; what stands between ‹ and › is filled in.
-[troubleshooting.md](troubleshooting.md) says more about the commoner ones.
+When something is wrong, the pipeline and `rcan` end with one line: what was expected, what
+came, what to do next. This page lists every such line. Search it for a few words of yours. What
+stands between ‹ and › is filled in. [troubleshooting.md](troubleshooting.md) says more about the
+commoner ones.
 `python tests/messages_page.py` writes this page.
 """
 
 
 def page() -> str:
-    """The page as the code has it now."""
+    """The page as the code has it now: a section for each folder, equal messages once."""
+    sections: dict[str, set[str]] = {}
+    for path in sources():
+        name = path.relative_to(TOP)
+        folder = name.parent if len(name.parts) == 2 else Path(*name.parts[:2])
+        sections.setdefault(f"{folder.as_posix()}/", set()).update(messages(path))
     parts = [HEAD]
-    for path in sorted(sources()):
-        if found := sorted(set(messages(path))):
-            parts.append(f"\n## {path.relative_to(TOP).as_posix()}\n\n")
-            parts += [f"- {message}\n" for message in found]
+    for folder, found in sorted(sections.items()):
+        if found:
+            parts.append(f"\n## {folder}\n\n")
+            parts += [f"- {message}\n" for message in sorted(found)]
     return "".join(parts)
 
 
@@ -56,14 +61,25 @@ def _text(node: ast.expr) -> str:
 def _name(node: ast.expr) -> str:
     """A short word for what is filled in: the last name of an expression."""
     if isinstance(node, ast.Name):
-        return node.id.strip("_").lower()
+        return _WORDS.get(node.id, node.id.strip("_").lower())
     if isinstance(node, ast.Attribute):
-        return node.attr
-    if isinstance(node, ast.Call) and node.args:
-        return _name(node.args[0])
+        return _WORDS.get(node.attr, node.attr)
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "len":
+        return "number"
+    if isinstance(node, ast.Call):
+        return _name(node.args[0] if node.args else node.func)
     if isinstance(node, ast.Subscript):
         return _name(node.value)
+    if isinstance(node, ast.BinOp):
+        return next(
+            (word for side in (node.left, node.right) if (word := _name(side)) != "..."), "..."
+        )
+    if isinstance(node, ast.IfExp):
+        return _name(node.body)
     return "..."
+
+
+_WORDS = {"__name__": "type", "e": "error", "strerror": "reason", "returncode": "code"}
 
 
 if __name__ == "__main__":
