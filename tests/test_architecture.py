@@ -18,13 +18,14 @@ MAY_IMPORT = {
     "config": {"errors", "reading"},
     "project": {"errors"},
     "dotted": set(),
+    "table": set(),
     "cores": set(),
     "command": {"dotted", "project", "reading"},
     "text": {"errors", "files", "reading"},
     "data": {"errors", "files", "reading", "text"},
     "model": {"errors", "config"},  # no tokenizer, no file, no data set
     "generation": {"errors"},  # not even the model
-    "evaluation": {"errors", "files", "reading", "text", "data"},
+    "evaluation": {"errors", "files", "reading", "table", "text", "data"},
     "training": {
         "errors", "files", "reading", "config", "text", "data", "model", "generation",
         "evaluation",
@@ -32,7 +33,7 @@ MAY_IMPORT = {
     "ablation": {"errors", "files", "reading", "config", "data", "training"},
     "attention": {"errors", "config", "data", "model", "evaluation"},
     "reporting": {
-        "errors", "files", "reading", "dotted", "text", "data", "evaluation", "attention",
+        "errors", "files", "reading", "dotted", "table", "text", "data", "evaluation", "attention",
     },
     # of reporting, `published` and `groups` alone
     "tracking": {
@@ -40,14 +41,16 @@ MAY_IMPORT = {
     },
     "machine": {"errors", "cores", "project", "evaluation", "tracking"},
     "settings_table": {"errors", "reading", "dotted", "config"},
-    "scoring": {"errors", "reading", "dotted", "text", "evaluation"},  # neither model nor training
-    "audit": {"errors", "reading", "evaluation", "scoring"},
+    "scoring": {  # neither model nor training
+        "errors", "reading", "dotted", "table", "text", "evaluation",
+    },
+    "audit": {"errors", "reading", "table", "evaluation", "scoring"},
     "sharing": {
-        "errors", "streams", "files", "reading", "config", "text", "data", "model", "generation",
-        "training", "attention", "reporting", "tracking",
+        "errors", "streams", "files", "reading", "table", "config", "text", "data", "model",
+        "generation", "training", "attention", "reporting", "tracking",
     },
     "cli": {  # of reporting, `published` alone
-        "errors", "streams", "files", "reading", "project", "machine", "settings_table",
+        "errors", "streams", "files", "reading", "table", "project", "machine", "settings_table",
         "evaluation", "tracking", "scoring", "audit", "config", "ablation", "sharing", "data",
         "reporting",
     },
@@ -65,6 +68,9 @@ ONLY_IN = {
         "rcan/tracking/tracker.py", "rcan/sharing/registry.py", "rcan/sharing/served.py",
     ],
     "matplotlib": ["rcan/reporting"],
+    "pandas": ["rcan/table.py"],
+    "jinja2": ["rcan/table.py", "rcan/reporting"],
+    "markdown_it": ["rcan/reporting"],
     "torchvision": ["rcan/model/cnn.py"],
     "lightning_fabric": ["rcan/training"],
     "torch": [

@@ -159,12 +159,12 @@ def test_the_table_is_this_to_the_letter():
             "mean_length": 30.25, "reference_mean_length": 32.5,
         },
     }  # fmt: skip
-    head = "strict    model            95 %  most frequent  best constant  model - best floor"
-    line = "BLEU-4    0.500  0.450 to 0.550          0.250          0.300              +0.200"
+    head = "strict           model, 95 %  most frequent  best constant  model - best floor, 95 %"
+    line = "BLEU-4  0.500 [0.450, 0.550]          0.250          0.300   +0.200 [+0.150, +0.250]"
     told = """
 collapsed: 4 different reports for 40 studies, the commonest for 55 %
 25 % word for word from train; 30.2 words on average, 32.5 in the references"""
-    assert score_table(scores) == (f"{head}              95 %\n{line}  +0.150 to +0.250\n{told}")
+    assert score_table(scores) == f"{head}\n{line}\n{told}"
     scores["diagnostics"] |= {"top_share": 0.25}
     assert "\nvaried: 4 different reports for 40 studies, the commonest for 25 %" in score_table(
         scores

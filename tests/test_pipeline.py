@@ -38,6 +38,8 @@ SHAPES_NOTHING = {
     "rcan/ablation/side_by_side.py": "processes",
     "rcan/tracking": "a view of the files in MLflow, and with it reporting's published numbers",
 }
+DRAWN = "rcan/table.py"  # shapes what these stages write; others print a table
+DRAWING = ("report", "cases", "tables")
 
 # Stages that read the settings of the run from runs/main/config.json, whose change reruns them, and
 # what their scripts read of params.yaml all the same, since a change of it trains again.
@@ -76,6 +78,8 @@ def code_of(stage: str) -> set[str]:
     aside = {
         file for name in SHAPES_NOTHING for file in [TOP / name, *(TOP / name).glob("**/*.py")]
     }
+    if NAMES[stage] not in DRAWING:
+        aside.add(TOP / DRAWN)
     return {
         file.relative_to(TOP).as_posix()
         for file in closure(SCRIPTS[stage], without=aside)

@@ -11,7 +11,6 @@ from rcan.reporting.published import METRICS, num_reports, published_table, rcan
 from rcan.reporting.tables import (
     COLUMNS,
     cautions,
-    markdown_table,
     published_note,
     results_markdown,
     results_rows,
@@ -148,12 +147,6 @@ def test_the_same_results_give_the_same_report_to_the_byte(tmp_path):
         contents.append({str(path.relative_to(out)): path.read_bytes() for path in files})
     assert contents[0] == contents[1]
     assert {"results.md", "results.csv", "scores.png", "training.png"} <= set(contents[0])
-
-
-def test_table_columns_line_up_and_bars_in_cells_are_escaped():
-    lines = markdown_table(["", "score"], [["a|b", "0.1"], ["longer name", "10.25"]]).splitlines()
-    assert len({len(line) for line in lines}) == 1
-    assert "a\\|b" in lines[2]
 
 
 def test_one_key_set_for_the_metrics():

@@ -4,17 +4,24 @@ from collections.abc import Mapping
 from typing import Any
 
 from rcan.audit.verdict import ONE, ONE_ON_ONE, VARIED
+from rcan.table import Table, Value, number
 
 SPLITS = ("val", "test")
 
 
 def audit_table(result: Mapping[str, Any]) -> str:
     """A line a row: where it stands, mean words of a report on each split, the verdict."""
-    lines = [f"{'':<12}{'epoch':>8}{'val words':>12}{'test words':>12}  verdict"]
-    for row in result["rows"]:
-        lengths = "".join(f"{_length(row.get(split)):>12}" for split in SPLITS)
-        lines.append(f"{row['place']:<12}{row['epoch'][:7]:>8}{lengths}  {row['verdict']}")
-    return "\n".join([*lines, "", *_summary(result), result["about"]])
+    rows = [
+        [
+            row["place"],
+            Value(row["epoch"][:7]),
+            *(_length(row.get(split)) for split in SPLITS),
+            row["verdict"],
+        ]
+        for row in result["rows"]
+    ]
+    table = Table(["", "epoch", "val words", "test words", "verdict"], rows).text()
+    return "\n".join([table, "", *_summary(result), result["about"]])
 
 
 def _summary(result: Mapping[str, Any]) -> list[str]:
@@ -43,7 +50,7 @@ def _summary(result: Mapping[str, Any]) -> list[str]:
     return [f"References: {references}", *told]
 
 
-def _length(found: Mapping[str, Any] | None) -> str:
+def _length(found: Mapping[str, Any] | None) -> Value:
     if not found:
-        return "-"
-    return f"{found['mean_length']:.2f}" if "mean_length" in found else "?"
+        return Value("-")
+    return number(found["mean_length"], ".2f") if "mean_length" in found else Value("?")

@@ -27,6 +27,7 @@ def params(
     """Print every setting of params.yaml beside the paper's value."""
     from rcan.project import project_root
     from rcan.settings_table import settings_table
+    from rcan.table import Table
 
     be_quiet(quiet)
     rows = settings_table(project_root() / "params.yaml", keys or [], data=data, scale=scale)
@@ -35,11 +36,8 @@ def params(
     if json:
         print_json(rows)
         return
-    cells = [("", "here", "paper", "")]
-    cells += [(row["key"], _shown(row["value"]), _shown(row["paper"]), row["note"]) for row in rows]
-    widths = [max(len(row[place]) for row in cells) for place in range(3)]
-    for row in cells:
-        print("  ".join(f"{c:<{w}}" for c, w in zip(row, widths, strict=False)), row[3], sep="  ")
+    told = [[r["key"], _shown(r["value"]), _shown(r["paper"]), r["note"]] for r in rows]
+    print(Table(["", "here", "paper", ""], told).text())
 
 
 def _shown(value: Any) -> str:

@@ -5,9 +5,9 @@ from typing import Any
 from rcan.errors import UserError
 from rcan.evaluation.diagnostics import is_collapsed
 from rcan.evaluation.scores import METRICS
+from rcan.table import Table, measured, number, percent
 
-HEADER = ("model", "95 %", "most frequent", "best constant", "model - best floor", "95 %")
-WIDTHS = (7, 16, 15, 15, 20, 18)
+COLUMNS = ("model, 95 %", "most frequent", "best constant", "model - best floor, 95 %")
 
 
 def score_table(scores: dict[str, Any]) -> str:
@@ -34,38 +34,26 @@ def score_table(scores: dict[str, Any]) -> str:
 
 def _block(protocol: str, systems: dict[str, Any], beats_floor: dict[str, Any]) -> str:
     model, floors = systems["model"], systems["floors"]
-    lines = [_line(protocol, *HEADER)]
-    for metric in (metric for metric in METRICS if metric in model):
-        compared = beats_floor[metric]
-        lines.append(
-            _line(
-                metric,
-                f"{model[metric]['score']:.3f}",
-                _interval(model[metric], ".3f"),
-                f"{floors['most_frequent'][metric]['score']:.3f}",
-                f"{floors['best_constant'][metric]['score']:.3f}",
-                f"{compared['difference']:+.3f}",
-                _interval(compared, "+.3f"),
-            )
-        )
-    return "\n".join(lines)
+    rows = [
+        [
+            metric,
+            measured(model[metric]),
+            number(floors["most_frequent"][metric]["score"]),
+            number(floors["best_constant"][metric]["score"]),
+            measured(beats_floor[metric], "+.3f"),
+        ]
+        for metric in METRICS
+        if metric in model
+    ]
+    return Table([protocol, *COLUMNS], rows).text()
 
 
 def _diagnostics(found: dict[str, Any]) -> str:
     return (
         f"{'collapsed' if is_collapsed(found) else 'varied'}:"
         f" {found['distinct_reports']} different reports for {found['num_studies']} studies, the"
-        f" commonest for {100 * found['top_share']:.0f} %\n"
-        f"{100 * found['copied_from_train']:.0f} % word for word from train;"
+        f" commonest for {percent(found['top_share'], 0)}\n"
+        f"{percent(found['copied_from_train'], 0)} word for word from train;"
         f" {found['mean_length']:.1f} words on average,"
         f" {found['reference_mean_length']:.1f} in the references"
     )
-
-
-def _interval(value: dict[str, Any], form: str) -> str:
-    return f"{value['low']:{form}} to {value['high']:{form}}"
-
-
-def _line(*cells: str) -> str:
-    name, *rest = cells
-    return f"{name:<8}" + "".join(f"{c:>{w}}" for c, w in zip(rest, WIDTHS, strict=True))

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rcan.reporting.control_shapes import GROUPS, KINDS, SPLITS, SUMS, WRITERS
-from rcan.reporting.tables import markdown_table
+from rcan.table import NONE, Table, measured, number, percent
 
 SHOWN = ("BLEU-4", "METEOR", "ROUGE-L")
 GROUP_NAMES = {
@@ -45,14 +45,14 @@ def _image_swap(scores: Mapping[str, Any]) -> str:
         rows.append(
             [
                 metric,
-                f"{right['model'][metric]['score']:.3f}",
-                f"{control['model'][metric]['score']:.3f}",
-                f"{fall['difference']:+.3f} [{fall['low']:+.3f}, {fall['high']:+.3f}]",
-                f"{right['floors']['best_constant'][metric]['score']:.3f}",
+                number(right["model"][metric]["score"]),
+                number(control["model"][metric]["score"]),
+                measured(fall, "+.3f"),
+                number(right["floors"]["best_constant"][metric]["score"]),
             ]
         )
     head = ["", "model", "other studies' images", "fall", "best constant"]
-    return markdown_table(head, rows)
+    return Table(head, rows).markdown()
 
 
 def _shares(scores: Mapping[str, Any]) -> str:
@@ -61,10 +61,10 @@ def _shares(scores: Mapping[str, Any]) -> str:
         shares = scores["group_shares"][split]
         normal = ""
         if "normal" in shares:
-            normal = f", {_percent(shares['normal'])} of the labelled ones are normal"
+            normal = f", {percent(shares['normal'], 0)} of the labelled ones are normal"
         told.append(
-            f"{_percent(shares['in_train'])} of the {shares['num_studies']} {split} reports stand "
-            f"word for word in train{normal}"
+            f"{percent(shares['in_train'], 0)} of the {shares['num_studies']} {split} reports "
+            f"stand word for word in train{normal}"
         )
     return "; ".join(told) + "."
 
@@ -75,27 +75,30 @@ def _groups(scores: Mapping[str, Any]) -> str:
         [
             GROUP_NAMES[name],
             str(groups[name]["num_studies"]),
-            _interval(groups[name]["model"]["BLEU-4"]),
-            _interval(groups[name]["best_constant"]["BLEU-4"]),
+            measured(groups[name]["model"]["BLEU-4"]),
+            measured(groups[name]["best_constant"]["BLEU-4"]),
         ]
         for name in GROUPS
         if name in groups
     ]
-    return markdown_table(["BLEU-4", "studies", "model", "best constant"], rows)
+    return Table(["BLEU-4", "studies", "model", "best constant"], rows).markdown()
 
 
 def _overall(findings: Mapping[str, Any]) -> str:
     rows = [
-        [WRITER_NAMES[writer], *(_rate(findings[writer][s][k]) for s in SUMS for k in KINDS)]
+        [
+            WRITER_NAMES[writer],
+            *(measured(findings[writer][s][k], ".2f") for s in SUMS for k in KINDS),
+        ]
         for writer in WRITERS
     ]
     if "with_attributes" in findings:
         rates = findings["with_attributes"]["model"]
-        cells = [*["–"] * len(KINDS), *(_rate(rates[kind]) for kind in KINDS)]
+        cells = [*[NONE] * len(KINDS), *(measured(rates[kind], ".2f") for kind in KINDS)]
         rows.insert(1, ["model, side, size and place right as well", *cells])
     head = ["findings told by", *(f"{total} {kind}" for total in SUMS for kind in KINDS)]
     caption = f"Findings of {findings['num_studies']} studies. Labeler: {findings['labeler']}."
-    return f"{caption}\n\n{markdown_table(head, rows)}"
+    return f"{caption}\n\n{Table(head, rows).markdown()}"
 
 
 def _each(findings: Mapping[str, Any]) -> str:
@@ -103,19 +106,6 @@ def _each(findings: Mapping[str, Any]) -> str:
     for name, rates in findings["model"]["per_finding"].items():
         counts = [str(rates[key]) for key in ("positives", "predicted", "hits")]
         limit = findings["references"]["per_finding"][name]["f1"]
-        rows.append([name, *counts, _rate(rates["f1"]), _rate(limit)])
+        rows.append([name, *counts, measured(rates["f1"], ".2f"), measured(limit, ".2f")])
     head = ["finding", "studies with it", "told by the model", "rightly", "F1", "references' F1"]
-    return markdown_table(head, rows)
-
-
-def _rate(value: Mapping[str, Any]) -> str:
-    return "–" if value["score"] is None else _interval(value, ".2f")
-
-
-def _interval(value: Mapping[str, Any], form: str = ".3f") -> str:
-    score, low, high = (f"{value[key]:{form}}" for key in ("score", "low", "high"))
-    return f"{score} [{low}, {high}]"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %"
+    return Table(head, rows).markdown()

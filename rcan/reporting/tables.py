@@ -5,12 +5,13 @@ its floor. The tables read `scores.json` (here `scores`), one evaluation each, s
 cannot meet in one.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from rcan.errors import UserError
 from rcan.evaluation.diagnostics import verdict
 from rcan.reporting.published import METRICS, RCAN_SOURCE, num_reports, rcan_row
+from rcan.table import Table, measured, number, percent
 
 PROTOCOLS = ("strict", "paper")
 FLOORS = ("best_constant", "most_frequent")
@@ -82,14 +83,14 @@ def results_markdown(scores: Mapping[str, Any], protocol: str) -> str:
     head += [RCAN_SOURCE] if published else []
     rows = []
     for metric in METRICS:
-        row = [
+        row: list[object] = [
             metric,
-            _interval(systems["model"][metric]),
-            *(f"{systems[floor][metric]['score']:.3f}" for floor in FLOORS),
-            _interval(systems[LEAD][metric], signed=True),
+            measured(systems["model"][metric]),
+            *(number(systems[floor][metric]["score"]) for floor in FLOORS),
+            measured(systems[LEAD][metric], "+.3f"),
         ]
-        rows.append(row + ([f"{published[metric]:.3f}"] if published else []))
-    return f"{caption}\n\n{markdown_table(head, rows)}"
+        rows.append(row + ([number(published[metric])] if published else []))
+    return f"{caption}\n\n{Table(head, rows).markdown()}"
 
 
 def published_note(scores: Mapping[str, Any]) -> str:
@@ -111,12 +112,12 @@ def diagnostics_markdown(scores: Mapping[str, Any]) -> str:
     rows = [
         ["studies", str(found["num_studies"])],
         ["different reports among the predictions", str(found["distinct_reports"])],
-        ["predictions that are the commonest one", _percent(found["top_share"])],
-        ["predictions found word for word in train", _percent(found["copied_from_train"])],
+        ["predictions that are the commonest one", percent(found["top_share"])],
+        ["predictions found word for word in train", percent(found["copied_from_train"])],
         ["mean length of a prediction, in tokens", f"{found['mean_length']:.1f}"],
         ["mean length of a reference, in tokens", f"{found['reference_mean_length']:.1f}"],
     ]
-    return markdown_table([caption, ""], rows)
+    return Table([caption, ""], rows).markdown()
 
 
 def cautions(scores: Mapping[str, Any]) -> list[str]:
@@ -140,28 +141,3 @@ def cautions(scores: Mapping[str, Any]) -> list[str]:
             "does not fall for sure (strict protocol)."
         )
     return told
-
-
-def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table whose columns line up in the raw text too; the first is left-aligned."""
-    lines = [[cell.replace("|", "\\|") for cell in line] for line in (head, *rows)]
-    widths = [max(3, *(len(line[i]) for line in lines)) for i in range(len(head))]
-    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
-    texts = [
-        [line[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(line[1:], widths[1:], strict=True))]
-        for line in (lines[0], rule, *lines[1:])
-    ]
-    return "".join(f"| {' | '.join(text)} |\n" for text in texts)
-
-
-def _interval(value: Mapping[str, Any], *, signed: bool = False) -> str:
-    sign = "+" if signed else ""
-    score, low, high = (
-        f"{number:{sign}.3f}"
-        for number in (value["difference" if signed else "score"], value["low"], value["high"])
-    )
-    return f"{score} [{low}, {high}]"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"

@@ -5,7 +5,8 @@ from typing import Any
 
 from rcan.errors import shown
 from rcan.evaluation.scores import METRICS
-from rcan.scoring.table import interval_of, markdown_table, noise
+from rcan.scoring.table import noise
+from rcan.table import Table, measured, percent
 
 SEEDS = (
     "Noise is that of the studies drawn: another seed of the same training may move a score by"
@@ -20,13 +21,13 @@ def compare_tables(result: Mapping[str, Any]) -> str:
     for protocol, found in result["protocols"].items():
         differences = found["difference"]
         blocks.append(
-            markdown_table(
+            Table(
                 [protocol, first, second, "first - second", "p", "p, Holm", ""],
                 [
                     [
                         metric,
-                        *(interval_of(scores[metric]) for scores in found["scores"]),
-                        interval_of(differences[metric], "+.3f"),
+                        *(measured(scores[metric]) for scores in found["scores"]),
+                        measured(differences[metric], "+.3f"),
                         f"{differences[metric]['p']:.4f}",
                         f"{differences[metric]['p_holm']:.4f}",
                         noise(differences[metric]),
@@ -34,7 +35,7 @@ def compare_tables(result: Mapping[str, Any]) -> str:
                     for metric in METRICS
                     if metric in differences
                 ],
-            )
+            ).markdown()
         )
     return "\n\n".join([*blocks, _controls(result), SEEDS])
 
@@ -45,20 +46,20 @@ def _settings(result: Mapping[str, Any]) -> str:
     if not result["settings"]:
         return "Settings: all that is known is equal"
     rows = [[key, shown(a), shown(b)] for key, (a, b) in result["settings"].items()]
-    return markdown_table(["setting", *result["runs"]], rows)
+    return Table(["setting", *result["runs"]], rows).markdown()
 
 
 def _controls(result: Mapping[str, Any]) -> str:
     both = result["controls"]["diagnostics"]
-    rows = [
+    rows: list[list[object]] = [
         ["different reports", *(f"{d['distinct_reports']} of {d['num_studies']}" for d in both)],
-        ["share of the commonest", *(f"{100 * d['top_share']:.1f} %" for d in both)],
+        ["share of the commonest", *(percent(d["top_share"]) for d in both)],
     ]
     for protocol, falls in result["controls"]["image_swap_fall"].items():
         rows.append(
             [
                 f"fall of BLEU-4 with another study's images, {protocol}",
-                *(interval_of(fall["BLEU-4"], "+.3f") for fall in falls),
+                *(measured(fall["BLEU-4"], "+.3f") for fall in falls),
             ]
         )
-    return markdown_table(["control", *result["runs"]], rows)
+    return Table(["control", *result["runs"]], rows).markdown()

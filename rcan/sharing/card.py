@@ -6,6 +6,7 @@ from typing import Any
 
 from rcan.config import Settings
 from rcan.sharing.sources import IMAGENET, NAMES, PAPER, RESTRICTED, TERMS, WHAT
+from rcan.table import Table, measured
 
 METRICS = ("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "METEOR", "ROUGE-L")
 _PROTOCOLS = {
@@ -122,14 +123,8 @@ def _table(systems: Mapping[str, Any]) -> str:
         "best constant report": systems["floors"]["best_constant"],
         "most frequent report": systems["floors"]["most_frequent"],
     }
-    lines = [f"| | {' | '.join(rows)} |", f"|---|{'---:|' * len(rows)}"]
-    for metric in METRICS:
-        cells = (
-            f"{v['score']:.3f} [{v['low']:.3f}, {v['high']:.3f}]"
-            for v in (row[metric] for row in rows.values())
-        )
-        lines.append(f"| {metric} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+    scores = [[metric, *(measured(row[metric]) for row in rows.values())] for metric in METRICS]
+    return Table(["", *rows], scores).markdown()
 
 
 def _limits(config: Mapping[str, Any], settings: Settings) -> str:

@@ -6,24 +6,19 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from rcan.reporting.cells.layout import Cell, Part, Row, Score, Table
 from rcan.reporting.cells.runs import Model
 from rcan.reporting.cells.study import Ablations
 from rcan.reporting.cells.wording import (
     FLOORS,
-    NONE,
     cell_name,
     command_of,
     ground,
-    mean_and_deviation,
     not_run,
-    percent,
-    score,
     seeds,
-    signed,
 )
 from rcan.reporting.control_shapes import GROUPS
 from rcan.reporting.groups import FIG_5, FULL, TABLE_4, TABLE_5
+from rcan.table import NONE, Row, Section, Table, Value, mean_of, measured, number, percent
 
 PROTOCOL = "strict"
 _FIRST = ("transformer", "blind", "r2gencmn", "r2gencmn_rve", *TABLE_4, *TABLE_5, *FIG_5)
@@ -38,11 +33,11 @@ _SEVERAL = (
 )
 
 
-def controls_table(ablations: Ablations) -> Table:
+def controls_table(ablations: Ablations) -> Section:
     """Every planned cell; what points to another is told in its row."""
     cells = [cell for cell in _FIRST if cell in ablations.models]
     cells += [cell for cell in ablations.models if cell not in cells]
-    return Table(
+    return Section(
         "controls",
         f"What overlap scores cannot see: {ground(ablations)}",
         [controls_part(ablations, cells), *_groups(ablations, cells)],
@@ -51,7 +46,7 @@ def controls_table(ablations: Ablations) -> Table:
     )
 
 
-def controls_part(ablations: Ablations, cells: Sequence[str]) -> Part:
+def controls_part(ablations: Ablations, cells: Sequence[str]) -> Table:
     """Whether the scores of these cells are owed to the images, and how varied the reports are."""
     columns: dict[str, Callable[[Mapping[str, Any]], Any]] = {
         "BLEU-4": lambda s: s["protocols"][PROTOCOL]["model"]["BLEU-4"],
@@ -71,17 +66,19 @@ def controls_part(ablations: Ablations, cells: Sequence[str]) -> Part:
                   for name, read in columns.items()]  # fmt: skip
         rows.append(_row(ablations, model, values))
     rows += _constant(ablations)
-    return Part(
-        "What overlap scores cannot see",
-        f"{ground(ablations, PROTOCOL)}. {_SEVERAL} Other images: the model is given another "
-        "study's; `fall` is what that costs in BLEU-4. The blind cell is a Transformer that is "
-        "given no image, not even in training.",
+    return Table(
         ["cell", "seeds", *columns],
         rows,
+        title="What overlap scores cannot see",
+        caption=(
+            f"{ground(ablations, PROTOCOL)}. {_SEVERAL} Other images: the model is given another "
+            "study's; `fall` is what that costs in BLEU-4. The blind cell is a Transformer that is "
+            "given no image, not even in training."
+        ),
     )
 
 
-def _row(ablations: Ablations, model: Model, values: Sequence[Cell]) -> Row:
+def _row(ablations: Ablations, model: Model, values: Sequence[object]) -> Row:
     if not model.results:
         return Row(
             [_named(model), not_run(ablations, model), *["not run"] * len(values)], "missing"
@@ -103,12 +100,12 @@ def _constant(ablations: Ablations) -> list[Row]:
     """The best constant report, as the floor of every column that it has a value in."""
     for result in ablations.results:
         scores, num = result.scores, ablations.num_studies
-        bleu = score(scores["protocols"][PROTOCOL]["floors"]["best_constant"]["BLEU-4"])
+        bleu = measured(scores["protocols"][PROTOCOL]["floors"]["best_constant"]["BLEU-4"])
         rates = [_mean([_f1(scores, "best_constant", kind)], "") for kind in ("macro", "micro")]
-        same = Score(bleu.main)
-        rest = [Score(f"1 of {num}"), Score(percent(1)), Score(NONE), *rates, rates[1]]
+        same = Value(bleu.main)
+        rest = [Value(f"1 of {num}"), Value(percent(1)), Value(NONE), *rates, rates[1]]
         name = FLOORS["best_constant"]
-        return [Row([name, "floor, no model", bleu, same, Score("0.000"), *rest], "floor")]
+        return [Row([name, "floor, no model", bleu, same, Value("0.000"), *rest], "floor")]
     return []
 
 
@@ -116,40 +113,23 @@ def _f1(scores: Mapping[str, Any], writer: str, kind: str) -> Any:
     return scores["findings"][writer][kind]["f1"] if "findings" in scores else None
 
 
-def _mean(values: Sequence[Any], column: str) -> Score:
+def _mean(values: Sequence[Any], column: str) -> Value:
     """Of all seeds; a share in percent, a score or difference with what is known of its noise."""
     known = [v for v in values if v is not None]
     if known and isinstance(known[0], Mapping):
         known = [v for v in known if v.get("score", v.get("difference")) is not None]
-    if not known:
-        return Score(NONE)
-    if len(known) == 1 and isinstance(known[0], Mapping):
-        return _with_interval(known[0])
-    numbers = [
-        float(v.get("score", v.get("difference"))) if isinstance(v, Mapping) else float(v)
-        for v in known
-    ]
-    return Score(
-        mean_and_deviation(numbers, partial(_shown, column=column, whole=len(numbers) == 1))
-    )
-
-
-def _shown(number: float, *, column: str, whole: bool) -> str:
+        if len(known) == 1:
+            return measured(known[0], "+.3f" if "difference" in known[0] else ".3f", minus="−")
+        known = [v.get("score", v.get("difference")) for v in known]
     if column in ("commonest", "copied from train"):
-        return percent(number)
-    if column == "different reports":
-        return f"{number:.0f}" if whole else f"{number:.1f}"
-    return signed(number) if column == "fall" else f"{number:.3f}"
+        return mean_of(known, percent)
+    form = ".0f" if len(known) == 1 else ".1f"
+    if column != "different reports":
+        form = "+.3f" if column == "fall" else ".3f"
+    return mean_of(known, partial(number, form=form, minus="−"))
 
 
-def _with_interval(value: Mapping[str, float]) -> Score:
-    if "score" in value:
-        return score({key: value[key] for key in ("score", "low", "high")})
-    low, high = signed(value["low"]), signed(value["high"])
-    return Score(signed(value["difference"]), f"[{low}, {high}]")
-
-
-def _groups(ablations: Ablations, cells: Sequence[str]) -> list[Part]:
+def _groups(ablations: Ablations, cells: Sequence[str]) -> list[Table]:
     """BLEU-4 on the studies of each group alone, beside the best constant report's there."""
     results = ablations.results
     if not results:
@@ -166,16 +146,18 @@ def _groups(ablations: Ablations, cells: Sequence[str]) -> list[Part]:
                 for name in names
             ]  # fmt: skip
             rows.append(_row(ablations, model, values))
-    floor = [score(told[name]["best_constant"]["BLEU-4"]) for name in names]
+    floor = [measured(told[name]["best_constant"]["BLEU-4"]) for name in names]
     rows.append(Row([FLOORS["best_constant"], "floor, no model", *floor], "floor"))
     heads = [f"{_GROUP_NAMES[name]}, {told[name]['num_studies']} studies" for name in names]
     return [
-        Part(
-            "BLEU-4 by group of studies",
-            f"{ground(ablations, PROTOCOL)}. {_SEVERAL} In train: the study's reference occurs "
-            f"there word for word, so that it can be had by copying. {_shares(ablations)}",
+        Table(
             ["cell", "seeds", *heads],
             rows,
+            title="BLEU-4 by group of studies",
+            caption=(
+                f"{ground(ablations, PROTOCOL)}. {_SEVERAL} In train: the study's reference occurs "
+                f"there word for word, so that it can be had by copying. {_shares(ablations)}"
+            ),
         )
     ]
 

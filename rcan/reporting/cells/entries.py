@@ -4,25 +4,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rcan.reporting.cells.controls import controls_part
-from rcan.reporting.cells.layout import Part, Row, Score, Table
 from rcan.reporting.cells.provenance import provenance
 from rcan.reporting.cells.records import records
 from rcan.reporting.cells.study import Ablations
 from rcan.reporting.cells.wording import (
     FLOORS,
-    NONE,
     cell_name,
     ground,
     lead,
     not_run,
-    published_scores,
-    score,
     seeds,
-    signed,
     theirs,
 )
 from rcan.reporting.groups import FULL
 from rcan.reporting.published import METRICS, rcan_row
+from rcan.table import NONE, Row, Section, Table, Value, measured, number
 
 Published = Mapping[str, float | None]
 
@@ -45,7 +41,7 @@ class Contents:
     title: str
     columns: tuple[str, ...]  # heads of the first columns
     entries: Sequence[Entry]
-    elsewhere: Sequence[Part] = ()  # the paper's numbers on other data
+    elsewhere: Sequence[Table] = ()  # the paper's numbers on other data
     notes: Sequence[str] = ()
     bases: Sequence[str] = (FULL,)  # cells that all others are compared with
 
@@ -54,7 +50,7 @@ class Contents:
         return [entry.cell for entry in self.entries if entry.cell]
 
 
-def scores_table(ablations: Ablations, contents: Contents) -> Table:
+def scores_table(ablations: Ablations, contents: Contents) -> Section:
     """Scores under both protocols, differences between cells, and what to run for them."""
     compared = {
         (base, protocol): ablations.compared(contents.cells, protocol, base)
@@ -69,7 +65,7 @@ def scores_table(ablations: Ablations, contents: Contents) -> Table:
         *contents.elsewhere,
         provenance(ablations, contents.cells),
     ]
-    return Table(
+    return Section(
         contents.name,
         f"{contents.title}: {ground(ablations)}",
         [part for part in parts if part.rows],
@@ -83,26 +79,36 @@ def _done(ablations: Ablations, contents: Contents) -> list[str]:
     return [cell for cell in dict.fromkeys(contents.cells) if ablations.model(cell).results]
 
 
-def _scores(ablations: Ablations, contents: Contents, protocol: str) -> Part:
+def _scores(ablations: Ablations, contents: Contents, protocol: str) -> Table:
     rows = []
     for entry in contents.entries:
         if entry.published and protocol == "paper":
             kind = "paper" if entry.source == "the paper" else "cited"
-            rows.append(Row([*entry.keys, entry.source, *published_scores(entry.published)], kind))
+            rows.append(
+                Row(
+                    [
+                        *entry.keys,
+                        entry.source,
+                        *(number(entry.published.get(metric)) for metric in METRICS),
+                    ],
+                    kind,
+                )
+            )
         if entry.cell:
             rows.append(_own_row(ablations, entry, protocol))
             if entry.published and protocol == "paper":
                 rows += _minus_paper(ablations, entry)
     blank = [NONE] * (len(contents.columns) - 1)
     for floor, values in ablations.floors(protocol).items():
-        numbers = [score(values[metric]) for metric in METRICS]
+        numbers = [measured(values[metric]) for metric in METRICS]
         rows.append(Row([FLOORS[floor], *blank, "floor, no model", *numbers], "floor"))
     several = any(len(ablations.model(cell).done) > 1 for cell in contents.cells)
-    return Part(
-        f"Scores, {protocol} protocol",
-        f"{ground(ablations, protocol)}. {_what_a_score_is(several)}{_beside(ablations, protocol)}",
+    return Table(
         [*contents.columns, "scores of", *METRICS],
         rows,
+        title=f"Scores, {protocol} protocol",
+        caption=f"{ground(ablations, protocol)}. {_what_a_score_is(several)}"
+        f"{_beside(ablations, protocol)}",
         folded=protocol == "strict",
     )
 
@@ -133,7 +139,7 @@ def _own_row(ablations: Ablations, entry: Entry, protocol: str) -> Row:
     if not model.results:
         return Row([*entry.keys, f"ours: {not_run(ablations, model)}", *["not run"] * 6], "missing")
     values = ablations.scores[model.cell, protocol]
-    numbers = [score(values[metric]) for metric in METRICS]
+    numbers = [measured(values[metric]) for metric in METRICS]
     return Row(
         [*entry.keys, f"ours, {seeds(model)}", *numbers],
         "control" if entry.cell == "blind" else "ours",
@@ -148,27 +154,27 @@ def _minus_paper(ablations: Ablations, entry: Entry) -> list[Row]:
     for metric in METRICS:
         printed = (entry.published or {}).get(metric)
         if printed is None:
-            told.append(Score(NONE))
+            told.append(Value(NONE))
         else:
             value = values[metric]
             inside = value["low"] <= printed <= value["high"]
             off = value["score"] - printed
             seeds_differ_more = not inside and abs(off) <= value.get("sd", 0.0)
             word = "inside" if inside else "outside†" if seeds_differ_more else "outside"
-            told.append(Score(signed(off), word))
+            told.append(Value(f"{number(off, '+.3f', minus='−')}", word))
     return [Row([*entry.keys, "ours − paper", *told], "difference")]
 
 
 def _differences(
     ablations: Ablations, contents: Contents, base: str, protocol: str,
     compared: Mapping[str, Mapping[str, Mapping[str, float]]],
-) -> Part:  # fmt: skip
+) -> Table:  # fmt: skip
     whole = "the full model" if base == FULL else f"the {cell_name(base)}"
     rows = []
     for entry in contents.entries:
         if entry.cell and entry.cell in compared:
             model = ablations.model(entry.cell)
-            numbers = [lead(compared[entry.cell][metric], compared=True) for metric in METRICS]
+            numbers = [lead(compared[entry.cell][metric]) for metric in METRICS]
             rows.append(Row([*entry.keys, seeds(model), *numbers]))
     caption = (
         f"{ground(ablations, protocol)}. Each cell minus {whole} ({base}), the "
@@ -176,11 +182,11 @@ def _differences(
         f"p of approximate randomisation, corrected (Holm) for the {len(rows) * len(METRICS)} "
         f"tests of this part. {_noise(ablations, compared)}"
     )
-    return Part(
-        f"Differences from {whole}, {protocol} protocol",
-        caption,
+    return Table(
         [*contents.columns, "seeds", *METRICS],
         rows,
+        title=f"Differences from {whole}, {protocol} protocol",
+        caption=caption,
         folded=protocol == "paper",
     )
 

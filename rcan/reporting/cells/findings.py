@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from statistics import mean
 from typing import Any
 
-from rcan.reporting.cells.layout import Part, Row, Score, Table
 from rcan.reporting.cells.runs import Result
 from rcan.reporting.cells.study import Ablations
-from rcan.reporting.cells.wording import NONE, cell_name, ground, mean_and_deviation
+from rcan.reporting.cells.wording import cell_name, ground
 from rcan.reporting.control_shapes import KINDS
 from rcan.reporting.groups import FULL, TABLE_4
+from rcan.table import NONE, Row, Section, Table, Value, interval, mean_of, number
 
 _CELLS = ("transformer", "blind", "r2gencmn", *TABLE_4)
 _OTHERS = {
@@ -36,7 +36,7 @@ class Writer:
     found: Mapping[int | None, Found]  # by seed
 
 
-def findings_table(ablations: Ablations) -> Table | None:
+def findings_table(ablations: Ablations) -> Section | None:
     """Macro and micro of the main cells, then F1 a finding; None where nothing has labels."""
     labelled = {
         cell: {
@@ -52,7 +52,7 @@ def findings_table(ablations: Ablations) -> Table | None:
     full = labelled.get(FULL) or next(iter(labelled.values()))
     of_all = next(iter(full.values())).scores["findings"]  # alike in every result
     writers = _writers(labelled, full, of_all)
-    return Table(
+    return Section(
         "findings",
         f"Findings named in the reports: {ground(ablations)}",
         [
@@ -93,7 +93,7 @@ def _right_attributes(full: Mapping[int, Result]) -> list[Found]:
 
 def _overall(
     ablations: Ablations, writers: Sequence[Writer], num_studies: int, attributes: list[Found]
-) -> Part:
+) -> Table:
     head = ["reports of", *(f"{total} {kind}" for total in _SUMS for kind in KINDS)]
     rows = [
         Row(
@@ -110,17 +110,17 @@ def _overall(
         for writer in writers
     ]
     if attributes:
-        cells = [*[Score(NONE)] * len(KINDS), *(_rate([a[k] for a in attributes]) for k in KINDS)]
+        cells = [*[Value(NONE)] * len(KINDS), *(_rate([a[k] for a in attributes]) for k in KINDS)]
         name = "the full model, side, size and place right as well"
         rows.insert(len(writers) - len(_OTHERS), Row([name, *cells]))
     caption = (
         f"{ground(ablations)}, {num_studies} of them with labels. {_SEVERAL}. Macro: the mean over "
         "findings; micro: all findings of all studies counted together."
     )
-    return Part("All findings together", caption, head, rows)
+    return Table(head, rows, title="All findings together", caption=caption)
 
 
-def _each(ablations: Ablations, writers: Sequence[Writer], references: Found) -> Part:
+def _each(ablations: Ablations, writers: Sequence[Writer], references: Found) -> Table:
     rows = []
     for finding, facts in references.items():
         values = []
@@ -128,32 +128,33 @@ def _each(ablations: Ablations, writers: Sequence[Writer], references: Found) ->
             found = [f["per_finding"][finding] for f in writer.found.values()
                      if finding in f["per_finding"]]  # fmt: skip
             values.append(_rate([f["f1"] for f in found], found))
-        rows.append(Row([finding, Score(str(facts["positives"])), *values]))
-    return Part(
-        "F1 of each finding",
-        f"{ground(ablations)}. {_SEVERAL}; then in how many reports the finding was named, and in "
-        "how many of these rightly, on the mean of the seeds.",
+        rows.append(Row([finding, Value(str(facts["positives"])), *values]))
+    return Table(
         ["finding", "studies with it", *(writer.name for writer in writers)],
         rows,
+        title="F1 of each finding",
+        caption=(
+            f"{ground(ablations)}. {_SEVERAL}; then in how many reports the finding was named, and "
+            "in how many of these rightly, on the mean of the seeds."
+        ),
         folded=True,
     )
 
 
-def _rate(values: Sequence[Mapping[str, float | None]], counts: Sequence[Found] = ()) -> Score:
+def _rate(values: Sequence[Mapping[str, float | None]], counts: Sequence[Found] = ()) -> Value:
     """Of all seeds that have one; with how often the finding was named, and rightly."""
     known = [value for value in values if value["score"] is not None]
     scores = [float(value["score"] or 0) for value in known]
     told = []
-    if len(known) == 1 and known[0]["low"] is not None and known[0]["high"] is not None:
-        told.append(f"[{known[0]['low']:.2f}, {known[0]['high']:.2f}]")
+    if len(known) == 1 and (bounds := interval(known[0], ".2f")):
+        told.append(bounds)
     if 0 < len(known) < len(values):
         told.append(f"{len(known)} of {len(values)} seeds")
     if counts:
         told.append(
             ", ".join(f"{mean(c[key] for c in counts):.0f}" for key in ("predicted", "hits"))
         )
-    told_mean = mean_and_deviation(scores, "{:.3f}".format) if scores else NONE
-    return Score(told_mean, "; ".join(told))
+    return Value(mean_of(scores, number).main, "; ".join(told))
 
 
 def _records(ablations: Ablations, writers: Sequence[Writer]) -> list[dict[str, object]]:

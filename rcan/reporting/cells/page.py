@@ -14,13 +14,13 @@ from PIL import Image
 
 from rcan.evaluation.diagnostics import is_collapsed
 from rcan.reading import read_bytes
-from rcan.reporting.cells.layout import Table, html_table, marked
 from rcan.reporting.cells.runs import Run
 from rcan.reporting.cells.study import Ablations
 from rcan.reporting.cells.wording import command_of, command_of_all, data_name, ground, listed
 from rcan.reporting.groups import FULL
 from rcan.reporting.markdown import to_html
 from rcan.reporting.published import rcan_row
+from rcan.table import Section, marked, measured
 
 _AFTER = {"fig3": "table4", "fig5": "fig5"}  # a figure -> the table that it stands behind
 _CAPTIONS = {
@@ -32,7 +32,7 @@ _CAPTIONS = {
 
 
 def page(
-    ablations: Ablations, tables: Sequence[Table], figures: Mapping[str, Path],
+    ablations: Ablations, tables: Sequence[Section], figures: Mapping[str, Path],
     shown: Mapping[str, Path], ledger: str,
 ) -> str:  # fmt: skip
     """The page as HTML.
@@ -46,7 +46,7 @@ def page(
     title = f"RCAN reproduced: {data_name(ablations.data)}, scale {ablations.settings.scale}"
     blocks = [f"<h1>{html.escape(title)}</h1>", _opening(ablations), _contents(tables)]
     for table in tables:
-        blocks.append(html_table(table))
+        blocks.append(table.html())
         blocks += [
             _figure(name, figures[name]) for name, behind in _AFTER.items() if behind == table.name
         ]
@@ -116,10 +116,10 @@ def _first_result(ablations: Ablations) -> str:
         for r in ablations.model(FULL).results
     ]
     same = [r for r in ablations.results if is_collapsed(r.scores["diagnostics"])]
+    ours = measured({key: model[key] for key in ("score", "low", "high")})
     told = (
-        f"The full model scores BLEU-4 {model['score']:.3f} [{model['low']:.3f}, "
-        f"{model['high']:.3f}] (strict protocol); one report given to every study scores "
-        f"{floor['score']:.3f}, and the model given another study's images "
+        f"The full model scores BLEU-4 {ours} (strict protocol); one report given to every study "
+        f"scores {floor['score']:.3f}, and the model given another study's images "
         f"{sum(looked) / len(looked):.3f}."
     )
     if same:
@@ -129,7 +129,7 @@ def _first_result(ablations: Ablations) -> str:
     return f"<p>{html.escape(told)}</p>"
 
 
-def _contents(tables: Sequence[Table]) -> str:
+def _contents(tables: Sequence[Section]) -> str:
     links = [(table.name, table.title.split(":")[0]) for table in tables]
     links += [
         ("examples", "Figures 4 and 6"),

@@ -3,11 +3,10 @@
 from collections.abc import Callable, Sequence
 
 from rcan.reporting.cells.entries import Contents, Entry, scores_table
-from rcan.reporting.cells.layout import Part, Row, Table
 from rcan.reporting.cells.readings import what_changes
 from rcan.reporting.cells.study import Ablations
 from rcan.reporting.cells.table2 import data_table
-from rcan.reporting.cells.wording import NONE, data_name, published_scores, theirs
+from rcan.reporting.cells.wording import data_name, theirs
 from rcan.reporting.groups import FIG_5, FULL, TABLE_4, TABLE_5, published_row
 from rcan.reporting.published import (
     METRICS,
@@ -16,19 +15,21 @@ from rcan.reporting.published import (
     published_table,
     scores_of_row,
 )
+from rcan.table import NONE, Row, Section, Table
+from rcan.table import number as told
 
 MODULES = ("rve", "cgm", "wcl")
 _PAPERS_LAMBDA = "lambda_0.7"  # where Fig. 5 has the best BLEU-4: RCAN as published
 _RERUN = {"R2GenCMN": "r2gencmn", "RCAN": FULL}  # a model of Table 3 -> the cell that runs it
 
 
-def all_tables(ablations: Ablations) -> list[Table]:
+def all_tables(ablations: Ablations) -> list[Section]:
     """Every table of scores, in the paper's order; the controls are apart."""
-    made: list[Callable[[Ablations], Table]] = [data_table, table_3, table_4, table_5]
+    made: list[Callable[[Ablations], Section]] = [data_table, table_3, table_4, table_5]
     return [make(ablations) for make in (*made, lambda_grid, readings_table)]
 
 
-def table_3(ablations: Ablations) -> Table:
+def table_3(ablations: Ablations) -> Section:
     """Ours beside all systems that the paper cites."""
     entries, run = [], independent_run()
     for row in published_table(3):
@@ -40,7 +41,7 @@ def table_3(ablations: Ablations) -> Table:
                 keys = (run["model"], f"somebody else's run, epoch {run['epoch']}")
                 entries.append(Entry(keys, None, scores_of_row(run), "its public log"))
     known = {entry.cell for entry in entries}
-    for cell, name, told in (
+    for cell, name, about in (
         ("transformer", "Transformer", "RCAN without its three modules"),
         ("blind", "Transformer without images", "the control of all others"),
         ("r2gencmn", "R2GenCMN", "RCAN's code with its memory as R2GenCMN's"),
@@ -48,7 +49,7 @@ def table_3(ablations: Ablations) -> Table:
         (FULL, "RCAN", "the full model"),
     ):
         if cell not in known:
-            entries.append(Entry((name, told), cell))
+            entries.append(Entry((name, about), cell))
     return scores_table(
         ablations,
         Contents(
@@ -66,7 +67,7 @@ def table_3(ablations: Ablations) -> Table:
     )
 
 
-def table_4(ablations: Ablations) -> Table:
+def table_4(ablations: Ablations) -> Section:
     """The three modules on and off."""
     entries = [
         Entry(
@@ -83,7 +84,7 @@ def table_4(ablations: Ablations) -> Table:
     return scores_table(ablations, contents)
 
 
-def table_5(ablations: Ablations) -> Table:
+def table_5(ablations: Ablations) -> Section:
     """The temperature τ of the contrastive loss."""
     entries = [
         Entry((cell.removeprefix("tau_"),), cell, published_row(ablations.data, cell))
@@ -93,7 +94,7 @@ def table_5(ablations: Ablations) -> Table:
     return scores_table(ablations, Contents("table5", "Table 5, τ", ("τ",), entries, elsewhere))
 
 
-def lambda_grid(ablations: Ablations) -> Table:
+def lambda_grid(ablations: Ablations) -> Section:
     """The numbers behind Figure 5, which prints none of its own."""
     entries = []
     for cell in FIG_5:
@@ -112,7 +113,7 @@ def lambda_grid(ablations: Ablations) -> Table:
     return scores_table(ablations, contents)
 
 
-def readings_table(ablations: Ablations) -> Table:
+def readings_table(ablations: Ablations) -> Section:
     """Every other reading of the paper, one at a time."""
     entries = [Entry((name, what_changes(ablations, name)), name) for name in ablations.readings]
     entries.insert(0, Entry((FULL, "as docs/readings.md has it"), FULL))
@@ -130,31 +131,28 @@ def readings_table(ablations: Ablations) -> Table:
     )
 
 
-def _elsewhere(number: int, columns: Sequence[str], data: str) -> list[Part]:
+def _elsewhere(number: int, columns: Sequence[str], data: str) -> list[Table]:
     """The paper's rows on data sets other than the one at hand, each data set a part."""
     parts = []
-    rows = published_table(number)
-    for dataset in dict.fromkeys(row["dataset"] for row in rows):
+    for dataset in dict.fromkeys(row["dataset"] for row in published_table(number)):
+        rows = [
+            Row([*(_key(row[c]) for c in columns), "the paper",
+                 *(told(score) for score in scores_of_row(row).values())], "paper")
+            for row in published_table(number)
+            if row["dataset"] == dataset
+        ]  # fmt: skip
         if dataset != data:
             parts.append(
-                Part(
-                    f"The paper's own numbers on {data_name(dataset)}: other data than above",
-                    f"{theirs(dataset)}; as printed in its Table {number}. Nothing of ours was "
-                    f"scored on these data here, and {data_name(data)} cannot be compared with "
-                    "them.",
+                Table(
                     [*columns, "scores of", *METRICS],
-                    [
-                        Row(
-                            [*(_key(row[c]) for c in columns), "the paper",
-                             *published_scores(scores_of_row(row))],
-                            "paper",
-                        )
-                        for row in rows
-                        if row["dataset"] == dataset
-                    ],
+                    rows,
+                    title=f"The paper's own numbers on {data_name(dataset)}: other data than above",
+                    caption=f"{theirs(dataset)}; as printed in its Table {number}. Nothing of ours "
+                    f"was scored on these data here, and {data_name(data)} cannot be compared with "
+                    "them.",
                     folded=True,
                 )
-            )  # fmt: skip
+            )
     return parts
 
 

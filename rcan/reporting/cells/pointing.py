@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from rcan.reading import read_csv, read_text
-from rcan.reporting.cells.layout import Part, Row, Score, Table
 from rcan.reporting.cells.study import Ablations
-from rcan.reporting.cells.wording import NONE, cell_name, ground
+from rcan.reporting.cells.wording import cell_name, ground
 from rcan.reporting.ground import require_same_ground
+from rcan.table import NONE, Row, Section, Table, Value, measured
 
 COMMON = "all that every model names"  # as the stage cases writes it
 _WHAT, _REMEDY = "where the models look", "run `dvc repro ablations/dvc.yaml:cases`"
@@ -15,7 +15,7 @@ _WORDS = {"first": "the first word of its sentence", "name": "the finding's name
 _COLUMNS = {"data": str, "run": str, "word": str, "finding": str, "words": int}
 
 
-def pointing_table(ablations: Ablations, path: Path) -> Table | None:
+def pointing_table(ablations: Ablations, path: Path) -> Section | None:
     """The findings that every model names, a row a run and word; None where nothing is measured."""
     if not path.is_file() or len(read_text(path, _WHAT, _REMEDY).splitlines()) < 2:
         return None
@@ -27,29 +27,29 @@ def pointing_table(ablations: Ablations, path: Path) -> Table | None:
     rows = [row for row in measured if row["finding"] == COMMON and row["words"] != "0"]
     if not rows:
         return None
-    part = Part(
-        "Attention on the finding's own place",
-        f"{ground(ablations)}. Findings that a report rightly names, the same for all models. How "
-        "many times the share that the place would get if all patches weighed the same, and the "
-        "share that it gets from all words of the report: 1 is no looking there. 95 % intervals "
-        "over studies.",
+    part = Table(
         ["model", "attention for", "findings", "times even attention", "times all words"],
         [_row(row) for row in rows],
+        title="Attention on the finding's own place",
+        caption=(
+            f"{ground(ablations)}. Findings that a report rightly names, the same for all models. "
+            "How many times the share that the place would get if all patches weighed the same, "
+            "and the share that it gets from all words of the report: 1 is no looking there. 95 % "
+            "intervals over studies."
+        ),
     )
     title = f"Figure 4, where models look: {ground(ablations)}"
-    return Table("fig4", title, [part], (), measured)
+    return Section("fig4", title, [part], (), measured)
 
 
 def _row(row: Mapping[str, str]) -> Row:
     cell = row["run"].rpartition("-")[0]
     word = _WORDS.get(row["word"], row["word"])
     numbers = [_times(row, "times_even"), _times(row, "times_all_words")]
-    return Row([f"{cell_name(cell)} ({row['run']})", word, Score(row["words"]), *numbers])
+    return Row([f"{cell_name(cell)} ({row['run']})", word, Value(row["words"]), *numbers])
 
 
-def _times(row: Mapping[str, str], name: str) -> Score:
-    found = [row.get(f"{name}{end}") or None for end in ("", "_low", "_high")]
-    if None in found:
-        return Score(NONE)
-    value, low, high = (f"{float(number or 0):.2f}" for number in found)
-    return Score(value, f"[{low}, {high}]")
+def _times(row: Mapping[str, str], name: str) -> Value:
+    ends = {"score": name, "low": f"{name}_low", "high": f"{name}_high"}
+    found = {key: float(row[column]) for key, column in ends.items() if row.get(column)}
+    return measured(found, ".2f") if len(found) == len(ends) else Value(NONE)

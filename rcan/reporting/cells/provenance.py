@@ -2,22 +2,24 @@
 
 from collections.abc import Sequence
 
-from rcan.reporting.cells.layout import Part, Row
 from rcan.reporting.cells.runs import Run
 from rcan.reporting.cells.study import Ablations
 from rcan.reporting.cells.wording import command_of, ground
+from rcan.table import Row, Table
 
 
-def provenance(ablations: Ablations, cells: Sequence[str]) -> Part:
+def provenance(ablations: Ablations, cells: Sequence[str]) -> Table:
     """One row a run: its key, commit and command."""
     runs = [run for cell in dict.fromkeys(cells) for run in ablations.model(cell).runs]
-    return Part(
-        "Where each number comes from",
-        f"{ground(ablations)}. A training's key names its settings, data, tokenizer and code; its "
-        "last bits follow from the processor that it ran on; the commit is that of the code which "
-        "made the tables.",
+    return Table(
         ["run", "trained as", "key", "epoch", "length penalty", "on", "commit", "command"],
         [_row(ablations, run) for run in runs],
+        title="Where each number comes from",
+        caption=(
+            f"{ground(ablations)}. A training's key names its settings, data, tokenizer and code; "
+            "its last bits follow from the processor that it ran on; the commit is that of the "
+            "code which made the tables."
+        ),
         folded=True,
     )
 

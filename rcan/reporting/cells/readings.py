@@ -2,8 +2,9 @@
 
 from rcan.dotted import flatten
 from rcan.reporting.cells.study import Ablations
-from rcan.reporting.cells.wording import NONE, cell_name
+from rcan.reporting.cells.wording import cell_name
 from rcan.reporting.groups import FULL
+from rcan.table import NONE
 
 _OF_A_RUN = {"train.seed"}  # differs between runs of one cell
 

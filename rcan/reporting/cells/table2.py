@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 
 from rcan.data.study import SPLITS
-from rcan.reporting.cells.layout import Cell, Part, Row, Score, Table
 from rcan.reporting.cells.study import Ablations
-from rcan.reporting.cells.wording import NONE, data_name
+from rcan.reporting.cells.wording import data_name
 from rcan.reporting.published import misprints, published_table
+from rcan.table import NONE, Row, Section, Table, Value
 
 _ROWS = {"IMAGEs": "images", "REPORTs": "reports", "PATIENTs": "patients",
          "AVG.LEN": "average_length"}  # fmt: skip
@@ -18,14 +18,14 @@ _NOTES = [
 ]
 
 
-def data_table(ablations: Ablations) -> Table:
+def data_table(ablations: Ablations) -> Section:
     """The paper's rows and columns, with a difference where the data set is the paper's."""
     ours, name = ablations.summary["splits"], data_name(ablations.data)
     paper = {(row["dataset"], row["split"]): row for row in published_table(2)}
     has_paper = (ablations.data, "train") in paper
     rows = []
     for label, column in _ROWS.items():
-        row: list[Cell] = [label, *(_found(ours[split], column) for split in SPLITS)]
+        row: list[object] = [label, *(_found(ours[split], column) for split in SPLITS)]
         if has_paper:
             row += [_printed(paper[ablations.data, split][column], column) for split in SPLITS]
             row += [_gap(ours[split], paper[ablations.data, split], column) for split in SPLITS]
@@ -35,50 +35,54 @@ def data_table(ablations: Ablations) -> Table:
         head += [f"{split}, the paper" for split in SPLITS]
         head += [f"{split}, as found − paper" for split in SPLITS]
     digest = ablations.summary["digest"]
-    parts = [Part("The data", f"{name}, data digest {digest}.", head, rows)]
+    parts = [Table(head, rows, title="The data", caption=f"{name}, data digest {digest}.")]
     for dataset in dict.fromkeys(key for key, _ in paper):
         if dataset != ablations.data:
             parts.append(_elsewhere(paper, dataset, name))
-    return Table(
+    return Section(
         "table2", f"Table 2, data: {name}", parts, [*_NOTES, *misprints(2)],
         [*_records(ablations, ours), *_paper_records(paper, ablations.data)],
     )  # fmt: skip
 
 
-def _elsewhere(paper: Mapping[tuple[str, str], Mapping[str, str]], dataset: str, name: str) -> Part:
-    return Part(
-        f"The paper's own numbers of {data_name(dataset)}: other data than above",
-        f"As printed in its Table 2. Nothing of them is in {name}.",
+def _elsewhere(
+    paper: Mapping[tuple[str, str], Mapping[str, str]], dataset: str, name: str
+) -> Table:
+    rows = [
+        Row(
+            [label, *(_printed(paper[dataset, split][column], column) for split in SPLITS)], "paper"
+        )
+        for label, column in _ROWS.items()
+    ]
+    return Table(
         ["", *(f"{split}, the paper" for split in SPLITS)],
-        [
-            Row([label, *(_printed(paper[dataset, split][column], column) for split in SPLITS)],
-                "paper")
-            for label, column in _ROWS.items()
-        ],
+        rows,
+        title=f"The paper's own numbers of {data_name(dataset)}: other data than above",
+        caption=f"As printed in its Table 2. Nothing of them is in {name}.",
         folded=True,
-    )  # fmt: skip
+    )
 
 
 def _number(column: str, value: float) -> str:
     return f"{value:.2f}" if column == "average_length" else f"{int(value):,}"
 
 
-def _found(split: Mapping[str, float], column: str) -> Score:
+def _found(split: Mapping[str, float], column: str) -> Value:
     known = split.get(_FOUND.get(column, ""))
-    return Score("not counted" if known is None else _number(column, known))
+    return Value("not counted" if known is None else _number(column, known))
 
 
-def _printed(text: str, column: str) -> Score:
-    return Score(_number(column, float(text)))
+def _printed(text: str, column: str) -> Value:
+    return Value(_number(column, float(text)))
 
 
-def _gap(split: Mapping[str, float], row: Mapping[str, str], column: str) -> Score:
+def _gap(split: Mapping[str, float], row: Mapping[str, str], column: str) -> Value:
     known = split.get(_FOUND.get(column, ""))
     if known is None:
-        return Score(NONE)
+        return Value(NONE)
     gap = known - float(row[column])
     told = f"{gap:+.2f}" if column == "average_length" else f"{int(gap):+,}"
-    return Score(told.replace("-", "−"))
+    return Value(told.replace("-", "−"))
 
 
 def _records(

@@ -1,12 +1,11 @@
 """Names and phrases that tables, figures and the page share."""
 
-from collections.abc import Callable, Mapping, Sequence
-from statistics import mean, stdev
+from collections.abc import Mapping, Sequence
 
-from rcan.reporting.cells.layout import Score
 from rcan.reporting.cells.runs import MAIN, Model, Run
 from rcan.reporting.cells.study import SIGNIFICANT, Ablations
-from rcan.reporting.published import METRICS, num_reports
+from rcan.reporting.published import num_reports
+from rcan.table import Value, measured
 
 DATA = {
     "demo": "demo (drawn phantoms, no X-rays)",
@@ -28,7 +27,6 @@ CELLS = {
     "ce_only": "CE alone",
 }
 FLOORS = {"best_constant": "best constant report", "most_frequent": "most frequent report"}
-NONE = "–"
 
 
 def data_name(name: str) -> str:
@@ -95,47 +93,13 @@ def not_run(ablations: Ablations, model: Model) -> str:
     return f"not run, `{command_of(ablations, model.runs[0])}`"
 
 
-def mean_and_deviation(numbers: Sequence[float], shown: Callable[[float], str]) -> str:
-    """`0.512 ± 0.013` of several seeds; of one there is no ±."""
-    told = shown(mean(numbers))
-    return told if len(numbers) == 1 else f"{told} ± {shown(stdev(numbers)).removeprefix('+')}"
-
-
-def score(value: Mapping[str, float]) -> Score:
-    """`0.592 ± 0.010` and `[0.570, 0.615]`; of one seed there is no ±."""
-    spread = f" ± {value['sd']:.3f}" if "sd" in value else ""
-    return Score(f"{value['score']:.3f}{spread}", f"[{value['low']:.3f}, {value['high']:.3f}]")
-
-
-def lead(value: Mapping[str, float], *, compared: bool) -> Score:
-    """A difference with its interval; `*` where it is beyond noise, `†` where seeds differ more.
-
-    `compared`: its `p` is Holm's, and shown.
-    """
-    difference, spread = value["difference"], ""
-    if "sd" in value:
-        spread = f" ± {value['sd']:.3f}"
-    mark = ""
-    if compared and value["p"] < SIGNIFICANT:
-        mark = "†" if value.get("sd", 0.0) > abs(difference) else "*"
-    told = f"[{signed(value['low'])}, {signed(value['high'])}]"
-    p = f"; p {value['p']:.3f}" if compared else ""
-    return Score(f"{signed(difference)}{spread}{mark}", told + p)
-
-
-def signed(number: float) -> str:
-    """With its sign; a minus is as wide as a plus."""
-    return f"{number:+.3f}".replace("-", "−")
-
-
-def percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
-
-
-def published_scores(row: Mapping[str, float | None]) -> list[Score]:
-    """The paper's numbers as it prints them."""
-    found = [row.get(metric) for metric in METRICS]
-    return [Score(NONE if number is None else f"{number:.3f}") for number in found]
+def lead(value: Mapping[str, float]) -> Value:
+    """A difference with its interval and Holm's p; `*` where it is beyond the noise of studies, `†`
+    where it is and seeds differ more."""
+    told, mark = measured(value, "+.3f", minus="−"), ""
+    if value["p"] < SIGNIFICANT:
+        mark = "†" if value.get("sd", 0.0) > abs(value["difference"]) else "*"
+    return Value(f"{told.main}{mark}", f"{told.small}; p {value['p']:.3f}")
 
 
 def listed(names: Sequence[str]) -> str:

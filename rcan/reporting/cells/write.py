@@ -8,7 +8,6 @@ from rcan.reading import read_text
 from rcan.reporting.cells.controls import controls_table
 from rcan.reporting.cells.figures import figure_3, figure_5
 from rcan.reporting.cells.findings import findings_table
-from rcan.reporting.cells.layout import write_table
 from rcan.reporting.cells.page import page
 from rcan.reporting.cells.paper_tables import all_tables
 from rcan.reporting.cells.pointing import pointing_table
@@ -38,7 +37,10 @@ def write_ablations(ablations: Ablations, places: Places) -> None:
     apart = (findings_table(ablations), pointing_table(ablations, places.pointing))
     tables = [*all_tables(ablations), controls_table(ablations), *filter(None, apart)]
     for table in tables:
-        write_table(table, places.tables)
+        for kind, text in (
+            ("md", table.markdown()), ("tex", table.latex()), ("csv", table.csv()),
+        ):  # fmt: skip
+            write_text(places.tables / f"{table.name}.{kind}", text)
     for name, table_apart in zip(("findings", "fig4"), apart, strict=True):
         for stale in places.tables.glob(f"{name}.*") if table_apart is None else ():
             stale.unlink()
