@@ -1,6 +1,5 @@
 """Writing files so that a reader never meets half of one, and digests of what was written."""
 
-import fcntl
 import glob
 import hashlib
 import json
@@ -53,11 +52,16 @@ def place_beside(path: Path) -> Path:
 
 def holder_of(lock: Path) -> int | None:
     """The process that holds a lock of `exclusive`, told without touching it; None if none does."""
+    pid = _pid_in(lock)
+    return int(pid) if pid and _is_running(pid) else None
+
+
+def _pid_in(lock: Path) -> str | None:
     try:
-        pid = lock.read_text(encoding="ascii")
-    except (OSError, ValueError):
+        pid = lock.read_text(encoding="ascii", errors="replace")
+    except OSError:
         return None
-    return int(pid) if re.fullmatch("[1-9][0-9]{0,9}", pid) and _is_running(pid) else None
+    return pid if re.fullmatch("[1-9][0-9]{0,9}", pid) else None
 
 
 def _is_running(pid: str) -> bool:
@@ -106,29 +110,29 @@ def exclusive(lock: Path, doing: str, *, wait: bool = False) -> Iterator[None]:
 
     If another process holds it: wait, saying so, or raise `UserError` that it is already `doing`.
     """
-    while True:
+    from filelock import FileLock, Timeout
+
+    held, timeout = FileLock(lock), 0
+    while not held.is_locked:
         lock.parent.mkdir(parents=True, exist_ok=True)
-        with lock.open("a+", errors="replace") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                file.seek(0)
-                pid = file.read()
-                pid = pid if re.fullmatch("[1-9][0-9]{0,9}", pid) else "unknown"
-                if not wait:
-                    raise UserError(
-                        f"process {pid} is already {doing}: wait for it, or stop it (kill {pid}); "
-                        "the next run continues where it stopped"
-                    ) from None
-                print(f"waiting for process {pid}, which is {doing}", flush=True)
-                fcntl.flock(file, fcntl.LOCK_EX)
-            if not lock.exists() or not os.path.samestat(lock.stat(), os.fstat(file.fileno())):
-                continue  # its holder finished and removed the file: a new one is to be made
-            file.truncate(0)
-            file.write(str(os.getpid()))
-            file.flush()
-            yield
-            return
+        try:
+            held.acquire(timeout)
+        except FileNotFoundError:
+            continue  # its holder finished and removed the folder
+        except Timeout:
+            pid = _pid_in(lock) or "unknown"
+            if not wait:
+                raise UserError(
+                    f"process {pid} is already {doing}: wait for it, or stop it (kill {pid}); "
+                    "the next run continues where it stopped"
+                ) from None
+            print(f"waiting for process {pid}, which is {doing}", flush=True)
+            timeout = -1  # without end
+    try:
+        lock.write_text(str(os.getpid()), encoding="ascii")
+        yield
+    finally:
+        held.release()
 
 
 def sha256_of(path: Path) -> str:

@@ -13,6 +13,8 @@ from pathlib import Path
 from types import UnionType
 from typing import Any
 
+import yaml
+
 from rcan.errors import UserError, name_shown, reason_of
 
 # A kind (float takes whole numbers too), a pattern, the least and the most that a number may be, or
@@ -246,22 +248,52 @@ def _check_cell(cell: str, kind: type, place: str, remedy: str) -> None:
 MOST_DEPTH = 20  # levels of YAML; params.yaml has three
 
 
+class _Yaml(yaml.SafeLoader):
+    """YAML 1.2 by PyYAML, which knows 1.1: `no` is a text, `1e-3` a number, `010` ten."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        named = (key for key, _ in node.value if not key.tag.endswith(":merge"))
+        _once([(self.construct_object(key, deep=True), None) for key in named])
+        return super().construct_mapping(node, deep)
+
+    def construct_yaml_int(self, node: Any) -> int:
+        digits = self.construct_scalar(node).replace("_", "")
+        return int(digits, 0 if re.match("[-+]?0[box]", digits) else 10)
+
+
+# As ruamel.yaml has them, by which DVC reads YAML: the two must find the same values.
+_SCALARS = {
+    "bool": "true|True|TRUE|false|False|FALSE",
+    "float": r"[-+]?[0-9][0-9_]*(?:\.[0-9_]*(?:[eE][-+]?[0-9]+)?|[eE][-+]?[0-9]+)"
+    r"|[-+]?\.[0-9_]+(?:[eE][-+][0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
+    "int": "[-+]?(?:0b[01_]+|0o[0-7_]+|[0-9_]+|0x[0-9a-fA-F_]+)",
+}
+_TAG = "tag:yaml.org,2002:"
+_Yaml.yaml_implicit_resolvers = {
+    first: [(tag, like) for tag, like in known if tag.removeprefix(_TAG) not in _SCALARS]
+    for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+for _kind, _like in _SCALARS.items():
+    _Yaml.add_implicit_resolver(_TAG + _kind, re.compile(f"(?:{_like})$"), [*"tTfF-+.0123456789"])
+_Yaml.add_constructor(f"{_TAG}int", _Yaml.construct_yaml_int)
+
+
 def parse_yaml(text: str) -> Any:
     """The plain value of a YAML 1.2 text, as DVC reads it. Raises `ValueError` for what is none.
 
     No aliases: a few lines of them can stand for more than any memory holds.
     """
-    from ruamel.yaml import YAML
-    from ruamel.yaml.composer import Composer
-    from ruamel.yaml.nodes import Node
-
-    class WithoutAliases(Composer):
-        def return_alias(self, anchored: Node) -> Node:
-            raise ValueError(f"an alias (*{anchored.anchor}): write out what it stands for")
-
-    reader = YAML(typ="safe", pure=True)
-    reader.Composer, reader.max_depth = WithoutAliases, MOST_DEPTH
+    depth = 0
     try:
-        return reader.load(text)
+        for event in yaml.parse(text, _Yaml):
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            if depth > MOST_DEPTH:
+                raise ValueError(f"more than {MOST_DEPTH} levels")
+            if isinstance(event, yaml.AliasEvent):
+                raise ValueError(f"an alias (*{event.anchor}): write out what it stands for")
+            if getattr(event, "version", None) not in (None, (1, 2)):
+                raise ValueError("expected YAML 1.2, found another version")
+        return yaml.load(text, _Yaml)
     except Exception as error:  # besides its own kinds also Python's: for a date that is none, say
         raise ValueError(" ".join(f"{type(error).__name__}: {error}".split())) from error

@@ -1,10 +1,12 @@
 """Settings: what each profile resolves to, and that whatever is wrong is told in one line."""
 
 import pytest
+from dvc.utils.serialize._yaml import loads_yaml
 from tiny import PARAMS, TOP, changed
 
 from rcan.config import PROFILES, PipelineSettings, from_dict, load_settings, resolve
 from rcan.errors import UserError
+from rcan.reading import parse_yaml
 
 DEMO = {"data.name": "demo"}
 IU_XRAY = {"data.name": "iu_xray"}
@@ -180,6 +182,33 @@ def test_a_number_may_be_written_in_any_way_of_yaml_1_2(written, tmp_path):
     path = tmp_path / "params.yaml"
     path.write_text(text.replace("  lr_decay: 0.8 ", f"  lr_decay: {written} "), encoding="utf-8")
     assert load_settings(path).train.lr_decay == 1e-4
+
+
+# What YAML 1.1 and 1.2, PyYAML and ruamel.yaml take for different values.
+SCALARS = (
+    "no", "Yes", "on", "n", "True", "tRue", "null", "~", "", "1e-3", "1E3", "1.e3", "1.0e-3", ".5",
+    ".5e3", ".5e+3", "-.5", "1_000", "1_0.5", "1__0", "0x_1", "010", "08", "0o10", "0O10", "0b11",
+    "0b12", "0x1F", "0xg", "-010", "+12", "1:30", "190:20:30", "1.5:3", "01.5", "0", "-0.0", ".inf",
+    "-.Inf", ".nan", "inf", "1e", "0.1.2", "1,000", "2001-01-01", "[1, no]", "{a: 010}", "[a:1]",
+    "!!int 010", "!!float 1", "!!str 1", "!!bool no", "a#b", "a # b", "<<: {a: 1}", "'1e-3'",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("scalar", SCALARS)
+def test_yaml_holds_the_values_that_dvc_finds_there(scalar):
+    try:
+        held = loads_yaml(f"key: {scalar}")
+    except Exception:
+        with pytest.raises(ValueError):
+            parse_yaml(f"key: {scalar}")
+    else:
+        assert repr(parse_yaml(f"key: {scalar}")) == repr(held)
+
+
+def test_yaml_that_only_dvc_would_read_by_older_rules_is_refused():
+    assert loads_yaml("%YAML 1.1\n---\nkey: no") == {"key": False}
+    with pytest.raises(ValueError, match=r"expected YAML 1\.2"):
+        parse_yaml("%YAML 1.1\n---\nkey: no")
 
 
 # §4.1.2 and, for tau and lambda, the best of Table 5 and Fig. 5
