@@ -7,7 +7,7 @@ import pytest
 from tiny import TOP
 
 README = TOP / "README.md"
-PAGES = [README, *sorted((TOP / "docs").glob("*.md"))]
+PAGES = [README, TOP / "benchmarks" / "README.md", *sorted((TOP / "docs").glob("*.md"))]
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 
