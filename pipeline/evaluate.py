@@ -12,7 +12,6 @@ from rcan.ablation.plan import MAIN, pass_on, planned_settings, same_as
 from rcan.config import PipelineSettings
 from rcan.files import write_csv, write_json
 from rcan.project import project_root
-from rcan.reading import read_json
 
 SCRIPT = Path(__file__)
 
@@ -46,21 +45,23 @@ def main(settings: PipelineSettings) -> None:
 def write_evaluation(settings: PipelineSettings, run: Path, out: Path) -> dict[str, Any]:
     """Score the trained folder `run` on the test split into the folder `out`; the scores."""
     from rcan.evaluation.counts import write_counts
+    from rcan.evaluation.results import PREDICTIONS, SCORES, write_scores
     from rcan.evaluation.table import score_table
 
     scores, rows, counts = _evaluated(settings, run)
     print(score_table(scores))
-    write_json(out / "scores.json", scores)
-    write_csv(out / "predictions.csv", rows)
+    write_scores(out / SCORES, scores)
+    write_csv(out / PREDICTIONS, rows)
     write_counts(out, counts)
     return scores
 
 
 def forget_state(run: Path) -> None:
     """Remove the state of the training that `run` holds whole."""
+    from rcan.evaluation.results import read_best
     from rcan.training.states import forget_training
 
-    best = read_json(run / "best.json", {"key": str}, "the best epoch", "run `dvc repro train`")
+    best = read_best(run, "run `dvc repro train`", "key")
     forget_training(project_root(), best["key"])
 
 

@@ -10,8 +10,8 @@ from pipeline.stage import EVALUATIONS, REPORTS, run
 from rcan.config import PipelineSettings
 from rcan.errors import UserError
 from rcan.evaluation.radeval import WEIGHTS, radeval_scores
+from rcan.evaluation.results import read_predictions
 from rcan.files import write_json
-from rcan.reporting.results import read_predictions
 
 
 def main(settings: PipelineSettings) -> None:

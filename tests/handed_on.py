@@ -21,7 +21,7 @@ from rcan.text.tokenizer import Tokenizer
 from rcan.training.checkpoint import Progress, write_tensors
 from rcan.training.run_folder import write_run
 
-KEY = "k" * 32
+KEY = "c" * 32
 NUM_TEST = 5
 FROZEN = {
     "visual.frozen": True, "visual.feature_window": 6, "visual.standardize": True,

@@ -6,9 +6,9 @@ import pytest
 from fabricated import scores_of, write_evaluation, write_run
 
 from rcan.errors import UserError
+from rcan.evaluation.results import read_results
 from rcan.files import write_json
 from rcan.reporting.control_tables import controls_markdown
-from rcan.reporting.results import read_results
 from rcan.reporting.tables import cautions
 
 
@@ -115,7 +115,10 @@ RATE = {"score": 0.5, "low": 0.4, "high": 1.5}
         (changed("groups", "paper", "normal", "model"), "paper, normal: expected 'model', found"),
         (changed("groups", "strict", value=[]), "strict: expected an object, found a list"),
         (changed("group_shares", "val", "in_train"), "val: expected 'in_train', found none"),
-        (changed("group_shares", "val", "normal", value=3), "val: expected 0 to 1, found 3"),
+        (
+            changed("group_shares", "val", "normal", value=3),
+            "val, normal: expected 0 to 1, found 3",
+        ),
         (changed("findings", "image_swap"), "findings: expected 'image_swap', found none"),
         (changed("findings", "model", "macro", "f1"), "model, macro: expected 'f1', found none"),
         (
@@ -132,7 +135,7 @@ RATE = {"score": 0.5, "low": 0.4, "high": 1.5}
         ),
         (
             changed("findings", "references", "per_finding", "hernia", "hits"),
-            "references, hernia: expected 'hits', found none",
+            "references, per_finding, hernia: expected 'hits', found none",
         ),
         (changed("findings", value=[]), "findings: expected an object, found a list"),
         (

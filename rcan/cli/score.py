@@ -128,10 +128,10 @@ def score(
 def _data_beside(predictions: Path) -> Data:
     """The data set that an evaluation of ours names beside its predictions, else iu_xray."""
     from rcan.errors import UserError
-    from rcan.reading import read_json
+    from rcan.evaluation.results import SCORES, read_scores
 
     try:
-        told = read_json(predictions.parent / "scores.json", {"data": str}, "scores", "leave it")
+        told = read_scores(predictions.parent / SCORES, "leave it", ["data"])
     except UserError:
         return "iu_xray"
     known = [name for name in get_args(Data) if name == told["data"]]

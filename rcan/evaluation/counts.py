@@ -13,14 +13,15 @@ import numpy as np
 from rcan.errors import UserError
 from rcan.evaluation import bleu, meteor
 from rcan.evaluation.protocols import PROTOCOLS
+from rcan.evaluation.results import SCORES
+from rcan.evaluation.schema import ScoresFile, require
 from rcan.evaluation.scores import Scores, scores_from_counts
 from rcan.files import replacing
-from rcan.reading import Shape, require_file, require_shape
+from rcan.reading import require_file
 
 NAME = "counts.npz"
 _REMEDY = "run the evaluation again"
 _COLUMNS = {"bleu": (bleu.NUM_COUNTS,), "rouge": (), "meteor": (meteor.NUM_COUNTS,)}
-_SCORES: Shape = {"num_studies": int, "references": dict.fromkeys(PROTOCOLS, str)}
 
 
 def write_counts(folder: Path, scores: Mapping[str, Scores]) -> None:
@@ -44,7 +45,8 @@ def read_counts(folder: Path, scores: Mapping[str, Any]) -> dict[str, Scores]:
     Raises:
         UserError: the file is missing or damaged, or the two do not belong together.
     """
-    require_shape(scores, _SCORES, f"{folder / 'scores.json'}", _REMEDY)
+    place, needs = str(folder / SCORES), ("num_studies", "references")
+    require(ScoresFile, scores, place, _REMEDY, needs)
     arrays = _read(folder / NAME, scores["num_studies"])
     found = {}
     for protocol in PROTOCOLS:

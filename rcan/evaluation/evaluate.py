@@ -15,10 +15,9 @@ from rcan.evaluation.groups import group_shares, groups_of
 from rcan.evaluation.image_swap import swap
 from rcan.evaluation.kept_floors import FLOORS
 from rcan.evaluation.protocols import PROTOCOLS, reference
+from rcan.evaluation.schema import SPLITS
 from rcan.evaluation.scores import Scores, score_systems, scores_of_some
 from rcan.evaluation.statistics import beats_floor, difference, intervals
-
-SPLITS_TOLD = ("val", "test")  # of whose studies the shares of groups are told
 
 
 def evaluate(
@@ -103,7 +102,7 @@ def evaluate(
         "groups": _groups(scores, groups_of(test, train_texts, labeler), **options),
         "group_shares": {
             split: group_shares(studies, train_texts, labeler)
-            for split, studies in zip(SPLITS_TOLD, (val, test), strict=True)
+            for split, studies in zip(SPLITS, (val, test), strict=True)
         },
         "references": {
             protocol: systems["model"].references for protocol, systems in scores.items()

@@ -13,11 +13,10 @@ from rcan.data.store import Split
 from rcan.data.study import Study
 from rcan.errors import UserError
 from rcan.evaluation.findings.labeler import Labeler
-from rcan.reading import read_json
+from rcan.evaluation.results import PREDICTIONS, SCORES, read_predictions, read_scores
 from rcan.reporting.case_figure import Case, Marked, Text, Verdict, cases_figure
 from rcan.reporting.cells.wording import cell_name, data_name
 from rcan.reporting.mentions import Mention, label_of, mentions
-from rcan.reporting.results import read_predictions
 from rcan.reporting.scene import Scene
 
 CASES = ("transformer", "r2gencmn", "rcan")  # the paper's columns
@@ -33,8 +32,8 @@ def rows_of(evaluation: Path, split: Split, digest: str) -> Rows:
     Raises `UserError` when they are of other data than that of `digest`.
     """
     remedy = "run its evaluation again"
-    told = read_json(evaluation / "scores.json", {"data_digest": str}, "scores", remedy)
-    path = evaluation / "predictions.csv"
+    told = read_scores(evaluation / SCORES, remedy, ["data_digest"])
+    path = evaluation / PREDICTIONS
     rows = read_predictions(path)
     of = {row["id"]: row for row in rows}
     same = of.keys() == {study.id for study in split.studies} and len(of) == len(rows)

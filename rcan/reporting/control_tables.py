@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from rcan.reporting.control_shapes import GROUPS, KINDS, SPLITS, SUMS, WRITERS
+from rcan.evaluation.schema import GROUPS, KINDS, SPLITS, SUMS, WRITERS
 from rcan.table import NONE, Table, measured, number, percent
 
 SHOWN = ("BLEU-4", "METEOR", "ROUGE-L")

@@ -6,12 +6,12 @@ from typing import Any
 
 from rcan.data.store import open_split, read_summary
 from rcan.evaluation.bleu import bleu
+from rcan.evaluation.results import Results, read_results
 from rcan.files import write_csv, write_text
 from rcan.reporting.control_tables import controls_markdown
 from rcan.reporting.examples import choose_examples, withhold_examples, write_examples
 from rcan.reporting.figures import scores_figure, training_curves
 from rcan.reporting.ground import overlap_cautions, require_one_run
-from rcan.reporting.results import Results, read_results
 from rcan.reporting.tables import (
     LEAD,
     PROTOCOLS,

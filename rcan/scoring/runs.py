@@ -9,17 +9,17 @@ from rcan.dotted import flatten
 from rcan.errors import UserError, name_shown
 from rcan.evaluation import counts
 from rcan.evaluation.diagnostics import diagnostics
+from rcan.evaluation.results import PREDICTIONS, SCORES, read_scores
 from rcan.evaluation.scores import Scores
-from rcan.reading import Shape, read_json
+from rcan.reading import read_json
 from rcan.scoring.sets import Cleaner, matched, read_ground
 from rcan.scoring.texts import has_both_sides, read_texts
 
 _REMEDY = "run its evaluation again, or name another run"
-_SHARE = (0, 1)
-_SCORES: Shape = {
-    "num_studies": int,
-    "diagnostics": {"num_studies": int, "distinct_reports": int, "top_share": _SHARE},
-}
+_NEEDS = (
+    "num_studies", "diagnostics.num_studies", "diagnostics.distinct_reports",
+    "diagnostics.top_share",
+)  # fmt: skip
 # What scores.json says of how a run was made.
 FACTS = (
     "model", "seed", "epoch", "beam_size", "length_penalty", "data_digest", "signature", "text",
@@ -61,7 +61,7 @@ def find_run(name: str, root: Path | None) -> Path:
     if name and Path(name).exists():
         return Path(name)
     known = (
-        sorted(path.parent.name for path in root.glob("data/evaluation/*/scores.json"))
+        sorted(path.parent.name for path in root.glob(f"data/evaluation/*/{SCORES}"))
         if root
         else []
     )
@@ -80,12 +80,12 @@ def read_run(name: str, path: Path, cleaner: Cleaner) -> Run:
     """
     if path.is_file():
         return _of_predictions(name, path, cleaner)
-    scores = read_json(path / "scores.json", _SCORES, "scores", _REMEDY)
+    scores = read_scores(path / SCORES, _REMEDY, _NEEDS)
     settings = {key: scores[key] for key in FACTS if key in scores} | _config(path)
     if not (path / counts.NAME).exists():
-        if not (path / "predictions.csv").exists():
-            raise UserError(f"{path}: expected {counts.NAME} or predictions.csv; {_REMEDY}")
-        found = _of_predictions(name, path / "predictions.csv", cleaner)
+        if not (path / PREDICTIONS).exists():
+            raise UserError(f"{path}: expected {counts.NAME} or {PREDICTIONS}; {_REMEDY}")
+        found = _of_predictions(name, path / PREDICTIONS, cleaner)
         return Run(**{**vars(found), "data": scores.get("data"), "settings": settings})
     return Run(
         name=name,
@@ -99,7 +99,7 @@ def read_run(name: str, path: Path, cleaner: Cleaner) -> Run:
 
 def as_predictions(run: Run, path: Path, cleaner: Cleaner) -> Run:
     """A run with counts as its predictions, to be compared with one that has nothing else."""
-    file = path / "predictions.csv"
+    file = path / PREDICTIONS
     if not file.is_file():
         raise UserError(f"{file}: expected predictions, for the other run has no counts; {_REMEDY}")
     found = _of_predictions(run.name, file, cleaner)

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from rcan.config import Settings
+from rcan.evaluation.scores import METRICS
 from rcan.sharing.sources import IMAGENET, NAMES, PAPER, RESTRICTED, TERMS, WHAT
 from rcan.table import Table, measured
 
-METRICS = ("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "METEOR", "ROUGE-L")
 _PROTOCOLS = {
     "strict": "References are the whole cleaned reports.",
     "paper": "As the field scores: references are cut to the model's length, rare words `<unk>`.",

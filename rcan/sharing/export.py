@@ -10,23 +10,17 @@ from typing import Any
 
 from rcan.config import resolve
 from rcan.errors import UserError
+from rcan.evaluation.results import read_best, read_scores
 from rcan.files import place_beside, sha256_of, write_json, write_text
-from rcan.reading import Shape, parse_yaml, read_json, read_text
-from rcan.sharing.card import METRICS, model_card
+from rcan.reading import parse_yaml, read_text
+from rcan.sharing.card import model_card
 from rcan.sharing.folder import CARD, CONFIG, FORMAT, SCORES, TOKENIZER, WEIGHTS, sealed
 
-_SYSTEM: Shape = {metric: dict.fromkeys(("score", "low", "high"), float) for metric in METRICS}
-_SYSTEMS: Shape = {
-    "model": _SYSTEM,
-    "floors": dict.fromkeys(("best_constant", "most_frequent"), _SYSTEM),
-}
-_SCORES: Shape = {
-    "run": str, "data": str, "split": str, "restricted": bool, "num_studies": int,
-    "signature": str, "protocols": {"strict": _SYSTEMS},
-    "diagnostics": {
-        "num_studies": int, "distinct_reports": int, "top_share": float, "copied_from_train": float,
-    },
-}  # fmt: skip
+_NEEDS = (
+    "run", "data", "split", "restricted", "num_studies", "signature", "protocols.strict",
+    "diagnostics.num_studies", "diagnostics.distinct_reports", "diagnostics.top_share",
+    "diagnostics.copied_from_train",
+)  # fmt: skip
 # The only texts of scores.json that are handed on: each names something, none is a report's.
 _NAMED = ("run", "data", "split", "model", "signature", "data_digest", "labeler", "floor",
           "chosen_on")  # fmt: skip
@@ -61,8 +55,7 @@ def export(
     _require_place(out, force)
     loaded = load_model(folder)
     settings = loaded.settings
-    best = read_json(folder / "best.json", {"epoch": int, "key": str, "data_digest": str},
-                     "the best epoch of a whole run", "run `dvc repro train`")  # fmt: skip
+    best = read_best(folder, "run `dvc repro train`", "epoch", "key", "data_digest")
     scores, remarks = _scores(root / "data" / "evaluation" / run / "scores.json", best["key"])
     told = bool(scores and scores["restricted"])
     restricted = told or _is_restricted(root, settings.data.name, settings.scale)
@@ -152,7 +145,7 @@ def _require_place(out: Path, force: bool) -> None:
 def _scores(path: Path, key: str) -> tuple[dict[str, Any] | None, list[str]]:
     if not path.exists():
         return None, [f"no scores go with it: {path} is not there; `dvc repro` writes it"]
-    scores = read_json(path, _SCORES, "scores", "run `dvc repro evaluate`")
+    scores = read_scores(path, "run `dvc repro evaluate`", _NEEDS)
     if scores["run"] != key:
         return None, ["no scores go with it: those there are another training's; run `dvc repro`"]
     return scores, []

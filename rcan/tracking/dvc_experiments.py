@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rcan.errors import UserError
+from rcan.evaluation.results import read_best
 from rcan.project import git_output
-from rcan.reading import read_json
 
 if TYPE_CHECKING:
     from rcan.tracking.tracker import Tracker
@@ -63,7 +63,7 @@ def _trained(lock: str) -> str | None:
 
 def _key(root: Path) -> str | None:
     try:
-        best = read_json(root / "runs/main/best.json", {"key": str}, "the best epoch", "leave it")
+        best = read_best(root / "runs/main", "leave it", "key")
     except UserError:
         return None
     return str(best["key"])

@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from rcan.reading import Shape, require_shape
+from rcan.evaluation.scores import METRICS
 from rcan.reporting.groups import FULL, published_row
-from rcan.reporting.published import METRICS
 
 # history.csv's column -> metric; a column that is absent here is not logged.
 EPOCH_METRICS = {
@@ -19,24 +18,9 @@ EPOCH_METRICS = {
     **{f"val_{metric}": f"val/{metric}" for metric in METRICS},
 }
 
-_SYSTEM: Shape = {metric: {"score": float} for metric in METRICS}
 _PREDICTIONS = ("distinct_reports", "top_share", "copied_from_train", "mean_length")
-SCORES: Shape = {  # what `score_metrics` takes of scores.json
-    "restricted": bool,
-    "protocols": {
-        "strict": {
-            "model": _SYSTEM,
-            "floors": {"best_constant": _SYSTEM, "most_frequent": _SYSTEM},
-        },
-        "paper": {"model": _SYSTEM, "floors": {"best_constant": _SYSTEM}},
-    },
-    "diagnostics": dict.fromkeys(_PREDICTIONS, float),
-}
-
-_CONTROLS: dict[str, Shape] = {
-    "controls": {"image_swap": {"strict": {"fall": {"BLEU-4": {"difference": float}}}}},
-    "findings": {"model": {"macro": {"f1": {"score": object}}}},
-}
+NEEDED = ("restricted", "protocols", "diagnostics")  # by `score_metrics`, of scores.json
+IF_THERE = ("controls", "findings")  # older evaluations lack them, studies may lack labels
 PRINTED_TAU, PRINTED_LAMBDA = 0.1, 0.7  # of all rows that name neither (Table 5; Fig. 5)
 
 
@@ -74,20 +58,6 @@ def score_metrics(scores: Mapping[str, Any]) -> dict[str, float]:
     if "findings" in scores and _macro_f1(scores) is not None:
         metrics["findings/macro_F1"] = _macro_f1(scores)
     return metrics
-
-
-def require_additions(scores: Mapping[str, Any], place: str, remedy: str) -> None:
-    """Raise `UserError` if what `score_metrics` takes, where it is there, is not as it should be.
-
-    An evaluation of an older version has neither `controls` nor, as where studies have no labels,
-    `findings`.
-    """
-    require_shape(
-        scores, {key: _CONTROLS[key] for key in _CONTROLS if key in scores}, place, remedy
-    )
-    if "findings" in scores and _macro_f1(scores) is not None:  # null: nothing to be found
-        place = f"{place}, findings, model, macro, f1, score"
-        require_shape(_macro_f1(scores), float, place, remedy)
 
 
 def _macro_f1(scores: Mapping[str, Any]) -> Any:

@@ -19,18 +19,18 @@ from typing import Any
 from rcan.ablation.cells import CELLS, load_cells
 from rcan.ablation.plan import MAIN
 from rcan.errors import UserError
+from rcan.evaluation.results import SCORES, read_best, read_history, read_scores
 from rcan.files import digest_of, exclusive, replacing
 from rcan.reporting.groups import FULL
 from rcan.tracking.experiment import PUBLISHED, experiment_tags, published_views
 from rcan.tracking.folders import cell_tags, read_config
 from rcan.tracking.guard import AtOnce
-from rcan.tracking.names import paper_tags, printed_cell
-from rcan.tracking.restore import FILES, log_numbers, read_best, read_history, read_scores
+from rcan.tracking.names import IF_THERE, NEEDED, paper_tags, printed_cell
+from rcan.tracking.restore import FILES, OF_BEST, log_numbers
 from rcan.tracking.tracker import EXPERIMENT, SQLITE, Tracker, uri_of, without_journal
 
 FOLDER = Path("reports/iu_xray-small")  # the project's own
 _STORES, _DATABASE, _IN_USE = Path(".rcan/published"), "mlflow.db", "in-use"
-_SCORES = "scores.json"
 _REMEDY = "get the published folder again, e.g. by `git checkout`"
 _PRINTED_TAU = "tau_0.1"  # the cell of Table 5 that is the whole model
 
@@ -72,9 +72,9 @@ def published_runs(folder: Path) -> list[PublishedRun]:
             f"{folder}: expected a folder of published runs, found none; leave it out for {FOLDER}"
         )
     places = sorted(path for path in inside.iterdir() if path.is_dir() and path.name[0] != ".")
-    if not any((place / _SCORES).is_file() for place in places):
+    if not any((place / SCORES).is_file() for place in places):
         raise UserError(
-            f"{inside}: expected folders of published runs with {_SCORES}, found none; name "
+            f"{inside}: expected folders of published runs with {SCORES}, found none; name "
             "another, or write one by `python -m pipeline.publish FOLDER`"
         )
     return [_read(place) for place in places]
@@ -84,8 +84,8 @@ def _read(place: Path) -> PublishedRun:
     return PublishedRun(
         place,
         read_config(place, _REMEDY),
-        read_best(place, _REMEDY),
-        read_scores(place / _SCORES, _REMEDY),
+        read_best(place, _REMEDY, *OF_BEST),
+        read_scores(place / SCORES, _REMEDY, NEEDED, IF_THERE),
         read_history(place, _REMEDY) if (place / FILES[-1]).exists() else [],
     )
 
@@ -182,7 +182,7 @@ def _fill(database: Path, runs: list[tuple[PublishedRun, dict[str, str]]]) -> No
         log_numbers(run, published.history, published.scores)
         run.log_dataset(data_name, published.best["data_digest"], tags[PUBLISHED])
         run.end("FINISHED")
-        files = [published.folder / file for file in (*FILES, _SCORES)]
+        files = [published.folder / file for file in (*FILES, SCORES)]
         run.log_files([path for path in files if path.exists()])
 
 

@@ -4,30 +4,22 @@ A stage that DVC restores from its cache logs nothing, a fresh clone has no data
 may have been down. All that is logged stands in files, so it can be logged again.
 """
 
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from rcan.errors import UserError
-from rcan.reading import Shape, read_csv, read_json
+from rcan.evaluation.results import PREDICTIONS, SCORES, read_best, read_history, read_scores
 from rcan.tracking.dvc_experiments import name_experiments
 from rcan.tracking.folders import REMEDY, RunFolders, read_config
-from rcan.tracking.names import (
-    SCORES,
-    epoch_metrics,
-    paper_tags,
-    require_additions,
-    score_metrics,
-)
+from rcan.tracking.names import IF_THERE, NEEDED, epoch_metrics, paper_tags, score_metrics
 from rcan.tracking.outdated import mark_outdated
 from rcan.tracking.run import Run
 from rcan.tracking.tracker import Tracker, open_tracker
 
 SECONDS = 300.0  # for one run: to catch up is the work here, also with a slow server
 FILES = ("config.json", "best.json", "history.csv")
-_DIGEST = re.compile("[0-9a-f]{32}")
-_BEST: Shape = {"key": _DIGEST, "name": str, "data_digest": _DIGEST}
+OF_BEST = ("key", "name", "data_digest")
 
 
 def sync(*, root: Path, folders: Iterable[RunFolders]) -> int:
@@ -65,8 +57,8 @@ def sync(*, root: Path, folders: Iterable[RunFolders]) -> int:
 
 def _restore(tracker: Tracker, place: RunFolders, config: dict[str, Any], data_name: str) -> str:
     """Have one run brought up to its files; returns its key."""
-    best = read_best(place.run)
-    rows = read_history(place.run)
+    best = read_best(place.run, REMEDY, *OF_BEST)
+    rows = read_history(place.run, REMEDY)
     scores, files = _evaluated(place.evaluation) if place.evaluation else ({}, [])
     run = tracker.attach(
         key=best["key"],
@@ -91,31 +83,12 @@ def _restore(tracker: Tracker, place: RunFolders, config: dict[str, Any], data_n
 
 def _evaluated(folder: Path) -> tuple[dict[str, Any], list[Path]]:
     """The scores and the files of an evaluation; nothing if there was none yet."""
-    files = [folder / name for name in ("scores.json", "predictions.csv")]
+    files = [folder / name for name in (SCORES, PREDICTIONS)]
     if not files[0].exists():
         return {}, []
     if not files[1].is_file():
         raise UserError(f"{files[1]}: expected predictions, found no file; {REMEDY}")
-    return read_scores(files[0]), files
-
-
-def read_best(run: Path, remedy: str = REMEDY) -> dict[str, Any]:
-    """The best epoch of a run, with its key, name and data_digest."""
-    best: dict[str, Any] = read_json(run / "best.json", _BEST, "the best epoch", remedy)
-    return best
-
-
-def read_history(run: Path, remedy: str = REMEDY) -> list[dict[str, str]]:
-    """A run's history.csv, a row an epoch."""
-    columns = {"epoch": int}
-    return read_csv(run / "history.csv", columns, "a row an epoch", remedy, rest=float)
-
-
-def read_scores(path: Path, remedy: str = REMEDY) -> dict[str, Any]:
-    """A scores.json with all that `score_metrics` takes."""
-    scores: dict[str, Any] = read_json(path, SCORES, "scores", remedy)
-    require_additions(scores, str(path), remedy)
-    return scores
+    return read_scores(files[0], REMEDY, NEEDED, IF_THERE), files
 
 
 def log_numbers(run: Run, rows: Iterable[Mapping[str, str]], scores: Mapping[str, Any]) -> None:

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from layouts import table
 
 from rcan.data.store import open_split, read_summary
+from rcan.evaluation.results import Results, read_results
 from rcan.files import digest_of
 from rcan.reporting.examples import choose_examples
-from rcan.reporting.results import Results, read_results
 from rcan.tracking import RunFolders, sync
 
 # One split of processed data

@@ -15,10 +15,10 @@ from rcan.data.store import Split
 from rcan.data.study import Study, View
 from rcan.errors import UserError
 from rcan.evaluation.evaluate import evaluate
+from rcan.evaluation.results import read_predictions
 from rcan.evaluation.scores import METRICS, score
 from rcan.files import write_csv
 from rcan.reporting.examples import choose_examples, write_examples
-from rcan.reporting.results import read_predictions
 from rcan.text.cleaning import clean_iu_xray
 
 KIND = "predictions"

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from rcan.evaluation.findings.labeler import Labeler
+from rcan.evaluation.schema import KINDS
 from rcan.evaluation.statistics import PERCENTILES, study_weights
 
 Found = Sequence[frozenset[str]]  # a set a study
-SCORES = ("precision", "recall", "f1")
 
 
 def compare_findings(
@@ -71,7 +71,7 @@ def accuracy(
     return {
         "macro": {
             name: _value(_macro(each[name], totals), _macro(each_resampled[name], resampled))
-            for name in SCORES
+            for name in KINDS
         },
         "micro": _micro(counts.sum(axis=1), resamples=resamples, seed=seed),
         "per_finding": {
@@ -81,7 +81,7 @@ def accuracy(
                 "hits": int(totals[place, 2]),
                 **{
                     name: _value(each[name][place], each_resampled[name][:, place])
-                    for name in SCORES
+                    for name in KINDS
                 },
             }
             for place, finding in enumerate(findings)
@@ -124,7 +124,7 @@ def _micro(counts: np.ndarray, *, resamples: int, seed: int) -> dict[str, Any]:
     """Of (N, 3) counts."""
     whole = _scores(counts.sum(axis=0))
     resampled = _scores(study_weights(len(counts), resamples, seed) @ counts)
-    return {name: _value(whole[name], resampled[name]) for name in SCORES}
+    return {name: _value(whole[name], resampled[name]) for name in KINDS}
 
 
 def _value(score: np.ndarray, resampled: np.ndarray) -> dict[str, float | None]:

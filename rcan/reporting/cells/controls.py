@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from rcan.evaluation.schema import GROUPS
 from rcan.reporting.cells.runs import Model
 from rcan.reporting.cells.study import Ablations
 from rcan.reporting.cells.wording import (
@@ -16,7 +17,6 @@ from rcan.reporting.cells.wording import (
     not_run,
     seeds,
 )
-from rcan.reporting.control_shapes import GROUPS
 from rcan.reporting.groups import FIG_5, FULL, TABLE_4, TABLE_5
 from rcan.table import NONE, Row, Section, Table, Value, mean_of, measured, number, percent
 

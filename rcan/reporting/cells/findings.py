@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from statistics import mean
 from typing import Any
 
+from rcan.evaluation.schema import KINDS
 from rcan.reporting.cells.runs import Result
 from rcan.reporting.cells.study import Ablations
 from rcan.reporting.cells.wording import cell_name, ground
-from rcan.reporting.control_shapes import KINDS
 from rcan.reporting.groups import FULL, TABLE_4
 from rcan.table import NONE, Row, Section, Table, Value, interval, mean_of, number
 

@@ -13,10 +13,10 @@ from typing import Any
 from rcan.dotted import flatten
 from rcan.errors import UserError, name_shown
 from rcan.evaluation.counts import read_counts
+from rcan.evaluation.results import SCORES, read_best, read_config, read_scores
+from rcan.evaluation.schema import TEXTLESS
 from rcan.evaluation.scores import METRICS, Scores
 from rcan.reading import Shape, read_json, require_shape
-from rcan.reporting.cells.shapes import CELL_CONFIG, require_cell_scores
-from rcan.reporting.results import BEST
 
 MAIN = "main"
 _PLAN = "run `dvc repro ablations/dvc.yaml:plan`"
@@ -123,9 +123,8 @@ def _read_result(place: str, run: Path, evaluation: Path) -> Result | None:
     """None where the run is not trained, or not yet evaluated."""
     if not run.is_dir() or not evaluation.is_dir():
         return None
-    path = evaluation / "scores.json"
-    scores = read_json(path, {}, "scores", _EVALUATE)
-    require_cell_scores(scores, f"{path}", _EVALUATE)
+    path = evaluation / SCORES
+    scores = read_scores(path, _EVALUATE, TEXTLESS)
     counts = read_counts(evaluation, scores)
     for protocol, of_protocol in counts.items():
         told = scores["protocols"][protocol]["model"]
@@ -137,8 +136,8 @@ def _read_result(place: str, run: Path, evaluation: Path) -> Result | None:
     return Result(
         place=place,
         scores=scores,
-        config=read_json(run / "config.json", CELL_CONFIG, "settings", _TRAIN),
-        best=read_json(run / "best.json", BEST, "the best epoch", _TRAIN),
+        config=read_config(run, _TRAIN),
+        best=read_best(run, _TRAIN, "epoch", "key", "data_digest"),
         counts=counts,
     )
 
