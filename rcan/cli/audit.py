@@ -86,7 +86,7 @@ def _numbers(split: str, studies: int | None, words: int | None) -> "dict[str, C
 
     if (studies is None) != (words is None):
         raise UserError(
-            f"expected both the studies of {split} and the words of its references; got one;"
-            " give the other, too"
+            f"expected the number of studies of {split} and the number of words of its "
+            "references; got one of them: give both"
         )
     return {} if studies is None or words is None else {split: Corpus(studies, words)}

@@ -37,8 +37,8 @@ def parts_of(source: Path, reports: Path | None) -> dict[str, Path]:
     if reports is not None:
         if REPORTS in parts:
             raise UserError(
-                f"{source / REPORTS}: expected no reports there as --reports names some, found a "
-                f"{_kind(source / REPORTS)}; leave out --reports, or move it away"
+                f"{source / REPORTS}: expected no reports there, for --reports names a folder of "
+                f"them; found a {_kind(source / REPORTS)}: leave out --reports, or move it away"
             )
         parts[REPORTS] = reports.resolve()
     return parts

@@ -69,6 +69,6 @@ def _require_digest(path: Path, digest: object) -> None:
         ) from None
     if found != digest:
         raise UserError(
-            f"{path}: expected the file that config.json tells of, found another or a damaged one; "
-            f"{REMEDY}"
+            f"{path}: expected the file whose digest config.json has, found another or a damaged "
+            f"one; {REMEDY}"
         )

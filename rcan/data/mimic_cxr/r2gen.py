@@ -53,10 +53,12 @@ def read(root: Path, database: sqlite3.Connection) -> tuple[Catalogue, Problems]
 
 
 def _check(record: dict[str, Any], where: str) -> None:
-    for key, kind in (("id", str), ("report", str), ("study_id", int | str),
-                      ("subject_id", int | str), ("image_path", list)):  # fmt: skip
+    for key, kind, what in (
+        ("id", str, "text"), ("report", str, "text"), ("study_id", int | str, "a number or text"),
+        ("subject_id", int | str, "a number or text"), ("image_path", list, "a list"),
+    ):  # fmt: skip
         if not isinstance(record.get(key), kind):
-            raise NamesNobodyError(f"{where}: expected {key!r} of another kind; {_REMEDY}")
+            raise NamesNobodyError(f"{where}: expected {what} under {key!r}; {_REMEDY}")
     names = record["image_path"]
     if not names or not all(isinstance(name, str) and _is_inside(name) for name in names):
         raise NamesNobodyError(f"{where}: expected image paths inside the image folder; {_REMEDY}")
