@@ -55,6 +55,6 @@ def scratch(folder: Path) -> Iterator[sqlite3.Connection]:
 
 def _trouble(folder: Path, reason: str) -> ScratchError:
     return ScratchError(
-        f"{folder}: expected to write a scratch database there, got {reason!r}; free some "
-        "space or make it writable, and run again"
+        f"{folder}: expected to keep there what is read until it is sorted, got {reason!r}; free "
+        "some space or make it writable, and run again"
     )
