@@ -25,7 +25,6 @@ class Room(Zygote):
             return False
 
     def seen(self, folder: Path) -> Path:
-        """Where to find from outside what the room has in a folder."""
         return Path(f"/proc/{self._process.pid}/root{folder}")
 
     def do(self, *command: object) -> None:

@@ -2,12 +2,14 @@
 
 import shutil
 import sqlite3
+import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 from tiny import TINY, changed
-from zygote import STAGES, Zygote
+from zygote import STAGES, Ended, Zygote
 
 OUTPUTS = ("data/processed", "data/evaluation", "runs", "reports")
 EPOCHS = 4
@@ -18,18 +20,29 @@ from rcan.tracking import open_tracker
 assert open_tracker(root=Path(), data_name="demo").guard.finish(60)
 """
 
-# Each step of a training takes a tenth of a second more.
-SLOWLY = """
-import time
-from rcan.training import loop
-set_learning_rate = loop.set_learning_rate
+BEFORE = """
+import importlib, os, signal, subprocess, time
+module = importlib.import_module("{module}")
+function, calls = module.{name}, 0
 
-def slowly(*arguments):
-    time.sleep(0.1)
-    return set_learning_rate(*arguments)
+def counted(*arguments, **settings):
+    global calls
+    calls += 1
+    if {when}:
+        {what}
+    return function(*arguments, **settings)
 
-loop.set_learning_rate = slowly
+module.{name} = counted
 """
+
+
+def before(function: str, what: str, when: object = True) -> str:
+    """A prelude that does something before a function runs, e.g. `when` it has so many `calls`."""
+    module, _, name = function.rpartition(".")
+    return BEFORE.format(module=module, name=name, what=what, when=when)
+
+
+SLOWLY = before("rcan.training.loop.set_learning_rate", "time.sleep(0.1)")  # each step
 
 # The process becomes several, each of which runs the stage in its own of `folders`, which may be
 # the same one, by the settings of params-<number>.yaml if there is one.
@@ -111,3 +124,49 @@ def snapshots(
         assert ended.code == 0, ended.printed
         taken[stage] = (before, results(whole), ended.touched)
     return taken
+
+
+@dataclass
+class Scene:
+    """A stage to be disturbed in `folder`, which is as `start`, before it; `after` it are its
+    results where nothing disturbs its file operations, as `snapshots` gives them."""
+
+    process: Zygote
+    stage: str
+    start: Path
+    after: dict[str, bytes]
+    operations: int
+    folder: Path
+    spare: int | None = None  # bytes, on a disk of its own
+
+    def __post_init__(self) -> None:
+        if self.spare is None:
+            copy(self.start, self.folder)
+        else:
+            self.process.disk(self.folder, self.start, self.spare)
+
+    def run(self, **how: object) -> Ended:
+        return self.process.run(self.stage, self.folder, **how)
+
+    def require_whole(self, but: str | None = None) -> None:
+        """Each result is the old or the new one, except those with `but` in their names."""
+        start = results(self.start)
+        for name, content in results(self.process.seen(self.folder)).items():
+            if but is None or but not in name:
+                assert content in (start.get(name), self.after.get(name)), name
+
+    def require_goes_on(self) -> Ended:
+        """Started again, it ends in the bytes of an undisturbed run and leaves nothing besides."""
+        again, folder = self.run(), self.process.seen(self.folder)
+        assert again.code == 0, again.printed
+        assert results(folder) == self.after
+        assert leftovers(folder) == []
+        return again
+
+
+def wait_for(text: str, path: Path, seconds: float = 60) -> None:
+    """Until a file holds a text."""
+    end = time.monotonic() + seconds
+    while text not in (path.read_text(encoding="utf-8") if path.exists() else ""):
+        assert time.monotonic() < end, f"{text!r} was not printed"
+        time.sleep(0.01)

@@ -31,6 +31,9 @@ FORMATS = {
 }
 
 
+pytestmark = pytest.mark.computes
+
+
 @pytest.fixture(scope="module", params=FORMATS)
 def made(request, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:

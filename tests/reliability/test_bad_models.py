@@ -11,6 +11,8 @@ from rcan.model.cnn import build_cnn
 from rcan.training.checkpoint import TrainingState, write_tensors
 from rcan.training.run_folder import load_run
 
+pytestmark = pytest.mark.computes
+
 
 @pytest.fixture
 def kept(tmp_path):

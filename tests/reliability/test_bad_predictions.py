@@ -128,10 +128,8 @@ def test_numbers_that_do_not_agree_are_one_line(num_predictions, num_reports, no
     figure("bad input", KIND, 1)
 
 
-def test_odd_texts_leave_the_meteor_of_others_alone(amount, figure):
+def test_odd_texts_leave_the_meteor_of_others_alone(long, figure):
     """One start of Java for all; plain pairs among odd ones keep the scores they have alone."""
-    if not amount(0, 1):
-        pytest.skip("METEOR's Java takes seconds to start: by `make torture`")
     draw = random.Random(1)
     plain = [(clean_iu_xray(REPORTS[0]), REPORTS[0]), ("no big mass .", REPORTS[2])]
     odd = [(draw.choice(ODD), draw.choice([*ODD, *REPORTS])) for _ in range(150)]

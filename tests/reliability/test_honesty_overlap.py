@@ -4,7 +4,6 @@ import json
 import random
 
 import numpy as np
-import pytest
 from fabricated import scores_of, write_evaluation, write_processed, write_run
 
 from rcan.data.iu_xray.listing import listed_studies
@@ -162,9 +161,7 @@ def test_the_demo_shares_nothing(tmp_path, amount, figure):
     figure(*HELD)
 
 
-def test_iu_xray_shares_nothing_but_one_image_within_one_study(shared, tmp_path, amount, figure):
-    if not amount(0, 1):
-        pytest.skip("packs all of IU X-ray: in the long version")
+def test_iu_xray_shares_nothing_but_one_image_within_one_study(shared, tmp_path, long, figure):
     summary = preprocess(
         name="iu_xray", root=shared / "data" / "iu_xray", image_size=64, fit="squash", seed=1,
         num_train=0, num_val=0, num_test=0, out=tmp_path / "out", work=tmp_path / "work",

@@ -42,8 +42,6 @@ def results(folder: Path) -> dict[str, bytes]:
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM])
 def test_ablations_stopped_with_all_their_processes(sent, tmp_path, amount, figure):
     wanted = amount(0, 8 if sent == signal.SIGKILL else 3)
-    if not wanted:
-        pytest.skip("only in the long version: make torture")
     calm, project = (repository(tmp_path / name) for name in ("calm", "stopped"))
     assert calm.run(*COMMAND).returncode == 0
     draw = random.Random(int(sent))
@@ -59,9 +57,7 @@ def test_ablations_stopped_with_all_their_processes(sent, tmp_path, amount, figu
     figure("killed", f"{sent.name}: stops of the ablations and all they run", stops)
 
 
-def test_a_changed_setting_trains_the_cells_that_use_it_and_no_other(tmp_path, amount, figure):
-    if not amount(0, 1):
-        pytest.skip("only in the long version: make torture")
+def test_a_changed_setting_trains_the_cells_that_use_it_and_no_other(tmp_path, long, figure):
     project = repository(tmp_path / "project")
     assert project.repro("ablations/dvc.yaml")[0] == 0
     project.set({"wcl.tau": 0.15})

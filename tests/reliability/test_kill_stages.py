@@ -20,32 +20,21 @@ TRIED = {
 MOST = {"evaluate": 2, "report": 2}  # kills in a row; what each starts from is the same again
 
 
-def require_nothing_half_written(found: dict, before: dict, after: dict) -> None:
-    """A killed stage may have written some of its files, each whole, and removed old ones."""
-    for name, content in found.items():
-        if ".tmp" not in name:  # beside what it will replace
-            assert content in (before.get(name), after.get(name)), name
-
-
 @pytest.mark.parametrize("stage", STAGES)
 def test_killed_before_a_file_operation_and_started_again(
-    stage, zygote, undisturbed, tmp_path, amount, figure
+    stage, undisturbed, scene, amount, figure
 ):
-    if not amount(*TRIED[stage]):
-        pytest.skip("only in the long version: make torture")
-    start, after, operations = undisturbed[stage]
-    tried = random.Random(stage).sample(range(operations), min(amount(*TRIED[stage]), operations))
+    times = amount(*TRIED[stage])
+    *_, operations = undisturbed[stage]
+    tried = random.Random(stage).sample(range(operations), min(times, operations))
     killed = 0
     for number in tried:
-        folder = copy(start, tmp_path / "work")
-        ended = zygote.run(stage, folder, kill_at=number)
+        place = scene(stage)
+        ended = place.run(kill_at=number)
         assert ended.code in (0, -signal.SIGKILL), ended.printed  # 0: one operation fewer this time
         killed += ended.code < 0
-        require_nothing_half_written(results(folder), results(start), after)
-        again = zygote.run(stage, folder)
-        assert again.code == 0, (number, again.printed)
-        assert results(folder) == after, number
-        assert leftovers(folder) == [], number
+        place.require_whole(but=".tmp")  # beside what it will replace
+        place.require_goes_on()
     assert killed > 0.8 * len(tried)
     figure("killed", f"{stage}: kills before a file operation", killed)
 
@@ -68,17 +57,13 @@ checkpoint.save_file = half
 """
 
 
-def test_killed_while_a_checkpoint_is_half_written(zygote, undisturbed, tmp_path, amount, figure):
-    start, after, _ = undisturbed["train"]
+def test_killed_while_a_checkpoint_is_half_written(scene, amount, figure):
     draw, times = random.Random(1), amount(2, 12)
     for _ in range(times):
-        folder = copy(start, tmp_path / "work")
+        place = scene("train")
         half = HALF_SAVED.format(call=draw.randint(1, EPOCHS + 1), share=draw.random())
-        assert zygote.run("train", folder, prelude=half).code == -signal.SIGKILL
-        again = zygote.run("train", folder)
-        assert again.code == 0, again.printed
-        assert results(folder) == after
-        assert leftovers(folder) == []
+        assert place.run(prelude=half).code == -signal.SIGKILL
+        place.require_goes_on()
     figure("killed", "kills in half a checkpoint", times)
 
 

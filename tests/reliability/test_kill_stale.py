@@ -4,21 +4,12 @@ afresh, says why, and is the bytes of a training that never met that state."""
 import re
 
 import pytest
-from stages import EPOCHS, copy, make, results
+from stages import EPOCHS, before, copy, make, results
 from zygote import Zygote
 
-STOPPED = """
-import os, signal
-from rcan.training import loop
-seed_epoch = loop.seed_epoch
-
-def stop(seed, epoch, rank=0):
-    if epoch == 3:
-        os.kill(os.getpid(), signal.SIGKILL)
-    seed_epoch(seed, epoch, rank)
-
-loop.seed_epoch = stop
-"""
+STOPPED = before(
+    "rcan.training.loop.seed_epoch", "os.kill(os.getpid(), signal.SIGKILL)", "arguments[1] == 3"
+)
 OTHER_CODE = "from rcan.training import parts; parts.code_digest = lambda *parts: 'edited'"
 # What changes, the stages that run again before the training, and what is told of it.
 CHANGES = {

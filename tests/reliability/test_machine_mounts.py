@@ -7,9 +7,7 @@ from pathlib import Path
 
 import pytest
 from layouts import write_images
-from room import Room
-from stages import copy, leftovers, make, results
-from zygote import Ended
+from stages import before, copy, make, results
 
 from rcan.data.iu_xray.listing import listed_studies
 
@@ -19,104 +17,60 @@ WRITTEN = {
     "train": [".rcan", "runs", "."], "evaluate": ["data", "reports"], "report": ["reports"],
 }  # fmt: skip
 ROOM = 50_000_000
+STEP = "rcan.training.loop.set_learning_rate"
 
 
-def require_one_line(ended: Ended) -> str:
-    """The one line of error with which a stage ended."""
-    assert "Traceback" not in ended.printed, ended.printed
-    errors = [line for line in ended.printed.splitlines() if line.startswith("error:")]
-    assert (ended.code, len(errors)) == (1, 1), ended.printed
-    return errors[0]
-
-
-def require_whole(folder: Path, start: Path, after: dict) -> None:
-    for name, content in results(folder).items():
-        assert content in (results(start).get(name), after.get(name)), name
-
-
-def goes_on(room: Room, stage: str, folder: Path, after: dict) -> None:
-    again = room.run(stage, folder)
-    assert again.code == 0, again.printed
-    assert results(room.seen(folder)) == after
-    assert leftovers(room.seen(folder)) == []
+def read_only(room, path: Path) -> None:
+    room.do("mount", "--bind", path, path)
+    room.do("mount", "-o", "remount,bind,ro", path)
 
 
 @pytest.mark.parametrize(("stage", "place"), [(s, place) for s in WRITTEN for place in WRITTEN[s]])
-def test_a_read_only_folder(stage, place, room, undisturbed, tmp_path, amount, figure):
-    if not amount(stage == "preprocess", True):
-        pytest.skip("only in the long version: make torture")
-    start, after, _ = undisturbed[stage]
-    folder = tmp_path / "work"
-    room.disk(folder, start, ROOM)
-    (room.seen(folder) / place).mkdir(exist_ok=True)
-    room.do("mount", "--bind", folder / place, folder / place)
-    room.do("mount", "-o", "remount,bind,ro", folder / place)
-    line = require_one_line(room.run(stage, folder))
-    assert "Read-only file system" in line
-    require_whole(room.seen(folder), start, after)
-    room.do("umount", folder / place)
-    goes_on(room, stage, folder, after)
-    room.do("umount", folder)
+def test_a_read_only_folder(stage, place, scene_on_a_disk, room, amount, figure):
+    amount(stage == "preprocess", True)
+    with scene_on_a_disk(stage, ROOM) as scene:
+        (room.seen(scene.folder) / place).mkdir(exist_ok=True)
+        read_only(room, scene.folder / place)
+        assert "Read-only file system" in scene.run().error()
+        scene.require_whole()
+        room.do("umount", scene.folder / place)
+        scene.require_goes_on()
     figure("machine trouble", "read-only folders", 1)
 
 
-def test_a_read_only_database_stops_no_training(room, undisturbed, tmp_path, amount, figure):
-    if not amount(False, True):
-        pytest.skip("only in the long version: make torture")
-    start, after, _ = undisturbed["train"]
-    folder = tmp_path / "work"
-    room.disk(folder, start, ROOM)
-    database = folder / "mlflow.db"
-    room.do("mount", "--bind", database, database)
-    room.do("mount", "-o", "remount,bind,ro", database)
-    ended = room.run("train", folder)
-    assert ended.code == 0, ended.printed
-    told = [line for line in ended.printed.splitlines() if line.startswith("MLflow (")]
-    assert len(told) == 1 and "read" in told[0], ended.printed
-    assert results(room.seen(folder)) == after
-    room.do("umount", database)
+def test_a_read_only_database_stops_no_training(long, scene_on_a_disk, room, figure):
+    with scene_on_a_disk("train", ROOM) as scene:
+        read_only(room, scene.folder / "mlflow.db")
+        ended = scene.run()
+        assert ended.code == 0, ended.printed
+        told = [line for line in ended.printed.splitlines() if line.startswith("MLflow (")]
+        assert len(told) == 1 and "read" in told[0], ended.printed
+        assert results(room.seen(scene.folder)) == scene.after
+        room.do("umount", scene.folder / "mlflow.db")
     figure("machine trouble", "read-only folders", 1)
 
 
-# Before a given call of a function of the project, a disk is taken away.
-TAKEN_AWAY = """
-import importlib, subprocess
-module = importlib.import_module("{module}")
-function, calls = getattr(module, "{function}"), 0
-
-def counted(*arguments, **settings):
-    global calls
-    calls += 1
-    if calls == {number}:
-        subprocess.run(["umount", "--lazy", "{place}"], check=True)
-    return function(*arguments, **settings)
-
-setattr(module, "{function}", counted)
-"""
+def taken_away(function: str, call: int, place: str) -> str:
+    """Before this call of a function of the project, a disk is gone."""
+    umount = f'subprocess.run(["umount", "--lazy", "{place}"], check=True)'
+    return before(function, umount, f"calls == {call}")
 
 
 @pytest.mark.parametrize("place", ["data", ".rcan", "runs"])
-def test_a_disk_that_goes_away_amid_a_training(place, room, undisturbed, tmp_path, amount, figure):
-    start, after, _ = undisturbed["train"]
+def test_a_disk_that_goes_away_amid_a_training(place, room, scene, tmp_path, amount, figure):
     draw, times = random.Random(place), amount(place == "data", 3)
-    if not times:
-        pytest.skip("only in the long version: make torture")
     for number in range(times):
-        folder = copy(start, tmp_path / str(number))
-        (folder / place).mkdir(exist_ok=True)
-        inside = start / place if (start / place).exists() else make(tmp_path / "empty")
-        room.disk(folder / place, inside, ROOM)
-        vanish = TAKEN_AWAY.format(
-            module="rcan.training.loop", function="set_learning_rate", place=place,
-            number=draw.randint(1, 12),
-        )  # fmt: skip
-        ended = room.run("train", folder, prelude=vanish)
-        if ended.code:
-            require_one_line(ended)
-        assert "Traceback" not in ended.printed
+        training = scene("train", str(number))
+        folder = training.folder / place
+        folder.mkdir(exist_ok=True)
+        inside = training.start / place
+        inside = inside if inside.exists() else make(tmp_path / "empty")
+        room.disk(folder, inside, ROOM)
+        ended = training.run(prelude=taken_away(STEP, draw.randint(1, 12), place))
+        ended.error()
         if place == "data":
-            room.disk(folder / place, inside, ROOM)
-        goes_on(room, "train", folder, after)
+            room.disk(folder, inside, ROOM)
+        training.require_goes_on()
     figure("machine trouble", "disks taken away", times)
 
 
@@ -134,10 +88,9 @@ def write_iu_xray(raw: Path) -> int:
     return len(paths)
 
 
-def test_a_disk_of_images_that_goes_away_leaves_no_other_data(room, tmp_path, amount, figure):
-    """A tenth of all images may be unreadable; an image that was there a moment ago is not."""
-    if not amount(False, True):
-        pytest.skip("packs thousands of images; in short in tests/test_packing.py")
+def test_a_disk_of_images_that_goes_away_leaves_no_other_data(room, tmp_path, long, figure):
+    """A tenth of all images may be unreadable; an image that was there a moment ago is not. In
+    short in tests/test_packing.py: this packs thousands."""
     count = write_iu_xray(tmp_path / "raw")
     settings = {"data.name": "iu_xray", "data.root": "raw"}
     folder, whole = make(tmp_path / "work", settings), make(tmp_path / "whole", settings)
@@ -146,11 +99,8 @@ def test_a_disk_of_images_that_goes_away_leaves_no_other_data(room, tmp_path, am
     numbers = [40, count - 400, 20]  # of those that are not packed yet
     for number in numbers:
         room.disk(folder / "raw", tmp_path / "raw", ROOM)
-        vanish = TAKEN_AWAY.format(
-            module="rcan.data.images", function="require_file", number=number, place="raw"
-        )
-        ended = room.run("preprocess", folder, prelude=vanish)
-        assert "No such file" in require_one_line(ended), ended.printed
+        vanish = taken_away("rcan.data.images.require_file", number, "raw")
+        assert "No such file" in room.run("preprocess", folder, prelude=vanish).error()
         assert results(folder) == {}
     room.disk(folder / "raw", tmp_path / "raw", ROOM)
     again = room.run("preprocess", folder)
@@ -159,38 +109,15 @@ def test_a_disk_of_images_that_goes_away_leaves_no_other_data(room, tmp_path, am
     figure("machine trouble", "disks taken away", len(numbers))
 
 
-CUT = """
-import os
-from rcan.training import loop
-function, calls = loop.set_learning_rate, 0
-
-def counted(*arguments, **settings):
-    global calls
-    calls += 1
-    if calls == {number}:
-        os.truncate("data/processed/{name}", 100)
-    return function(*arguments, **settings)
-
-loop.set_learning_rate = counted
-"""
-
-
-def test_an_array_that_is_cut_while_it_is_mapped_is_told(
-    zygote, undisturbed, tmp_path, amount, figure
-):
-    if not amount(False, True):
-        pytest.skip("only in the long version: make torture")
-    start, after, _ = undisturbed["train"]
-    folder = copy(start, tmp_path / "work")
-    ended = zygote.run("train", folder, prelude=CUT.format(number=6, name="train.npy"))
+def test_an_array_that_is_cut_while_it_is_mapped_is_told(scene, long, figure):
+    training = scene("train")
+    cut = before(STEP, 'os.truncate("data/processed/train.npy", 100)', "calls == 6")
+    ended = training.run(prelude=cut)
     assert ended.code == -signal.SIGBUS
     assert "Fatal Python error: Bus error" in ended.printed  # the system leaves no better word
     assert "batches.py" in ended.printed
-    line = require_one_line(zygote.run("train", folder))
+    line = training.run().error()
     assert "train.npy" in line and "dvc repro preprocess" in line
-    copy(start / "data", folder / "data")
-    again = zygote.run("train", folder)
-    assert again.code == 0, again.printed
-    assert "resuming after epoch" in again.printed
-    assert results(folder) == after
+    copy(training.start / "data", training.folder / "data")
+    assert "resuming after epoch" in training.require_goes_on().printed
     figure("machine trouble", "files cut while they are mapped", 1)

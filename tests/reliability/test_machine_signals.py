@@ -9,14 +9,17 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
-from stages import copy, leftovers, results
+from stages import SLOWLY, wait_for
 
 # Seconds that a stage takes at most, and how often it is stopped in short and in long.
 TRIED = {
     "preprocess": (0.4, 1, 16), "tokenizer": (0.1, 1, 8), "floors": (0.1, 0, 6),
     "train": (2.0, 0, 14), "evaluate": (8.0, 0, 2), "report": (2.0, 0, 6),
 }  # fmt: skip
-LINE = "stopped by SIGTERM; the same command goes on from here"
+SAID = {
+    signal.SIGTERM: (143, "stopped by SIGTERM; the same command goes on from here"),
+    signal.SIGINT: (1, "interrupted; the same command goes on from here"),
+}
 
 
 def statuses(folder: Path) -> set[str]:
@@ -26,18 +29,15 @@ def statuses(folder: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("stage", TRIED)
-def test_a_stage_that_is_stopped(stage, zygote, undisturbed, tmp_path, amount, figure):
+def test_a_stage_that_is_stopped(stage, scene, zygote, tmp_path, amount, figure):
     longest, *tries = TRIED[stage]
-    if not amount(*tries):
-        pytest.skip("only in the long version: make torture")
-    start, after, _ = undisturbed[stage]
     draw, stopped = random.Random(stage), 0
     for _ in range(amount(*tries)):
         number = draw.choice([signal.SIGTERM, signal.SIGTERM, signal.SIGINT])
-        folder = copy(start, tmp_path / "work")
+        place = scene(stage)
         for kind in ("out", "touched"):  # none yet, should it be stopped before it begins
             (tmp_path / f"work.{kind}").write_text("")
-        with zygote.running(stage, folder) as (pid, ended):
+        with zygote.running(stage, place.folder) as (pid, ended):
             time.sleep(draw.uniform(0, longest))
             with suppress(ProcessLookupError):  # it had ended by then
                 os.kill(pid, number)
@@ -45,26 +45,38 @@ def test_a_stage_that_is_stopped(stage, zygote, undisturbed, tmp_path, amount, f
         if end.printed or end.code >= 0:  # else it had not begun
             require_told(end.code, end.printed, number)
         stopped += end.code != 0
-        for name, content in results(folder).items():
-            assert content in (results(start).get(name), after.get(name)), name
-        assert not list(folder.rglob("*.tmp"))
-        assert "RUNNING" not in statuses(folder)
-        again = zygote.run(stage, folder)
-        assert again.code == 0, again.printed
-        assert results(folder) == after
-        assert leftovers(folder) == []
-        assert statuses(folder) <= {"FINISHED"}
+        place.require_whole()
+        assert not list(place.folder.rglob("*.tmp"))
+        assert "RUNNING" not in statuses(place.folder)
+        place.require_goes_on()
+        assert statuses(place.folder) <= {"FINISHED"}
     figure("machine trouble", "stopped by SIGTERM or Ctrl-C", stopped)
 
 
 def require_told(code: int, printed: str, number: int) -> None:
-    lines = printed.splitlines()
+    at_the_end, line = SAID[number]
     assert "Traceback" not in printed, printed
-    if number == signal.SIGTERM:
-        assert (code, lines.count(LINE)) in ((0, 0), (143, 1)), printed
-    else:
-        told = lines.count("interrupted; the same command goes on from here")
-        assert (code, told) in ((0, 0), (1, 1)), printed
+    assert (code, printed.splitlines().count(line)) in ((0, 0), (at_the_end, 1)), printed
+
+
+@pytest.mark.parametrize("sent", SAID, ids=lambda sent: sent.name)
+def test_a_training_asked_to_stop_says_so_and_goes_on_later(
+    sent, zygote, scene, tmp_path, amount, figure
+):
+    draw, times, printed = random.Random(int(sent)), amount(1, 6), tmp_path / "printed"
+    for _ in range(times):
+        place = scene("train")
+        printed.unlink(missing_ok=True)
+        how = {"prelude": SLOWLY, "keep": str(printed)}
+        with zygote.running("train", place.folder, **how) as (pid, ended):
+            wait_for("epoch 1/", printed)
+            time.sleep(draw.uniform(0, 0.5))
+            os.kill(pid, sent)
+            stopped = ended()
+        assert (stopped.code, stopped.printed.splitlines()[-1]) == SAID[sent]
+        assert not (place.folder / "runs").exists()
+        assert "resuming after epoch" in place.require_goes_on().printed
+    figure("killed", f"{sent.name}: asked to stop", times)
 
 
 # The signal comes in the midst of a callback, where Python drops what is raised.
@@ -92,9 +104,8 @@ train.train = dropped
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_that_python_would_drop_ends_a_stage_too(number, zygote, undisturbed, tmp_path):
-    folder = copy(undisturbed["train"][0], tmp_path / "work")
-    ended = zygote.run("train", folder, prelude=DROPPED.format(name=number.name))
+def test_a_signal_that_python_would_drop_ends_a_stage_too(number, scene):
+    ended = scene("train").run(prelude=DROPPED.format(name=number.name))
     assert ended.code
     require_told(ended.code, ended.printed, number)
 
@@ -115,19 +126,10 @@ train.train = held_up
 """
 
 
-def test_a_second_sigterm_does_not_wait_for_what_the_first_began(zygote, undisturbed, tmp_path):
-    folder = copy(undisturbed["train"][0], tmp_path / "work")
+def test_a_second_sigterm_does_not_wait_for_what_the_first_began(zygote, scene, tmp_path):
     printed = tmp_path / "work.out"
-    printed.write_text("")
-    with zygote.running("train", folder, prelude=HELD_UP) as (pid, ended):
+    with zygote.running("train", scene("train").folder, prelude=HELD_UP) as (pid, ended):
         for word in ("training", "cleaning up"):
             wait_for(word, printed)
             os.kill(pid, signal.SIGTERM)
         assert ended().code == -signal.SIGTERM
-
-
-def wait_for(word: str, printed: Path) -> None:
-    start = time.monotonic()
-    while word not in printed.read_text():
-        assert time.monotonic() - start < 60
-        time.sleep(0.01)

@@ -1,6 +1,5 @@
 """A whole run on made-up MIMIC-CXR in PhysioNet's layout: no report and no id outside data/."""
 
-import pytest
 from mimic_tree import make_studies, write_tree
 from stages import make
 from test_privacy import found_outside
@@ -13,9 +12,7 @@ SETTINGS = {
 }  # fmt: skip
 
 
-def test_a_whole_run_leaves_no_report_and_no_id_outside_data(zygote, tmp_path, amount, figure):
-    if not amount(0, 1):
-        pytest.skip("only in the long version: make torture")
+def test_a_whole_run_leaves_no_report_and_no_id_outside_data(zygote, tmp_path, long, figure):
     made = make_studies(90)
     made[0].text = None  # problems to tell of
     write_tree(tmp_path / "raw", made, side=32)

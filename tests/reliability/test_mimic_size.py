@@ -88,13 +88,13 @@ def test_memory_does_not_grow_with_the_data(tmp_path, run, amount, layout):
 
 
 def test_a_packing_that_is_killed_goes_on_to_the_bytes_of_one_that_is_not(
-    tmp_path, run, amount, figure
+    tmp_path, run, amount, torture, figure
 ):
     number = amount(90, 4_000)
     write_tree(tmp_path / "raw", make_studies(number), side=64)
     killed = run(PACK, tmp_path, 64, "read")
     kept = 0
-    while killed.poll() is None and kept < amount(0, 1):
+    while killed.poll() is None and kept < torture:
         kept = sum(path.read_bytes()[64:].count(1) for path in tmp_path.glob("work/*/train.done"))
         time.sleep(0.005)
     killed.kill()

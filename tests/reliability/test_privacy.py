@@ -246,9 +246,7 @@ def test_what_holds_reports_or_images_is_pushed_to_no_remote_and_cached_under_da
     assert "dir = ../data/cache" in config
 
 
-def test_a_push_after_a_restricted_run_sends_no_report(tmp_path, amount, figure):
-    if not amount(0, 1):
-        pytest.skip("only in the long version: make torture")
+def test_a_push_after_a_restricted_run_sends_no_report(tmp_path, long, figure):
     (tmp_path / "project").mkdir()
     project = Repository(tmp_path / "project", CHANGES | {"privacy.restricted": "true"})
     code, _, output = project.repro()

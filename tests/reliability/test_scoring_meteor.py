@@ -85,12 +85,6 @@ def require_in_step(counts: np.ndarray, num: int) -> None:
     assert plain[:, 21].tolist() == written.tolist()
 
 
-@pytest.fixture
-def long(amount):
-    if not amount(0, 1):
-        pytest.skip("starts Java for itself: in the long version")
-
-
 # Several MB on stderr, as pycocoevalcap never reads it.
 NOISE_BEFORE = '/usr/bin/head -c 3000000 /dev/zero >&2; exec "$java" "$@"'
 NOISE_MEANWHILE = 'exec "$java" -Xlog:class+load=debug:stderr "$@"'
@@ -145,13 +139,13 @@ def test_very_long_texts_are_scored(long, figure):
     figure(*TRIED, len(pairs) - 1)
 
 
-def java_for(amount, folder: Path) -> Path | None:
+@pytest.fixture
+def java(torture, tmp_path) -> Path | None:
     """None, for the real one, in the long version; else one that matches words alone."""
-    return None if amount(0, 1) else python_java(folder)
+    return None if torture else python_java(tmp_path)
 
 
-def test_four_threads_at_once_get_their_own_answers(amount, tmp_path, figure):
-    java = java_for(amount, tmp_path)
+def test_four_threads_at_once_get_their_own_answers(java, figure):
     words = [" ".join(["clear"] * number) for number in range(1, 5)]
     with ThreadPoolExecutor(4) as threads:
         answers = list(threads.map(lambda text: meteor_counts([text], [PLAIN], java=java), words))
@@ -174,8 +168,7 @@ with get_context("fork").Pool(2) as workers:
 """
 
 
-def test_processes_forked_from_one_get_their_own_answers(amount, tmp_path, figure):
-    java = java_for(amount, tmp_path)
+def test_processes_forked_from_one_get_their_own_answers(java, figure):
     done = subprocess.run(
         [sys.executable, "-c", FORKED, str(java or "")], capture_output=True, text=True, timeout=120
     )

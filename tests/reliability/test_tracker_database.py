@@ -6,30 +6,16 @@ import shutil
 import signal
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
-import pytest
+from cases import remove
 from stages import EPOCHS, SEVERAL, make
-from tracked import ALLOWED, Training, new_database, prepared, untracked_files
+from tracked import ALLOWED, Training
 
 from rcan.tracking import tracker
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory) -> Path:
-    return prepared(tmp_path_factory.mktemp("data"))
-
-
-@pytest.fixture(scope="module")
-def fresh(tmp_path_factory) -> Path:
-    return new_database(tmp_path_factory.mktemp("database"))
-
-
-@pytest.fixture(scope="module")
-def untracked(data, tmp_path_factory) -> dict[str, bytes]:
-    return untracked_files(tmp_path_factory.mktemp("untracked") / "work", data)
 
 
 @contextmanager
@@ -41,45 +27,6 @@ def locked(database: Path) -> Iterator[None]:
 
 
 @contextmanager
-def garbage(database: Path) -> Iterator[None]:
-    """Something else lies in its place."""
-    kept = database.read_bytes()
-    database.write_bytes(random.Random(1).randbytes(20_000))
-    yield
-    database.write_bytes(kept)
-
-
-@contextmanager
-def cut_short(database: Path) -> Iterator[None]:
-    """The disk lost its end."""
-    kept = database.read_bytes()
-    database.write_bytes(kept[: len(kept) // 2])
-    yield
-    database.write_bytes(kept)
-
-
-@contextmanager
-def newer(database: Path) -> Iterator[None]:
-    """A later version of MLflow changed it."""
-    kept = database.read_bytes()
-    with closing(sqlite3.connect(database)) as other, other:
-        other.execute("UPDATE alembic_version SET version_num = 'ffffffffffff'")
-    yield
-    database.write_bytes(kept)
-
-
-@contextmanager
-def folder_instead(database: Path) -> Iterator[None]:
-    """A folder bears its name."""
-    kept = database.read_bytes()
-    database.unlink()
-    database.mkdir()
-    yield
-    database.rmdir()
-    database.write_bytes(kept)
-
-
-@contextmanager
 def no_place_for_files(database: Path) -> Iterator[None]:
     """Files cannot be kept; curves can."""
     place = database.parent / "mlartifacts"
@@ -88,7 +35,34 @@ def no_place_for_files(database: Path) -> Iterator[None]:
     place.unlink()
 
 
-TROUBLES = [locked, no_place_for_files, garbage, cut_short, newer, folder_instead]
+@contextmanager
+def spoilt(spoil: Callable[[Path], object], database: Path) -> Iterator[None]:
+    """As it was in the end."""
+    kept = database.read_bytes()
+    spoil(database)
+    yield
+    remove(database)
+    database.write_bytes(kept)
+
+
+def of_a_later_mlflow(database: Path) -> None:
+    with closing(sqlite3.connect(database)) as other, other:
+        other.execute("UPDATE alembic_version SET version_num = 'ffffffffffff'")
+
+
+def a_folder(database: Path) -> None:
+    database.unlink()
+    database.mkdir()
+
+
+TROUBLES = {
+    "locked": locked,
+    "no place for files": no_place_for_files,
+    "garbage": partial(spoilt, lambda path: path.write_bytes(random.Random(1).randbytes(20_000))),
+    "cut short": partial(spoilt, lambda path: os.truncate(path, path.stat().st_size // 2)),
+    "newer": partial(spoilt, of_a_later_mlflow),
+    "a folder instead": partial(spoilt, a_folder),
+}
 
 
 def test_a_database_in_trouble_costs_seconds_and_one_line(
@@ -96,17 +70,17 @@ def test_a_database_in_trouble_costs_seconds_and_one_line(
 ):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.setattr(tracker, "AT_THE_END", amount(2.0, 10.0))
-    troubles = TROUBLES[: amount(1, len(TROUBLES))]
+    troubles = list(TROUBLES)[: amount(1, len(TROUBLES))]
     for trouble in troubles:
-        training = Training(tmp_path / trouble.__name__, data, monkeypatch)
+        training = Training(tmp_path / trouble, data, monkeypatch)
         database = Path(shutil.copy(fresh, training.folder))
-        with trouble(database):
+        with TROUBLES[trouble](database):
             capfd.readouterr()
             training.run()
             printed = capfd.readouterr().err
             assert training.lost < tracker.AT_THE_END + ALLOWED, trouble
             assert training.files() == untracked, trouble
-            if trouble is no_place_for_files:
+            if trouble == "no place for files":
                 assert printed == ""  # no file was to be kept
                 assert training.sync() == 0  # now there are some
                 printed = capfd.readouterr().err
@@ -122,10 +96,8 @@ def test_a_database_in_trouble_costs_seconds_and_one_line(
 
 
 def test_a_database_locked_amid_a_training_is_caught_up_with(
-    data, fresh, untracked, tmp_path, monkeypatch, capfd, amount, figure
+    data, fresh, untracked, tmp_path, monkeypatch, capfd, long, figure
 ):
-    if not amount(False, True):
-        pytest.skip("only in the long version: make torture")
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.setattr(tracker, "AT_THE_END", 1.0)
     training = Training(tmp_path / "work", data, monkeypatch)
@@ -170,8 +142,6 @@ def test_a_training_killed_while_it_makes_the_database_leaves_none_or_a_whole_on
     data, zygote, tmp_path, monkeypatch, amount, figure
 ):
     draw, times, amid = random.Random(5), amount(0, 4), 0
-    if not times:
-        pytest.skip("makes two databases a time; in short in tests/test_tracking.py")
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     for turn in range(times):
         training = Training(tmp_path / str(turn), data, monkeypatch)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import tracker_server as trouble
 from stages import EPOCHS
-from tracked import ALLOWED, Training, new_database, prepared, untracked_files
+from tracked import ALLOWED, Training
 from tracker_server import Proxy, Served, served_here
 
 from rcan.tracking import tracker
@@ -30,21 +30,6 @@ TROUBLES = {
     "breaks off its answers": (trouble.halve_answer, 5, True),
 }
 METRICS = b'"metrics": ['  # a request that records some has it
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory) -> Path:
-    return prepared(tmp_path_factory.mktemp("data"))
-
-
-@pytest.fixture(scope="module")
-def fresh(tmp_path_factory) -> Path:
-    return new_database(tmp_path_factory.mktemp("database"))
-
-
-@pytest.fixture(scope="module")
-def untracked(data, tmp_path_factory) -> dict[str, bytes]:
-    return untracked_files(tmp_path_factory.mktemp("untracked") / "work", data)
 
 
 @pytest.fixture
@@ -162,8 +147,6 @@ def test_a_real_server_killed_amid_a_training_and_started_again(
     data, fresh, untracked, tmp_path, monkeypatch, capfd, amount, figure
 ):
     times = amount(0, 2)
-    if not times:
-        pytest.skip("starting `mlflow server` takes half a minute")
     for seed in range(times):
         folder = tmp_path / str(seed)
         folder.mkdir()

@@ -9,14 +9,12 @@ import time
 from collections import Counter
 from pathlib import Path
 
-import pytest
 import torch
 from stages import make
-from tiny import prepare, tiny
 
 from pipeline import train as stage
 from rcan.config import load_settings
-from rcan.tracking import RunFolders, epoch_metrics, guard, open_tracker, sync
+from rcan.tracking import RunFolders, epoch_metrics, guard, sync
 from rcan.training import loop
 
 ALLOWED = 3.0  # seconds that the tracker may take besides its one wait, on a busy machine
@@ -101,26 +99,3 @@ def _rows(database: Path, query: str) -> list[tuple]:
         return connection.execute(query).fetchall()
     finally:
         connection.close()
-
-
-def new_database(folder: Path) -> Path:
-    """A database of the tracker: making one takes seconds."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        assert open_tracker(root=folder, data_name="aside").guard.finish(60)
-    return folder / "mlflow.db"
-
-
-def untracked_files(folder: Path, data: Path) -> dict[str, bytes]:
-    """What a training leaves that has no tracker at all."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLFLOW_TRACKING_URI", "nowhere://")
-        training = Training(folder, data, patch)
-        training.run()
-    return training.files()
-
-
-def prepared(folder: Path) -> Path:
-    """The data that all of these trainings share."""
-    prepare(folder, tiny())
-    return folder

@@ -34,6 +34,13 @@ class Ended:
     printed: str
     touched: int
 
+    def error(self) -> str | None:
+        """The one line with which it ended, with exit code 1; None if it went through."""
+        lines = [line for line in self.printed.splitlines() if line.startswith("error:")]
+        assert "Traceback" not in self.printed, self.printed
+        assert (self.code, len(lines)) in ((0, 0), (1, 1)), self.printed
+        return lines[0] if lines else None
+
 
 class Zygote:
     """A loaded process that runs one stage at a time; use as a context manager.
@@ -58,6 +65,10 @@ class Zygote:
         self._process.stdin.close()
         self._process.wait()
         self._process.stdout.close()
+
+    def seen(self, folder: Path) -> Path:
+        """Where to find from outside what the process has in a folder."""
+        return folder
 
     def run(self, stage: str, folder: Path, **how: object) -> Ended:
         """Run a stage in `folder` to its end; `how` is what `_run` takes."""
