@@ -25,6 +25,12 @@ _REMEDY = "run its evaluation again"
 
 
 def main(_: PipelineSettings) -> None:
+    """Write the runs to a folder, or with --back put them beside one's own.
+
+    Raises:
+        UserError: not one folder is named, it is there already, no run is evaluated, or (--back)
+            the folder holds no published runs.
+    """
     arguments = [argument for argument in sys.argv[1:] if argument != BACK]
     if len(arguments) != 1 or arguments[0].startswith("-"):
         raise UserError("expected one folder: `python -m pipeline.publish [--back] FOLDER`")

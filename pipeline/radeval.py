@@ -15,6 +15,11 @@ from rcan.files import write_json
 
 
 def main(settings: PipelineSettings) -> None:
+    """Score an evaluated run by the scorers that are named, into reports/radeval/<run>.json.
+
+    Raises:
+        UserError: no run or no scorer is named, or one cannot be run.
+    """
     name, *scorers = sys.argv[1:] or [""]
     if not scorers:
         raise UserError(

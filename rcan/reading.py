@@ -39,7 +39,7 @@ def require_file(path: Path) -> None:
 
 
 def read_bytes(path: Path, what: str, remedy: str) -> bytes:
-    """The contents of a file."""
+    """The contents of a file; `UserError` if it cannot be read."""
     try:
         require_file(path)
         return path.read_bytes()
@@ -48,7 +48,7 @@ def read_bytes(path: Path, what: str, remedy: str) -> bytes:
 
 
 def read_text(path: Path, what: str, remedy: str) -> str:
-    """The contents of a UTF-8 file, line breaks as they are, without a byte order mark."""
+    """The contents of a UTF-8 file, line breaks kept, no byte order mark; else `UserError`."""
     content = read_bytes(path, what, remedy)
     try:
         return content.decode("utf-8-sig")
@@ -62,7 +62,7 @@ def read_json(path: Path, shape: Shape, what: str, remedy: str) -> Any:
 
 
 def parse_json(text: str | bytes, shape: Shape, place: str, what: str, remedy: str) -> Any:
-    """The value of a JSON text found at `place`.
+    """The value of a JSON text found at `place`; `UserError` if it is none or lacks something.
 
     Stricter than Python: no key twice, no NaN or infinity, no half of a surrogate pair, which
     could not be written again.
@@ -145,7 +145,8 @@ def read_csv(
 
     `columns` must be there and hold values of their kind; of other columns a cell may be empty.
     What spreadsheets add is passed over: empty rows (which count in a row's number), empty cells
-    past the header's last, and columns with neither a name nor a cell.
+    past the header's last, and columns with neither a name nor a cell. `UserError` for a missing
+    column or one twice, no row, a row of another length, a value of another kind.
     """
     text = read_text(path, what, remedy)
     try:

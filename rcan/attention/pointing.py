@@ -1,5 +1,7 @@
 """Whether a model looks at a finding when it names it: attention inside the finding's own region.
 
+The paper shows it in single pictures (Fig. 4, §4.4); here it is counted.
+
 Beside it stand two shares that need no looking there: what the region would get if all patches
 weighed the same, and what it gets from the model's attention for all words of the same report. A
 model that looks at one part of every picture has the second as high as the first.

@@ -32,7 +32,11 @@ def _kind(path: Path) -> str:
 
 
 def parts_of(source: Path, reports: Path | None) -> dict[str, Path]:
-    """What is to lie in the target: name -> where it is. `reports` comes as `mimic-cxr-reports`."""
+    """What is to lie in the target: name -> where it is. `reports` comes as `mimic-cxr-reports`.
+
+    Raises:
+        UserError: `source` holds reports, and `reports` names others.
+    """
     parts = {path.name: path.resolve() for path in sorted(source.iterdir())}
     if reports is not None:
         if REPORTS in parts:

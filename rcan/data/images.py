@@ -118,6 +118,9 @@ def fit_to_square(image: np.ndarray, size: int, fit: str) -> np.ndarray:
     - squash: the whole image, its aspect ratio lost (R2Gen's transform for evaluation);
     - crop: the shorter side to `size`, then the centre of the longer side;
     - pad: the longer side to `size`, then black bars beside it.
+
+    Raises:
+        UserError: another `fit`.
     """
     if fit not in FITS:
         raise UserError(f"expected data.fit to be one of {', '.join(FITS)}, got {fit!r}")

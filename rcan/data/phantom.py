@@ -50,7 +50,7 @@ class Phantom:
         return (np.clip(self.pixels + 0.025 * grain, 0, 1) * 255).astype(np.uint8)
 
     def lung(self, side: str) -> np.ndarray:
-        """Mask of one lung above the diaphragm; a lateral view shows both as one."""
+        """Mask (size, size) of one lung above the diaphragm; a lateral view shows both as one."""
         x, width = (self.lung_x(side), 0.155) if self.frontal else (0.5, 0.27)
         height = self.base - LUNG_TOP
         outline = self.ellipse(x, LUNG_TOP + 0.62 * height, width * self.width, 0.62 * height)
@@ -64,18 +64,19 @@ class Phantom:
         return x + self.jitter[0], LUNG_TOP + depth * (self.base - LUNG_TOP) + self.jitter[1]
 
     def blend(self, mask: np.ndarray, value: float, opacity: float = 1.0) -> None:
-        """Move the pixels under `mask` (0 to 1) towards `value`."""
+        """Move the pixels under `mask` (size, size), 0 to 1, towards `value`."""
         self.pixels += mask * opacity * (value - self.pixels)
 
     def lung_x(self, side: str) -> float:
         return 0.5 + (-0.205 if side == RIGHT else 0.205) * self.width
 
     def ellipse(self, x: float, y: float, radius_x: float, radius_y: float) -> np.ndarray:
+        """Mask (size, size) of an ellipse around (x, y)."""
         distance = np.hypot((self.x - x) / radius_x, (self.y - y) / radius_y)
         return _within((distance - 1) * min(radius_x, radius_y))
 
     def line(self, start: tuple[float, float], end: tuple[float, float]) -> np.ndarray:
-        """A thin straight line."""
+        """Mask (size, size) of a thin straight line."""
         (x0, y0), (x1, y1) = start, end
         dx, dy = x1 - x0, y1 - y0
         along = np.clip(((self.x - x0) * dx + (self.y - y0) * dy) / (dx * dx + dy * dy), 0, 1)

@@ -1,4 +1,4 @@
-"""BLEU from ten counts a study, equal to pycocoevalcap's.
+"""BLEU (Papineni et al., 2002; §4.1.3) from ten counts a study, equal to pycocoevalcap's.
 
 Corpus BLEU is a formula over *summed* counts, so a bootstrap resample costs a sum of numbers, not a
 second pass over the texts.

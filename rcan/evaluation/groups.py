@@ -15,7 +15,7 @@ from rcan.evaluation.findings import Labeler
 def groups_of(
     studies: Sequence[Study], train_texts: Iterable[str], labeler: Labeler | None
 ) -> dict[str, np.ndarray]:
-    """Group -> places of its studies in `studies`; a group that nobody is in is left out.
+    """Group -> places (n,) of its n studies in `studies`; a group that nobody is in is left out.
 
     `in_train` and `not_in_train` share out all studies, `normal` and `abnormal` those whose labels
     say which.

@@ -1,4 +1,4 @@
-"""METEOR 1.5 (English): Java finds the alignments, numpy does the rest.
+"""METEOR 1.5 (English; Denkowski and Lavie, 2014; §4.1.3): Java aligns, numpy does the rest.
 
 One Java process is started for all pairs of an evaluation (its start alone takes 5-8 s) and answers
 with 23 counts a pair. The score is a closed formula over these counts, of one pair or of their sum,
@@ -68,7 +68,7 @@ def meteor_counts(
 
 
 def without_perfect_chunks(counts: np.ndarray) -> np.ndarray:
-    """The counts as METEOR sums them: a pair that matches whole, in one piece, has 0 chunks."""
+    """Counts (N, 23) as METEOR sums them: a pair that matches whole, in one piece, has 0 chunks."""
     words, reference_words, chunks = counts[:, 0], counts[:, 1], counts[:, 20]
     perfect = (chunks == 1) & (counts[:, 21] == words) & (counts[:, 22] == reference_words)
     counts = counts.copy()

@@ -1,4 +1,4 @@
-"""ROUGE-L of single pairs, equal to pycocoevalcap's."""
+"""ROUGE-L (Lin, 2004; §4.1.3) of single pairs, equal to pycocoevalcap's."""
 
 from collections.abc import Sequence
 

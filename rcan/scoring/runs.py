@@ -98,7 +98,11 @@ def read_run(name: str, path: Path, cleaner: Cleaner) -> Run:
 
 
 def as_predictions(run: Run, path: Path, cleaner: Cleaner) -> Run:
-    """A run with counts as its predictions, to be compared with one that has nothing else."""
+    """A run with counts as its predictions, to be compared with one that has nothing else.
+
+    Raises:
+        UserError: its predictions are missing or damaged.
+    """
     file = path / PREDICTIONS
     if not file.is_file():
         raise UserError(f"{file}: expected predictions, for the other run has no counts; {_REMEDY}")

@@ -70,7 +70,11 @@ def times_an_even_share(places: Places, weights: np.ndarray, num_views: int) -> 
 
 
 def numbers_of_words(words: Sequence[str], chosen: Sequence[str]) -> list[int]:
-    """The numbers of the words to draw: all that are in `chosen`, or all but full stops."""
+    """The numbers of the words to draw: all that are in `chosen`, or all but full stops.
+
+    Raises:
+        UserError: the report lacks a chosen word, or has no word to draw.
+    """
     wanted = {word.lower() for word in chosen}
     if missing := sorted(wanted - set(words)):
         raise UserError(

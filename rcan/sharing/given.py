@@ -109,7 +109,11 @@ def read_study(
 
 
 def read_image(path: Path) -> tuple[np.ndarray, str | None]:
-    """(H, W) uint8 of a PNG, JPEG, DICOM or NumPy file; its projection where the file tells it."""
+    """(H, W) uint8 of a PNG, JPEG, DICOM or NumPy file; its projection where the file tells it.
+
+    Raises:
+        UserError: it cannot be read, is no image of these kinds, or is too small.
+    """
     try:
         require_file(path)
         as_dicom = _is_dicom(path)

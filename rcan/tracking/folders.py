@@ -63,7 +63,11 @@ def run_folders(root: Path) -> list[RunFolders]:
 
 
 def read_config(run: Path, remedy: str = REMEDY) -> dict[str, Any]:
-    """The settings of a run that it used, one level of dotted keys."""
+    """The settings of a run that it used, one level of dotted keys.
+
+    Raises:
+        UserError: config.json is missing, damaged or of another version.
+    """
     path = run / "config.json"
     kept = read_json(path, dict, "settings", remedy)
     try:
