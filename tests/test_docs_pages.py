@@ -1,5 +1,6 @@
 """README and docs: short, narrow, and every link leads somewhere."""
 
+import csv
 import re
 from pathlib import Path
 
@@ -40,3 +41,27 @@ def test_every_link_leads_somewhere(page):
             target = (page.parent / place).resolve() if place else page
             assert target.exists(), f"{page.name}: {place}"
             assert not heading or heading in anchors(target), f"{page.name}: {place}#{heading}"
+
+
+def test_the_first_table_has_the_numbers_of_the_reports():
+    table = TOP / "reports" / "iu_xray-small" / "ablations" / "table4.csv"
+    with table.open(encoding="utf-8", newline="") as file:
+        found = {
+            (row["source"], row["protocol"], row["statistic"]): row
+            for row in csv.DictReader(file)
+            if row["data"] == "iu_xray"  # of the paper's rows the last, the whole model's
+        }
+    paper, ours, sd, constant = (
+        found[key]
+        for key in (
+            ("the paper", "published", "score"),
+            ("ours: rcan", "paper", "score"),
+            ("ours: rcan", "paper", "sd"),
+            ("floor: best_constant", "paper", "score"),
+        )
+    )
+    text = README.read_text(encoding="utf-8")
+    for name in ("BLEU-4", "METEOR", "ROUGE-L"):
+        numbers = [f"{float(row[name]):.3f}" for row in (paper, ours, sd, constant)]
+        row = "| {} | {} ± {} | {} |".format(*numbers)
+        assert re.search(rf"^\| (IU X-ray, )?{name} {re.escape(row)}", text, re.MULTILINE), row
