@@ -15,7 +15,7 @@ from rcan.config import PipelineSettings
 from rcan.data.finding_regions import finding_regions
 from rcan.data.store import Split, open_split, read_summary
 from rcan.errors import UserError
-from rcan.evaluation.findings import LABELERS
+from rcan.evaluation.labelers import LABELERS
 from rcan.files import write_text
 from rcan.project import project_root
 from rcan.reporting.attention_maps import ATTENTION, draw_attention

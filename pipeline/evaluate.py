@@ -44,9 +44,8 @@ def main(settings: PipelineSettings) -> None:
 
 def write_evaluation(settings: PipelineSettings, run: Path, out: Path) -> dict[str, Any]:
     """Score the trained folder `run` on the test split into the folder `out`; the scores."""
-    from rcan.evaluation.counts import write_counts
-    from rcan.evaluation.results import PREDICTIONS, SCORES, write_scores
-    from rcan.evaluation.table import score_table
+    from rcan.evaluation.evaluate import score_table
+    from rcan.evaluation.results import PREDICTIONS, SCORES, write_counts, write_scores
 
     scores, rows, counts = _evaluated(settings, run)
     print(score_table(scores))
@@ -71,9 +70,9 @@ def _evaluated(
     """What is written of one run: its scores, a row a study, and the counts under each protocol."""
     from rcan.data.store import open_split
     from rcan.evaluation.evaluate import evaluate
-    from rcan.evaluation.findings import LABELERS
     from rcan.evaluation.floors import choose_floors
     from rcan.evaluation.kept_floors import read_floors
+    from rcan.evaluation.labelers import LABELERS
     from rcan.evaluation.scores import signature
     from rcan.text.cleaning import CLEANERS
     from rcan.text.tokenizer import Tokenizer

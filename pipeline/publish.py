@@ -14,7 +14,7 @@ from pathlib import Path
 from pipeline.stage import EVALUATIONS, RUNS, run
 from rcan.config import PipelineSettings
 from rcan.errors import UserError
-from rcan.evaluation.counts import NAME as COUNTS
+from rcan.evaluation.results import COUNTS
 from rcan.files import place_beside, write_text
 from rcan.reading import read_json
 from rcan.sharing.export import numbers_of

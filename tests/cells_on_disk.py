@@ -14,11 +14,10 @@ from rcan.ablation.cells import load_cells
 from rcan.ablation.plan import plan, write_plan
 from rcan.config import load_settings
 from rcan.evaluation.bleu import bleu_counts
-from rcan.evaluation.counts import write_counts
 from rcan.evaluation.diagnostics import diagnostics
 from rcan.evaluation.protocols import PROTOCOLS
-from rcan.evaluation.rouge import rouge_l
-from rcan.evaluation.scores import Scores, scores_from_counts, scores_of_some
+from rcan.evaluation.results import write_counts
+from rcan.evaluation.scores import Scores, rouge_l, scores_from_counts, scores_of_some
 from rcan.evaluation.statistics import difference, intervals
 from rcan.files import write_json
 from rcan.reading import parse_yaml

@@ -171,7 +171,7 @@ LIGHT = [
     ("rcan.sharing.export, rcan.sharing.given, rcan.sharing.registry", HEAVY | {"pydicom"}),
     ("rcan.text.cleaning, rcan.text.tokenizer", HEAVY),
     ("rcan.data.preprocess, rcan.data.store", HEAVY),
-    ("rcan.evaluation.evaluate, rcan.evaluation.table", HEAVY),
+    ("rcan.evaluation.evaluate", HEAVY),
     ("rcan.reporting.page", HEAVY - {"matplotlib", "pandas"}),
     ("pipeline.preprocess", HEAVY),
     ("pipeline.tokenizer", HEAVY),

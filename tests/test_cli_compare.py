@@ -11,7 +11,7 @@ from java_programs import python_java
 from test_statistics import made_up, reports
 
 from rcan.evaluation import meteor
-from rcan.evaluation.counts import write_counts
+from rcan.evaluation.results import write_counts
 from rcan.evaluation.statistics import difference, intervals
 from rcan.files import write_json
 

@@ -5,7 +5,7 @@ import pytest
 from test_statistics import made_up
 
 from rcan.errors import UserError
-from rcan.evaluation.counts import NAME, read_counts, write_counts
+from rcan.evaluation.results import COUNTS, read_counts, write_counts
 from rcan.evaluation.scores import METRICS
 from rcan.evaluation.statistics import difference, intervals
 
@@ -35,12 +35,12 @@ def test_what_is_read_back_scores_resamples_and_compares_to_the_same_digits(writ
 
 def test_the_same_counts_are_the_same_bytes_and_no_object(written, tmp_path):
     folder, scores, _ = written
-    before = (folder / NAME).read_bytes()
+    before = (folder / COUNTS).read_bytes()
     write_counts(folder, scores)
-    assert (folder / NAME).read_bytes() == before
-    with np.load(folder / NAME, allow_pickle=False) as file:
+    assert (folder / COUNTS).read_bytes() == before
+    with np.load(folder / COUNTS, allow_pickle=False) as file:
         assert {file[name].dtype.kind for name in file.files} == {"i", "f"}
-    assert [path.name for path in folder.iterdir()] == [NAME]
+    assert [path.name for path in folder.iterdir()] == [COUNTS]
 
 
 def edited(path, **changes):
@@ -64,14 +64,14 @@ def edited(path, **changes):
 )
 def test_other_arrays_are_told(written, changes, message):
     folder, _, told = written
-    edited(folder / NAME, **changes)
+    edited(folder / COUNTS, **changes)
     with pytest.raises(UserError, match=message):
         read_counts(folder, told)
 
 
 def test_a_file_that_is_missing_cut_or_no_file_is_told(written):
     folder, _, told = written
-    whole = (folder / NAME).read_bytes()
+    whole = (folder / COUNTS).read_bytes()
     for content in (
         whole[: len(whole) // 2],
         b"",
@@ -79,10 +79,10 @@ def test_a_file_that_is_missing_cut_or_no_file_is_told(written):
         b"\x93NUMPY",
         b"cos\nsystem\n(S'true'\ntR.",
     ):
-        (folder / NAME).write_bytes(content)
+        (folder / COUNTS).write_bytes(content)
         with pytest.raises(UserError, match=r"counts.npz: expected the counts of each study"):
             read_counts(folder, told)
-    (folder / NAME).unlink()
+    (folder / COUNTS).unlink()
     with pytest.raises(UserError, match=r"FileNotFoundError.*run the evaluation again"):
         read_counts(folder, told)
 

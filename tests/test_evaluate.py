@@ -6,14 +6,13 @@ from java_programs import python_java
 
 from rcan.data.study import Study, View
 from rcan.errors import UserError
-from rcan.evaluation.counts import read_counts, write_counts
-from rcan.evaluation.evaluate import evaluate
-from rcan.evaluation.findings import LABELERS
+from rcan.evaluation.controls import swap
+from rcan.evaluation.evaluate import evaluate, score_table
 from rcan.evaluation.floors import choose_floors
-from rcan.evaluation.image_swap import swap
+from rcan.evaluation.labelers import LABELERS
+from rcan.evaluation.results import read_counts, write_counts
 from rcan.evaluation.scores import METRICS, score
 from rcan.evaluation.statistics import beats_floor, intervals
-from rcan.evaluation.table import score_table
 from rcan.text.cleaning import clean_iu_xray
 
 NORMAL = "the heart is normal in size . the lungs are clear ."

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from rcan.evaluation.findings.compare import accuracy, compare_findings
-from rcan.evaluation.findings.labeler import Labeler
+from rcan.evaluation.finding_scores import accuracy, compare_findings
+from rcan.evaluation.labelers import Labeler
 
 OPTIONS = {"resamples": 200, "seed": 1}
 NAMES = ("heart", "fluid", "line", "nodule")

@@ -4,9 +4,8 @@ import pytest
 from imports import TOP
 from iu_labels import labelled
 
-from rcan.evaluation.findings import LABELERS
-from rcan.evaluation.findings.compare import compare_findings
-from rcan.evaluation.findings.iu_xray import PHRASES
+from rcan.evaluation.finding_scores import compare_findings
+from rcan.evaluation.labelers import LABELERS, PHRASES
 
 IU_XRAY = LABELERS["iu_xray"]
 

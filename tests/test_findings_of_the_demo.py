@@ -5,7 +5,7 @@ import pytest
 
 from rcan.data.demo import demo_studies
 from rcan.data.findings import FINDINGS, report_on
-from rcan.evaluation.findings import LABELERS
+from rcan.evaluation.labelers import LABELERS
 from rcan.text.cleaning import CLEANERS
 
 DEMO = LABELERS["demo"]

@@ -10,7 +10,7 @@ from rcan.data.finding_regions import PLACED, finding_regions
 from rcan.data.store import open_split
 from rcan.data.study import Study, View
 from rcan.errors import UserError
-from rcan.evaluation.findings import LABELERS
+from rcan.evaluation.labelers import LABELERS
 from rcan.reporting.cases import even_ranks, verdict
 from rcan.reporting.mentions import mentions, truth
 from rcan.reporting.scene import FIRST, NAME, chosen_words

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rcan.evaluation.image_swap import swap
+from rcan.evaluation.controls import swap
 from rcan.evaluation.scores import score
 
 

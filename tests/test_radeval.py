@@ -8,8 +8,8 @@ import sys
 import pytest
 from imports import TOP
 
+from pipeline.radeval import WEIGHTS, radeval_scores
 from rcan.errors import UserError
-from rcan.evaluation.radeval import WEIGHTS, radeval_scores
 
 STANDS_IN = """
 import os

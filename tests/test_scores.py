@@ -12,8 +12,7 @@ from rcan.errors import UserError
 from rcan.evaluation.bleu import BLEU, bleu, bleu_counts
 from rcan.evaluation.floors import most_frequent
 from rcan.evaluation.protocols import reference
-from rcan.evaluation.rouge import common_length
-from rcan.evaluation.scores import METRICS, score, score_systems, signature
+from rcan.evaluation.scores import METRICS, common_length, score, score_systems, signature
 from rcan.text.cleaning import clean_iu_xray
 from rcan.text.tokenizer import Tokenizer
 

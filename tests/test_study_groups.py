@@ -4,8 +4,8 @@ import pytest
 from iu_labels import labelled
 
 from rcan.data.study import Study
-from rcan.evaluation.findings import LABELERS
-from rcan.evaluation.groups import group_shares, groups_of
+from rcan.evaluation.controls import group_shares, groups_of
+from rcan.evaluation.labelers import LABELERS
 
 TRAIN = ["the lungs are clear .", "large heart ."]
 

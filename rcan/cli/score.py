@@ -164,8 +164,8 @@ def _names(against: list[Path]) -> dict[str, Path]:
 
 def _keep(folder: Path, result: dict[str, Any], table: str, models: "dict[str, Scores]") -> None:
     """scores.json, table.md and, if all metrics and protocols are there, counts.npz to compare."""
-    from rcan.evaluation import counts
     from rcan.evaluation.protocols import PROTOCOLS
+    from rcan.evaluation.results import COUNTS, write_counts
     from rcan.files import write_json, write_text
 
     write_json(folder / "scores.json", result)
@@ -173,7 +173,7 @@ def _keep(folder: Path, result: dict[str, Any], table: str, models: "dict[str, S
     if set(models) == set(PROTOCOLS) and all(
         model.meteor_counts is not None for model in models.values()
     ):
-        counts.write_counts(folder, models)
+        write_counts(folder, models)
     else:
-        (folder / counts.NAME).unlink(missing_ok=True)
+        (folder / COUNTS).unlink(missing_ok=True)
     remark(f"kept in {folder}")

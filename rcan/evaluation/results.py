@@ -2,6 +2,10 @@
 
 `rcan.evaluation.schema` says what the files hold. What was read is handed on as it stands: plain
 objects, lists and numbers.
+
+counts.npz holds what a bootstrap needs of each study, so that runs are compared later without Java:
+numbers and no text, under each protocol the counts of BLEU, ROUGE-L and the counts of METEOR.
+scores.json beside it holds the digests of the references that were scored against.
 """
 
 from collections.abc import Iterable, Mapping
@@ -9,13 +13,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from rcan.errors import UserError
+from rcan.evaluation import bleu, meteor
+from rcan.evaluation.protocols import PROTOCOLS
 from rcan.evaluation.schema import BestFile, ScoresFile, require
-from rcan.files import write_json
-from rcan.reading import Shape, read_csv, read_json
+from rcan.evaluation.scores import Scores, scores_from_counts
+from rcan.files import replacing, write_json
+from rcan.reading import Shape, read_csv, read_json, require_file
 
 SCORES = "scores.json"
 PREDICTIONS = "predictions.csv"
+COUNTS = "counts.npz"
+_AGAIN = "run the evaluation again"
+_OF_COUNTS = {"bleu": (bleu.NUM_COUNTS,), "rouge": (), "meteor": (meteor.NUM_COUNTS,)}
 _CONFIG: dict[str, Shape] = {
     "scale": str,
     "data": {"name": str},
@@ -105,3 +117,61 @@ def read_history(run: Path, remedy: str) -> list[dict[str, str]]:
 def read_predictions(path: Path) -> list[dict[str, str]]:
     """The rows of predictions.csv."""
     return read_csv(path, _COLUMNS, "predictions", _EVALUATE)
+
+
+def write_counts(folder: Path, scores: Mapping[str, Scores]) -> None:
+    """Write the counts of a model, protocol -> scores, METEOR's among them."""
+    arrays: dict[str, Any] = {}
+    for protocol, found in scores.items():
+        arrays[f"{protocol}_bleu"] = found.bleu_counts
+        arrays[f"{protocol}_rouge"] = found.studies["ROUGE-L"]
+        arrays[f"{protocol}_meteor"] = found.meteor_counts
+    with replacing(folder / COUNTS) as beside, beside.open("wb") as file:
+        np.savez_compressed(file, **arrays)
+
+
+def read_counts(folder: Path, scores: Mapping[str, Any]) -> dict[str, Scores]:
+    """The model's scores under each protocol, as they were before they became scores.json.
+
+    Args:
+        folder: holds counts.npz.
+        scores: what the scores.json beside it holds.
+
+    Raises:
+        UserError: the file is missing or damaged, or the two do not belong together.
+    """
+    place, needs = str(folder / SCORES), ("num_studies", "references")
+    require(ScoresFile, scores, place, _AGAIN, needs)
+    arrays = _read_counts(folder / COUNTS, scores["num_studies"])
+    found = {}
+    for protocol in PROTOCOLS:
+        of_bleu, of_rouge, of_meteor = (arrays[f"{protocol}_{kind}"] for kind in _OF_COUNTS)
+        found[protocol] = scores_from_counts(
+            of_bleu, of_rouge, of_meteor, scores["references"][protocol]
+        )
+    return found
+
+
+def _read_counts(path: Path, num_studies: int) -> dict[str, np.ndarray]:
+    try:
+        require_file(path)
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as held:
+            arrays = {
+                f"{protocol}_{kind}": held[f"{protocol}_{kind}"]
+                for protocol in PROTOCOLS
+                for kind in _OF_COUNTS
+            }
+    except Exception as error:  # of many kinds: no zip, a part that is missing, cut, an object
+        raise UserError(
+            f"{path}: expected the counts of each study ({type(error).__name__}); {_AGAIN}"
+        ) from error
+    for name, array in arrays.items():
+        wanted = (num_studies, *_OF_COUNTS[name.split("_")[1]])
+        if array.shape != wanted or array.dtype not in (np.int64, np.float64):
+            raise UserError(
+                f"{path}, {name}: expected {wanted} numbers, found {array.dtype} {array.shape};"
+                f" {_AGAIN}"
+            )
+        if not (np.isfinite(array).all() and (array >= 0).all() and (array <= 1e9).all()):
+            raise UserError(f"{path}, {name}: expected counts, found other numbers; {_AGAIN}")
+    return arrays

@@ -12,7 +12,7 @@ import numpy as np
 from rcan.data.store import Split
 from rcan.data.study import Study
 from rcan.errors import UserError
-from rcan.evaluation.findings.labeler import Labeler
+from rcan.evaluation.labelers import Labeler
 from rcan.evaluation.results import PREDICTIONS, SCORES, read_predictions, read_scores
 from rcan.reporting.case_figure import Case, Marked, Text, Verdict, cases_figure
 from rcan.reporting.cells.wording import cell_name, data_name

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rcan.data.study import Study
-from rcan.evaluation.findings.labeler import Labeler
+from rcan.evaluation.labelers import Labeler
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import numpy as np
 
 from rcan.attention.places import Places
 from rcan.data.store import Split
-from rcan.evaluation.findings.labeler import Labeler
+from rcan.evaluation.labelers import Labeler
 from rcan.reporting.mentions import Mention, label_of, mentions, naming_word, truth
 
 FIRST, NAME = "first", "name"

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from rcan.errors import UserError
-from rcan.evaluation.image_swap import swap
+from rcan.evaluation.controls import swap
 from rcan.evaluation.scores import Scores, score_systems
 from rcan.evaluation.statistics import difference, intervals
 from rcan.scoring.runs import Run, as_predictions, find_run, read_run

@@ -7,9 +7,8 @@ from typing import Any
 
 from rcan.dotted import flatten
 from rcan.errors import UserError, name_shown
-from rcan.evaluation import counts
 from rcan.evaluation.diagnostics import diagnostics
-from rcan.evaluation.results import PREDICTIONS, SCORES, read_scores
+from rcan.evaluation.results import COUNTS, PREDICTIONS, SCORES, read_counts, read_scores
 from rcan.evaluation.scores import Scores
 from rcan.reading import read_json
 from rcan.scoring.sets import Cleaner, matched, read_ground
@@ -82,9 +81,9 @@ def read_run(name: str, path: Path, cleaner: Cleaner) -> Run:
         return _of_predictions(name, path, cleaner)
     scores = read_scores(path / SCORES, _REMEDY, _NEEDS)
     settings = {key: scores[key] for key in FACTS if key in scores} | _config(path)
-    if not (path / counts.NAME).exists():
+    if not (path / COUNTS).exists():
         if not (path / PREDICTIONS).exists():
-            raise UserError(f"{path}: expected {counts.NAME} or {PREDICTIONS}; {_REMEDY}")
+            raise UserError(f"{path}: expected {COUNTS} or {PREDICTIONS}; {_REMEDY}")
         found = _of_predictions(name, path / PREDICTIONS, cleaner)
         return Run(**{**vars(found), "data": scores.get("data"), "settings": settings})
     return Run(
@@ -92,7 +91,7 @@ def read_run(name: str, path: Path, cleaner: Cleaner) -> Run:
         data=scores.get("data"),
         settings=settings,
         diagnostics=scores["diagnostics"],
-        counts=counts.read_counts(path, scores),
+        counts=read_counts(path, scores),
         falls=_falls(scores),
     )
 

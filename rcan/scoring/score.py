@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from rcan.errors import UserError
+from rcan.evaluation.controls import swap
 from rcan.evaluation.diagnostics import diagnostics
 from rcan.evaluation.floors import best_constant, most_frequent
-from rcan.evaluation.image_swap import swap
 from rcan.evaluation.kept_floors import FLOORS
 from rcan.evaluation.protocols import PROTOCOLS, reference
 from rcan.evaluation.scores import Scores, score_systems, signature

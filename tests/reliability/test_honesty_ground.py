@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from java_programs import python_java
 
 from rcan.errors import UserError
+from rcan.evaluation.evaluate import score_table
 from rcan.evaluation.protocols import PROTOCOLS, reference
 from rcan.evaluation.scores import METRICS, score
 from rcan.evaluation.statistics import difference
-from rcan.evaluation.table import score_table
 from rcan.files import write_csv, write_json
 from rcan.reporting.ground import require_same_ground
 from rcan.reporting.page import write_report

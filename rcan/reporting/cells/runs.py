@@ -12,8 +12,7 @@ from typing import Any
 
 from rcan.dotted import flatten
 from rcan.errors import UserError, name_shown
-from rcan.evaluation.counts import read_counts
-from rcan.evaluation.results import SCORES, read_best, read_config, read_scores
+from rcan.evaluation.results import SCORES, read_best, read_config, read_counts, read_scores
 from rcan.evaluation.schema import TEXTLESS
 from rcan.evaluation.scores import METRICS, Scores
 from rcan.reading import Shape, read_json, require_shape

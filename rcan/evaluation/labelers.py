@@ -1,14 +1,94 @@
-"""Findings in IU X-ray reports by mention and negation, sentence by sentence.
+"""Findings in reports: a labeler a data set.
 
-Beside them stand the `Problems` that Open-i's own indexers took from the whole report, the
-impression included, which a model never sees: so even the reference reports do not reach 1.
-Phrases were chosen on the training reports alone; docs/findings.md holds what they reach.
+The demo's reads the wordings that reports are made of backwards, exactly.
+
+IU X-ray's goes by mention and negation, sentence by sentence. Beside what it finds stand the
+`Problems` that Open-i's own indexers took from the whole report, the impression included, which a
+model never sees: so even the reference reports do not reach 1. Phrases were chosen on the training
+reports alone; docs/findings.md holds what they reach.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import product
 
-from rcan.evaluation.findings.labeler import Labeler
+from rcan.data.findings import FINDINGS, Finding
+from rcan.text.cleaning import CLEANERS
+
+
+@dataclass(frozen=True)
+class Labeler:
+    """Names findings in the reports of one data set, and in the labels that it brings."""
+
+    name: str  # of the method, for whoever reads its scores
+    findings: tuple[str, ...]  # in the order in which tables list them
+    read: Callable[[str], frozenset[str]]  # those that a cleaned report says there are
+    known: Callable[[tuple[str, ...]], frozenset[str] | None]  # of a study's labels; None: unknown
+    normal: Callable[[tuple[str, ...]], bool | None]  # whether they say that all is normal
+    read_exactly: Callable[[str], frozenset[str]] | None = None  # labels with side, size and place
+
+
+_END = " ."  # of a sentence in cleaned text
+
+
+def _sentence(wording: str) -> str:
+    return CLEANERS["demo"](wording).removesuffix(_END)
+
+
+def _worded(finding: Finding) -> dict[str, str]:
+    """Each sentence that tells of the finding -> its label with all attributes."""
+    return {
+        _sentence(wording.format(*attributes)): "/".join((finding.name, *attributes))
+        for wording in finding.present
+        for attributes in product(*finding.attributes)
+    }
+
+
+def _mention(finding: Finding) -> re.Pattern[str]:
+    """The same sentences, but a side that is named twice may differ: a model may contradict itself,
+    and still tells of the finding."""
+    names = [f"attribute-{number}" for number in range(len(finding.attributes))]
+    pattern = "|".join(re.escape(_sentence(text.format(*names))) for text in finding.present)
+    for name, choices in zip(names, finding.attributes, strict=True):
+        pattern = pattern.replace(re.escape(name), f"(?:{'|'.join(choices)})")
+    return re.compile(pattern)
+
+
+_LABEL_OF = {text: label for finding in FINDINGS for text, label in _worded(finding).items()}
+_WORDINGS = {finding.name: _mention(finding) for finding in FINDINGS}
+
+
+def _sentences(text: str) -> list[str]:
+    return [sentence.strip() for sentence in text.split(_END)]
+
+
+def _read_demo(text: str) -> frozenset[str]:
+    return frozenset(
+        name
+        for sentence in _sentences(text)
+        for name, mention in _WORDINGS.items()
+        if mention.fullmatch(sentence)
+    )
+
+
+def _read_exactly(text: str) -> frozenset[str]:
+    return frozenset(_LABEL_OF[each] for each in _sentences(text) if each in _LABEL_OF)
+
+
+def _known_demo(labels: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(label.partition("/")[0] for label in labels)
+
+
+DEMO = Labeler(
+    name="the demo's own wordings, read backwards: exact",
+    findings=tuple(finding.name for finding in FINDINGS),
+    read=_read_demo,
+    known=_known_demo,
+    normal=lambda labels: not labels,
+    read_exactly=_read_exactly,
+)
+
 
 NORMAL, UNKNOWN = ("normal",), "no indexing"
 
@@ -155,3 +235,5 @@ IU_XRAY = Labeler(
     known=_known,
     normal=_normal,
 )
+
+LABELERS = {"demo": DEMO, "iu_xray": IU_XRAY}  # MIMIC-CXR brings no labels here

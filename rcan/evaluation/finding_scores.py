@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from rcan.evaluation.findings.labeler import Labeler
+from rcan.evaluation.labelers import Labeler
 from rcan.evaluation.schema import KINDS
 from rcan.evaluation.statistics import PERCENTILES, study_weights
 

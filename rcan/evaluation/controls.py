@@ -1,7 +1,12 @@
-"""Studies scored apart: whether training held their very report, and whether all in them is normal.
+"""What overlap scores cannot see: the image swap, and studies scored apart.
 
-A report that occurs word for word in training can be had by copying, and a normal one by writing
-what is usual; only the others ask a model to look.
+Image swap: what the reports score that the model wrote from other studies' images. A model that
+looks loses what the image told it; one that writes the same whatever it sees loses nothing. Given
+the images of study j it writes prediction j, so no report is generated anew.
+
+Studies apart: whether training held their very report, and whether all in them is normal. A report
+that occurs word for word in training can be had by copying, and a normal one by writing what is
+usual; only the others ask a model to look.
 """
 
 from collections.abc import Iterable, Sequence
@@ -9,7 +14,19 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from rcan.data.study import Study
-from rcan.evaluation.findings import Labeler
+from rcan.evaluation.labelers import Labeler
+
+SEED = 1  # every run is given the same wrong images, so that runs can be compared
+
+
+def swap(predictions: Sequence[str]) -> list[str]:
+    """For each study the prediction of another one, each used once (a study alone keeps its own).
+
+    The studies stand in a ring in a fixed random order; each gets its neighbour's.
+    """
+    ring = np.random.default_rng(SEED).permutation(len(predictions))
+    neighbour = dict(zip(ring.tolist(), np.roll(ring, 1).tolist(), strict=True))
+    return [predictions[neighbour[study]] for study in range(len(predictions))]
 
 
 def groups_of(
