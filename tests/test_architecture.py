@@ -66,7 +66,8 @@ MAY_IMPORT = {
 # Libraries that are slow to load or may be absent, and the only places that may name them.
 ONLY_IN = {
     "mlflow": [
-        "rcan/tracking/tracker.py", "rcan/sharing/registry.py", "rcan/sharing/served.py",
+        "rcan/tracking/database.py", "rcan/tracking/tracker.py", "rcan/sharing/registry.py",
+        "rcan/sharing/served.py",
     ],
     "matplotlib": ["rcan/reporting"],
     "pandas": ["rcan/table.py"],

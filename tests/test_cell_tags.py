@@ -12,7 +12,7 @@ from rcan.dotted import flatten
 from rcan.errors import UserError
 from rcan.files import digest_of, write_json
 from rcan.tracking import open_tracker, run_folders, sync
-from rcan.tracking.names import paper_tags
+from rcan.tracking.metrics import paper_tags
 
 DATA = {"data.name": "iu_xray"}
 NO_WCL = {"model.use_wcl": False}

@@ -16,7 +16,7 @@ from rcan.tracking import (
     epoch_metrics,
     in_use,
     open_tracker,
-    published,
+    published_runs,
     published_store,
     score_metrics,
     sync,
@@ -326,7 +326,7 @@ def test_published_runs_are_a_store_apart_with_views_that_hold_them(
 
 
 def test_a_published_folder_is_read_again_only_when_it_has_changed(numbers, tmp_path, monkeypatch):
-    monkeypatch.setattr(published, "_fill", whole)
+    monkeypatch.setattr(published_runs, "_fill", whole)
     first = published_store(tmp_path, numbers)
     made = first.stat().st_mtime_ns
     assert published_store(tmp_path, numbers / "runs").read_text() == "whole"
@@ -351,14 +351,14 @@ def test_of_published_runs_that_were_killed_or_failed_on_their_way_nothing_is_sh
 
         return fill
 
-    monkeypatch.setattr(published, "_fill", stopped(KeyboardInterrupt()))
+    monkeypatch.setattr(published_runs, "_fill", stopped(KeyboardInterrupt()))
     with pytest.raises(KeyboardInterrupt):
         published_store(tmp_path, numbers)
-    monkeypatch.setattr(published, "_fill", stopped(OSError("no space\nleft")))
+    monkeypatch.setattr(published_runs, "_fill", stopped(OSError("no space\nleft")))
     with pytest.raises(UserError, match=r"cannot be put into MLflow \(no space\); mend it"):
         published_store(tmp_path, numbers)
     assert not list(tmp_path.glob(".rcan/published/*/*/mlflow.db"))
-    monkeypatch.setattr(published, "_fill", whole)
+    monkeypatch.setattr(published_runs, "_fill", whole)
     database = published_store(tmp_path, numbers)
     assert [path.name for path in database.parent.iterdir()] == ["mlflow.db"]
 
@@ -384,7 +384,7 @@ def test_a_damaged_published_run_is_one_line_and_nothing_is_made(
 
 
 def test_the_projects_own_published_runs_are_of_these_cells():
-    runs = published.published_runs(Path(__file__).parents[1] / published.FOLDER)
+    runs = published_runs.published_runs(Path(__file__).parents[1] / published_runs.FOLDER)
     seeds: dict[str, list[int]] = {}
     for run in runs:
         seeds.setdefault(run.cell, []).append(run.config["train.seed"])

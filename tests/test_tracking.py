@@ -96,7 +96,7 @@ def test_a_resumed_run_goes_on_and_logs_no_epoch_twice(tracker):
 
 def test_a_run_says_where_it_came_from(tracker, monkeypatch, tmp_path):
     git = {"commit": "c" * 40, "dirty": True, "diff": "-tau: 0.1\n+tau: 0.07\n"}
-    monkeypatch.setattr("rcan.tracking.run.git_state", lambda: git)
+    monkeypatch.setattr("rcan.tracking.tracker.git_state", lambda: git)
     monkeypatch.setenv("DVC_STAGE", "train")
     monkeypatch.setenv("DVC_EXP_NAME", "warm-tau")
     with tracker.run(**{**RUN, "key": "b" * 32}):

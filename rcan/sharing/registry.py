@@ -12,8 +12,8 @@ from rcan.errors import UserError
 from rcan.sharing.export import Exported
 from rcan.sharing.folder import read_exported
 from rcan.tracking import open_tracker
+from rcan.tracking.database import store_uri
 from rcan.tracking.guard import without_password
-from rcan.tracking.tracker import store_uri
 
 ALIAS = "best"
 _STORE = "MLFLOW_TRACKING_URI"

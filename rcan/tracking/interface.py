@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from rcan.errors import UserError
+from rcan.tracking.database import SQLITE, asked_uri, database_of
 from rcan.tracking.experiment import view_link
 from rcan.tracking.guard import without_password
-from rcan.tracking.tracker import EXPERIMENT, SQLITE, asked_uri, database_of
+from rcan.tracking.tracker import EXPERIMENT
 
 HOST = "127.0.0.1"
 PORT = 5000

@@ -2,24 +2,34 @@
 
 A stage that DVC restores from its cache logs nothing, a fresh clone has no database, and a tracker
 may have been down. All that is logged stands in files, so it can be logged again.
+
+Two tags are set meanwhile. Runs that others took the place of stay as outdated: the saved views
+leave them out. And a run is given the names of DVC's experiments that trained it: of two that train
+the same, the second runs no stage, so that none of it could give its run a name.
 """
 
+import re
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from rcan.ablation.plan import MAIN
 from rcan.errors import UserError
 from rcan.evaluation.results import PREDICTIONS, SCORES, read_best, read_history, read_scores
-from rcan.tracking.dvc_experiments import name_experiments
-from rcan.tracking.folders import REMEDY, RunFolders, read_config
-from rcan.tracking.names import IF_THERE, NEEDED, epoch_metrics, paper_tags, score_metrics
-from rcan.tracking.outdated import mark_outdated
-from rcan.tracking.run import Run
-from rcan.tracking.tracker import Tracker, open_tracker
+from rcan.project import git_output
+from rcan.tracking.folders import CELL_TAGS, REMEDY, RunFolders, read_config
+from rcan.tracking.metrics import IF_THERE, NEEDED, epoch_metrics, paper_tags, score_metrics
+from rcan.tracking.tracker import Run, Tracker, open_tracker
 
 SECONDS = 300.0  # for one run: to catch up is the work here, also with a slow server
 FILES = ("config.json", "best.json", "history.csv")
 OF_BEST = ("key", "name", "data_digest")
+OUTDATED = "outdated"
+_DVC_EXP = "dvc.exp"
+_LOCK = "dvc.lock"
+_MODEL = re.compile(r"- path: runs/main\n(?: +(?!md5)\w+: .*\n)* +md5: (\S+)")
+_REF = re.compile("refs/exps/[0-9a-f]{2}/[0-9a-f]{38}/(?P<name>.+)")  # DVC's own lie elsewhere
 
 
 def sync(*, root: Path, folders: Iterable[RunFolders]) -> int:
@@ -96,3 +106,93 @@ def log_numbers(run: Run, rows: Iterable[Mapping[str, str]], scores: Mapping[str
     run.log_epochs([(int(row["epoch"]), epoch_metrics(row)) for row in rows])
     if scores:
         run.log_scores(score_metrics(scores))
+
+
+def mark_outdated(tracker: Tracker, restored: Mapping[str, Mapping[str, str] | None]) -> None:
+    """Tag older runs of the settings of a restored one, by other code or data, as outdated; and
+    let a cell with its seed be one run alone.
+
+    Args:
+        tracker: of a database of one's own: on a server, the others' runs are the others' affair.
+        restored: keys of the runs whose files are here -> their CELL_TAGS, None where not known.
+    """
+    runs = tracker.recorded()
+    here = [run for run in runs if run.data.tags["rcan.key"] in restored]
+    for run in runs:
+        key, run_id = run.data.tags["rcan.key"], run.info.run_id
+        if key in restored:
+            tags = restored[key]
+            wrong = {OUTDATED} | (set() if tags is None else set(CELL_TAGS) - set(tags))
+        else:
+            wrong = set(CELL_TAGS) if any(_same_cell(run, other) for other in here) else set()
+            if any(_is_older(run, other) for other in here):
+                tracker.client.set_tag(run_id, OUTDATED, "yes")
+        for tag in wrong & set(run.data.tags):
+            tracker.client.delete_tag(run_id, tag)
+
+
+def _is_older(run: Any, other: Any) -> bool:
+    return bool(
+        run.data.params == other.data.params and run.info.start_time < other.info.start_time
+    )
+
+
+def _same_cell(run: Any, other: Any) -> bool:
+    cells, others = (set(one.data.tags.get("cell", "").split()) - {MAIN} for one in (run, other))
+    return (
+        bool(cells & others)
+        and run.data.tags.get("seed") == other.data.tags.get("seed")
+        and run.data.params.get("scale") == other.data.params.get("scale")
+    )
+
+
+def name_experiments(tracker: Tracker, root: Path) -> None:
+    """Tag each run with all experiments of the repository at `root` that trained it, a blank
+    between two names.
+
+    Args:
+        tracker: of a database of one's own: on a server others' experiments may have these names.
+    """
+    together = list(experiments(root).items())
+    here, key = _trained(_text(root / _LOCK)), _key(root)
+    for run in tracker.recorded() if together else ():
+        tags = run.data.tags
+        named = set(tags.get(_DVC_EXP, "").split())
+        found = named.union(
+            *(
+                names
+                for model, names in together
+                if named & names or (model == here and tags["rcan.key"] == key)
+            )
+        )
+        if found != named:
+            tracker.client.set_tag(run.info.run_id, _DVC_EXP, " ".join(sorted(found)))
+
+
+def experiments(root: Path) -> dict[str, set[str]]:
+    """Digest of a trained model, as dvc.lock has it -> the experiments that end in it."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for ref in git_output("for-each-ref", "--format=%(refname)", "refs/exps", folder=root).split():
+        if match := _REF.fullmatch(ref):
+            model = _trained(git_output("show", f"{ref}:{_LOCK}", folder=root))
+            if model:
+                found[model].add(match["name"])
+    return found
+
+
+def _trained(lock: str) -> str | None:
+    """The digest of the main run's folder, by what DVC wrote of stage train."""
+    found = _MODEL.search(lock.partition("\n  train:\n")[2])
+    return found[1] if found else None
+
+
+def _key(root: Path) -> str | None:
+    try:
+        best = read_best(root / "runs/main", "leave it", "key")
+    except UserError:
+        return None
+    return str(best["key"])
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""

@@ -3,31 +3,35 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import logging
 import os
-import sqlite3
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache, partial
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from rcan.files import replacing
+from rcan.project import git_state
+from rcan.tracking.database import (
+    SQLITE,
+    create_database,
+    import_mlflow,
+    in_plain_letters,
+    log_batch,
+    log_dataset,
+    one_at_a_time,
+    store_uri,
+)
 from rcan.tracking.experiment import experiment_tags
 from rcan.tracking.guard import Guard
-from rcan.tracking.run import Run
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Experiment
 
 AT_THE_END = 10.0  # seconds that a run may wait for its tracker, once, when its work is done
-BATCH = 100  # MLflow takes no more parameters or tags at once, and 1,000 metrics
 EXPERIMENT = "rcan-"
-SQLITE = "sqlite:///"
 OTHERWISE = "The work goes on without it; `rcan sync` catches up later."
+EPOCH_TIME = 1000  # ms: an epoch is a second on the time axis of a curve
 
 
 class Tracker:
@@ -45,11 +49,11 @@ class Tracker:
         `guard`: what to do all that is sent, if not to go on without MLflow.
         """
         self.local = uri.startswith(SQLITE)  # whether what is logged stays on this machine
-        told = uri.replace(str(_in_plain_letters(root)), str(root))
+        told = uri.replace(str(in_plain_letters(root)), str(root))
         self.guard = guard or Guard(f"MLflow ({told}) is not available", OTHERWISE)
         self._uri, self._root, self._name, self._present = uri, root, name, present
         try:
-            _import_mlflow()
+            import_mlflow()
         except Exception as problem:
             self.guard.close(problem)
         self.guard.send(self._open)
@@ -58,10 +62,12 @@ class Tracker:
         from mlflow import MlflowClient
 
         with (
-            _alone(self._root / ".rcan" / "mlflow.lock") if self.local else contextlib.nullcontext()
+            one_at_a_time(self._root / ".rcan" / "mlflow.lock")
+            if self.local
+            else contextlib.nullcontext()
         ):
             if self.local:
-                _create_database(self._uri)
+                create_database(self._uri)
             self.client = MlflowClient(tracking_uri=self._uri)
             experiment = self._experiment()
             self.experiment_id = experiment.experiment_id
@@ -129,37 +135,6 @@ class Tracker:
             runs += page
         return [run for run in runs if "rcan.key" in run.data.tags]
 
-    def log_batch(
-        self,
-        run_id: str,
-        *,
-        metrics: Sequence[tuple[str, float, int, int]] = (),
-        params: Mapping[str, str] = MappingProxyType({}),
-        tags: Mapping[str, str] = MappingProxyType({}),
-    ) -> None:
-        """Metrics as (name, value, step, time), parameters and tags, in as few requests as may be.
-
-        For `Run` alone, as `log_dataset`: called in the background, they may raise.
-        """
-        from mlflow.entities import Metric, Param, RunTag
-
-        all_metrics = [
-            Metric(name, float(value), when, step) for name, value, step, when in metrics
-        ]
-        all_params = [Param(name, value) for name, value in params.items()]
-        all_tags = [RunTag(name, value) for name, value in tags.items()]
-        for i in range(0, max(len(all_metrics), len(all_params), len(all_tags)), BATCH):
-            part = slice(i, i + BATCH)
-            self.client.log_batch(run_id, all_metrics[part], all_params[part], all_tags[part])
-
-    def log_dataset(self, run_id: str, name: str, digest: str, source: str) -> None:
-        """The data set that a run was trained on."""
-        from mlflow.entities import Dataset, DatasetInput, InputTag
-
-        dataset = Dataset(name=name, digest=digest, source_type="local", source=source)
-        context = InputTag("mlflow.data.context", "training")
-        self.client.log_inputs(run_id, [DatasetInput(dataset, [context])])
-
 
 def open_tracker(*, root: Path, data_name: str) -> Tracker:
     """The experiment `rcan-<data_name>`, created where it is missing.
@@ -171,94 +146,143 @@ def open_tracker(*, root: Path, data_name: str) -> Tracker:
     return Tracker(store_uri(root), root.resolve(), EXPERIMENT + data_name, present)
 
 
-def asked_uri() -> str:
-    """MLFLOW_TRACKING_URI, or else that of mlflow.db in the folder where MLflow is started."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}mlflow.db"
+class Run:
+    """The run of one key. Nothing here waits or raises, see `Tracker`."""
 
+    def __init__(
+        self, tracker: Tracker, key: str, name: str, params: Mapping[str, Any],
+        tags: Mapping[str, Any],
+    ):  # fmt: skip
+        self._tracker = tracker
+        self._send = tracker.guard.send
+        self._steps: dict[str, set[int]] = {}  # metric -> the epochs it is logged for
+        self._diff = ""
+        tags = {"rcan.key": key, **{k: str(v) for k, v in tags.items()}}
+        self._send(self._attach, name, params, tags)
 
-def store_uri(root: Path) -> str:
-    """Where runs are kept: MLFLOW_TRACKING_URI, or else `root`/mlflow.db.
+    def _attach(self, name: str, params: Mapping[str, Any], tags: dict[str, str]) -> None:
+        client, experiment = self._tracker.client, self._tracker.experiment_id
+        found = self._recorded(tags["rcan.key"])
+        self._new = not found
+        if self._new:
+            made = client.create_run(experiment, run_name=name, tags=tags)
+            # Another process may have made one meanwhile, or a request thought lost: all take the
+            # same one, and one that nobody took goes.
+            found = self._recorded(tags["rcan.key"]) or [made]
+        known, *others = found
+        for other in others:
+            if not other.data.metrics:
+                client.delete_run(other.info.run_id)
+        self.id, self._status, self._tags = known.info.run_id, known.info.status, known.data.tags
+        self._begin, self._name = known.info.start_time, known.info.run_name
+        log_batch(
+            self._tracker.client,
+            self.id,
+            params={k: str(v) for k, v in params.items() if k not in known.data.params},
+            tags={k: v for k, v in tags.items() if known.data.tags.get(k) != v},
+        )
 
-    A relative path means the repository: an experiment's working copy is deleted after it.
-    """
-    uri = asked_uri()
-    path = uri.removeprefix(SQLITE)
-    if path == uri or path.startswith("/"):
-        return uri
-    return f"{SQLITE}{_in_plain_letters(root.resolve())}/{path}"
+    def _recorded(self, key: str) -> list[Any]:
+        """MLflow's runs of a key, in an order that is the same for everybody."""
+        found = self._tracker.client.search_runs(
+            [self._tracker.experiment_id], f"tags.`rcan.key` = '{key}'"
+        )
+        return sorted(
+            found, key=lambda run: (not run.data.metrics, run.info.start_time, run.info.run_id)
+        )
 
+    def rename(self, name: str) -> None:
+        """Another name for people to read."""
+        self._send(self._rename, name)
 
-def uri_of(database: Path) -> str:
-    """What MLflow and SQLAlchemy call this file, whatever the letters of its folder."""
-    return f"{SQLITE}{_in_plain_letters(database.parent.resolve())}/{database.name}"
+    def _rename(self, name: str) -> None:
+        if self._name != name:
+            self._tracker.client.update_run(self.id, name=name)
+            self._name = name
 
+    def start(self, *, with_diff: bool = True) -> None:
+        """Mark it running, and note where it comes from: the first start's word stands."""
+        self._send(self._start, with_diff)
 
-def database_of(uri: str) -> Path:
-    """The file of a database that `store_uri` names, without the options after a `?`."""
-    return Path(uri.removeprefix(SQLITE).partition("?")[0])
+    def _start(self, with_diff: bool) -> None:
+        client = self._tracker.client
+        client.update_run(self.id, status="RUNNING")
+        self._status = "RUNNING"
+        if "git.dirty" in self._tags:
+            return
+        git, stage = git_state(), os.environ.get("DVC_STAGE")
+        origin = {
+            "dvc.stage": stage,
+            "dvc.exp": os.environ.get("DVC_EXP_NAME"),
+            "git.commit": git["commit"],
+            "git.dirty": "yes" if git["dirty"] else "no",
+            "mlflow.source.name": stage,
+            "mlflow.source.git.commit": git["commit"],
+        }
+        log_batch(self._tracker.client, self.id, tags={k: v for k, v in origin.items() if v})
+        if with_diff:
+            self._diff = git["diff"]  # a file, so it waits for the end: the curves come first
 
+    def end(self, status: str) -> None:
+        """Close it as FINISHED, FAILED or KILLED; one that is so already keeps its duration."""
+        self._send(self._end, status)
 
-@cache
-def _in_plain_letters(root: Path) -> Path:
-    """`root`, by the system's number of the open folder where its name means more in a URI.
+    def _end(self, status: str) -> None:
+        if self._status != status:
+            self._tracker.client.set_terminated(self.id, status)
+            self._status = status
+        if self._diff:
+            self._tracker.client.log_text(self.id, self._diff, "git.diff")
 
-    Quoted it will not do: of `%3F` SQLAlchemy makes `?`, and MLflow a folder of that name.
-    """
-    if not {"%", "?"} & set(str(root)):
-        return root
-    numbered = Path(f"/proc/self/fd/{os.open(root, os.O_RDONLY)}")  # open as long as this process
-    return numbered if numbered.is_dir() else root
+    def log_epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
+        """One epoch's curves; what is recorded for that epoch already stays."""
+        self.log_epochs([(epoch, metrics)])
 
+    def log_epochs(self, epochs: Iterable[tuple[int, Mapping[str, float]]]) -> None:
+        """Several epochs at once, as `log_epoch`."""
+        self._send(self._log_epochs, list(epochs))
 
-def _import_mlflow() -> None:
-    """Import it without telemetry or chatter, and with no more than a minute for a request.
+    def _log_epochs(self, epochs: list[tuple[int, Mapping[str, float]]]) -> None:
+        # MLflow takes a point that is there already for the same one only if its time is the same.
+        # So an epoch's time is no clock's: a request that was given up and is recorded later,
+        # or that two processes send, adds nothing.
+        metrics = []
+        for epoch, values in epochs:
+            for name, value in values.items():
+                steps = self._logged_steps(name)
+                if epoch not in steps:
+                    steps.add(epoch)
+                    metrics.append((name, value, epoch, self._begin + epoch * EPOCH_TIME))
+        log_batch(self._tracker.client, self.id, metrics=metrics)
 
-    Not in the background: what it loads is shared with what training loads.
-    """
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import mlflow  # noqa: F401
-    for name in ("mlflow", "alembic", "urllib3"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    warnings.filterwarnings("ignore", module=r"(mlflow|alembic|sqlalchemy)\b")  # not the user's
+    def _logged_steps(self, name: str) -> set[int]:
+        if name not in self._steps:
+            history = [] if self._new else self._tracker.client.get_metric_history(self.id, name)
+            self._steps[name] = {metric.step for metric in history}
+        return self._steps[name]
 
+    def log_scores(self, scores: Mapping[str, float]) -> None:
+        """Final scores, to four decimals (the interface prints all there are)."""
+        self._send(self._log_scores, scores)
 
-def _create_database(uri: str) -> None:
-    """Create a database whole or not at all: MLflow can neither use nor finish half of one."""
-    from mlflow import MlflowClient
+    def _log_scores(self, scores: Mapping[str, float]) -> None:
+        logged = self._tracker.client.get_run(self.id).data.metrics
+        now = int(time.time() * 1000)
+        rounded = {name: round(float(score), 4) for name, score in scores.items()}
+        changed = [(n, score, 0, now) for n, score in rounded.items() if logged.get(n) != score]
+        log_batch(self._tracker.client, self.id, metrics=changed)
 
-    path = database_of(uri)
-    if path.exists() and path.stat().st_size:
-        return
-    with without_journal(), replacing(path) as beside:
-        MlflowClient(tracking_uri=f"sqlite:///{beside}").search_experiments(max_results=1)
+    def log_files(self, paths: Iterable[Path], folder: str | None = None) -> None:
+        """Copies of files, under `folder` of the run's artifacts; a copy there is replaced."""
+        for path in paths:
+            self._send(self._log_file, path, folder)
 
+    def _log_file(self, path: Path, folder: str | None) -> None:
+        self._tracker.client.log_artifact(self.id, str(path), folder)
 
-@contextlib.contextmanager
-def without_journal() -> Iterator[None]:
-    """Have databases that are opened in the block written three times as fast, and without a file
-    of their own beside them: for those that are thrown away when the process is killed."""
-    from sqlalchemy import Engine, event
+    def log_dataset(self, name: str, digest: str, source: str) -> None:
+        """Which data it was trained on; `digest` of at most 36 characters."""
+        self._send(self._log_dataset, name, digest, source)
 
-    def set_up(connection: sqlite3.Connection, _: object) -> None:
-        connection.execute("PRAGMA journal_mode = MEMORY")
-        connection.execute("PRAGMA synchronous = OFF")
-
-    event.listen(Engine, "connect", set_up)
-    try:
-        yield
-    finally:
-        event.remove(Engine, "connect", set_up)
-
-
-@contextlib.contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Let one process at a time pass: two that create the same database at once both lose it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+    def _log_dataset(self, name: str, digest: str, source: str) -> None:
+        log_dataset(self._tracker.client, self.id, name, digest, source)

@@ -22,12 +22,13 @@ from rcan.errors import UserError
 from rcan.evaluation.results import SCORES, read_best, read_history, read_scores
 from rcan.files import digest_of, exclusive, replacing
 from rcan.reporting.groups import FULL
+from rcan.tracking.database import SQLITE, uri_of, without_journal
 from rcan.tracking.experiment import PUBLISHED, experiment_tags, published_views
 from rcan.tracking.folders import cell_tags, read_config
 from rcan.tracking.guard import AtOnce
-from rcan.tracking.names import IF_THERE, NEEDED, paper_tags, printed_cell
+from rcan.tracking.metrics import IF_THERE, NEEDED, paper_tags, printed_cell
 from rcan.tracking.restore import FILES, OF_BEST, log_numbers
-from rcan.tracking.tracker import EXPERIMENT, SQLITE, Tracker, uri_of, without_journal
+from rcan.tracking.tracker import EXPERIMENT, Tracker
 
 FOLDER = Path("reports/iu_xray-small")  # the project's own
 _STORES, _DATABASE, _IN_USE = Path(".rcan/published"), "mlflow.db", "in-use"
