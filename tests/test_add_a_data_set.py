@@ -35,9 +35,9 @@ EDITS = [
     ("rcan/reporting/cells/wording.py", "DATA = {", 'DATA = {\n    "my_set": "My set",'),
     *(("rcan/sharing/sources.py", f"{name} = {{", f'{name} = {{\n    "my_set": "my own",')
       for name in ("NAMES", "WHAT", "TERMS")),
-    ("rcan/cli/scoring_options.py", 'Data = Literal["iu', 'Data = Literal["my_set", "iu'),
-    ("rcan/scoring/score.py", 'MIN_FREQ = {"demo"', 'MIN_FREQ = {"my_set": 1, "demo"'),
-    ("rcan/scoring/score.py", 'MAX_LENGTH = {"demo"', 'MAX_LENGTH = {"my_set": 40, "demo"'),
+    ("rcan/cli/options.py", 'Data = Literal["iu', 'Data = Literal["my_set", "iu'),
+    ("rcan/scoring/score_reports.py", 'MIN_FREQ = {"demo"', 'MIN_FREQ = {"my_set": 1, "demo"'),
+    ("rcan/scoring/score_reports.py", 'MAX_LENGTH = {"demo"', 'MAX_LENGTH = {"my_set": 40, "demo"'),
 ]  # fmt: skip
 
 

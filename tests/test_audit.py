@@ -7,9 +7,8 @@ import sys
 import numpy as np
 import pytest
 
-from rcan.audit.length import PRESETS, Corpus, solve
+from rcan.audit.length import PRESETS, Corpus, count_references, solve
 from rcan.audit.logs import read_log
-from rcan.audit.references import count_references
 from rcan.audit.verdict import ONE, ONE_ON_ONE, VARIED, audit
 from rcan.cli import main
 from rcan.evaluation.bleu import BLEU, bleu, bleu_counts

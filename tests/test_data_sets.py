@@ -4,11 +4,11 @@ from typing import get_args
 
 import pytest
 
-from rcan.cli.scoring_options import Data
+from rcan.cli.options import Data
 from rcan.config.resolve import PROFILES
 from rcan.config.sections import Data as DataSettings
 from rcan.reporting.cells.wording import DATA
-from rcan.scoring.score import MAX_LENGTH, MIN_FREQ
+from rcan.scoring.score_reports import MAX_LENGTH, MIN_FREQ
 from rcan.sharing.sources import NAMES, TERMS, WHAT
 from rcan.text.cleaning import CLEANERS
 

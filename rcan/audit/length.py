@@ -10,8 +10,14 @@ words or more, and R2Gen's scorer (pycocoevalcap: no smoothing).
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from pathlib import Path
 
 import numpy as np
+
+from rcan.evaluation.protocols import reference
+from rcan.scoring.score_reports import MAX_LENGTH
+from rcan.scoring.sets import Cleaner
+from rcan.scoring.texts import read_annotation, read_texts
 
 ORDERS = 4
 MIN_DIGITS = 10  # printed after the point; with fewer, other lengths fit as well
@@ -31,6 +37,32 @@ class Corpus:
 # R2Gen's IU X-ray split (annotation.json: 296 and 590 studies), reports cleaned and cut to 59
 # words as R2Gen's references are (rcan.evaluation.protocols, `paper`); a test counts them again.
 PRESETS = {"iu_xray": {"val": Corpus(296, 10_304), "test": Corpus(590, 18_738)}}
+
+
+def count_references(path: Path, data: str, max_length: int | None) -> dict[str, Corpus]:
+    """val and test of an annotation.json, test of any other file; `paper` references.
+
+    Rare words become `<unk>` there, one for one, so a vocabulary would change nothing.
+
+    Args:
+        data: whose cleaner, and whose length where `max_length` is None.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
+    splits = read_annotation(path)
+    if splits is None:
+        splits = {"test": read_texts(path, "references")}
+    clean, longest = Cleaner(data), max_length or MAX_LENGTH[data]
+    found: dict[str, Corpus] = {}
+    for split in ("val", "test"):
+        if split in splits:
+            words = [
+                len(reference(clean(text), "paper", (), longest).split())
+                for text in splits[split].by_id.values()
+            ]
+            found[split] = Corpus(len(words), sum(words))
+    return found
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,10 @@ import typer
 
 from rcan.cli import data, tracker
 from rcan.cli.audit import audit
-from rcan.cli.compare import compare
-from rcan.cli.doctor import doctor
 from rcan.cli.export import export
 from rcan.cli.generate import generate
-from rcan.cli.params import params
-from rcan.cli.score import score
+from rcan.cli.scoring import compare, score
+from rcan.cli.show import doctor, params
 from rcan.cli.submit import submit
 
 app = typer.Typer(

@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rcan.cli.options import Json, Quiet, be_quiet, print_json, remark
-from rcan.cli.scoring_options import Data
+from rcan.cli.options import Data, Json, Quiet, be_quiet, print_json, remark
 
 if TYPE_CHECKING:
     from rcan.audit.length import Corpus
@@ -41,8 +40,8 @@ def audit(
 ) -> None:
     """Find out from a log's BLEU whether a model wrote one report for all studies."""
     from rcan.audit.logs import read_log
-    from rcan.audit.table import audit_table
     from rcan.audit.verdict import audit as audited
+    from rcan.audit.verdict import audit_table
 
     be_quiet(quiet)
     corpora = _counted(data, references, max_length)
@@ -61,7 +60,7 @@ def audit(
 def _counted(
     data: Data | None, references: Path | None, max_length: int | None
 ) -> "dict[str, Corpus]":
-    from rcan.audit.references import count_references
+    from rcan.audit.length import count_references
 
     if references:
         return count_references(references, data or "iu_xray", max_length)

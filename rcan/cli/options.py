@@ -8,12 +8,33 @@ import json
 import os
 import re
 import sys
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress and no remarks.")]
+
+# Of `rcan score`, `rcan compare` and `rcan audit`:
+Data = Literal["iu_xray", "mimic_cxr", "demo"]  # whose cleaning is known
+Cleaned = Annotated[
+    Data,
+    typer.Option(
+        "--data", help="Clean texts as R2Gen does for this data set; clean text stays as it is."
+    ),
+]
+Clean = Annotated[
+    bool,
+    typer.Option(
+        "--clean/--no-clean",
+        help="--no-clean: the texts are clean already, leave them as they are.",
+    ),
+]
+Resamples = Annotated[int, typer.Option(min=1, help="Resamples of the bootstrap over studies.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")]
+Meteor = Annotated[
+    bool, typer.Option("--meteor/--no-meteor", help="METEOR needs Java; --no-meteor leaves it out.")
+]
 
 
 def be_quiet(quiet: bool) -> None:

@@ -1,18 +1,26 @@
-"""Two runs side by side: what was set differently, and whether their scores differ beyond noise."""
+"""Two runs side by side: what was set differently, and whether their scores differ beyond noise.
+
+Its tables are Markdown that lines up in a terminal.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rcan.errors import UserError
+from rcan.errors import UserError, shown
 from rcan.evaluation.controls import swap
-from rcan.evaluation.scores import Scores, score_systems
+from rcan.evaluation.scores import METRICS, Scores, score_systems
 from rcan.evaluation.statistics import difference, intervals
-from rcan.scoring.runs import Run, as_predictions, find_run, read_run
-from rcan.scoring.score import compared
+from rcan.scoring.evaluated_runs import Run, as_predictions, find_run, read_run
+from rcan.scoring.score_reports import compared, noise
 from rcan.scoring.sets import Cleaner
+from rcan.table import Table, measured, percent
 
 GIVEN = "as given"  # the protocol of references that a table of predictions brings
+SEEDS = (
+    "Noise is that of the studies drawn: another seed of the same training may move a score by"
+    " more, so compare several seeds before claiming a difference"
+)
 
 
 def compare_runs(
@@ -128,3 +136,54 @@ def _differing(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, list[Any
     if not a or not b:
         return {}
     return {key: [a.get(key), b.get(key)] for key in sorted({*a, *b}) if a.get(key) != b.get(key)}
+
+
+def compare_tables(result: Mapping[str, Any]) -> str:
+    """What `compare_runs` found; no report text."""
+    first, second = result["runs"]
+    blocks = [_settings_table(result)]
+    for protocol, found in result["protocols"].items():
+        differences = found["difference"]
+        blocks.append(
+            Table(
+                [protocol, first, second, "first - second", "p", "p, Holm", ""],
+                [
+                    [
+                        metric,
+                        *(measured(scores[metric]) for scores in found["scores"]),
+                        measured(differences[metric], "+.3f"),
+                        f"{differences[metric]['p']:.4f}",
+                        f"{differences[metric]['p_holm']:.4f}",
+                        noise(differences[metric]),
+                    ]
+                    for metric in METRICS
+                    if metric in differences
+                ],
+            ).markdown()
+        )
+    return "\n\n".join([*blocks, _controls_table(result), SEEDS])
+
+
+def _settings_table(result: Mapping[str, Any]) -> str:
+    if not all(result["settings_known"]):
+        return "Settings: not known of both runs"
+    if not result["settings"]:
+        return "Settings: all that is known is equal"
+    rows = [[key, shown(a), shown(b)] for key, (a, b) in result["settings"].items()]
+    return Table(["setting", *result["runs"]], rows).markdown()
+
+
+def _controls_table(result: Mapping[str, Any]) -> str:
+    both = result["controls"]["diagnostics"]
+    rows: list[list[object]] = [
+        ["different reports", *(f"{d['distinct_reports']} of {d['num_studies']}" for d in both)],
+        ["share of the commonest", *(percent(d["top_share"]) for d in both)],
+    ]
+    for protocol, falls in result["controls"]["image_swap_fall"].items():
+        rows.append(
+            [
+                f"fall of BLEU-4 with another study's images, {protocol}",
+                *(measured(fall["BLEU-4"], "+.3f") for fall in falls),
+            ]
+        )
+    return Table(["control", *result["runs"]], rows).markdown()

@@ -1,7 +1,7 @@
-"""Scores of anybody's reports with intervals, floors and signs of collapse.
+"""Scores of anybody's reports with intervals, floors and signs of collapse, and their tables.
 
 The keys are those of our own scores.json, and so are the numbers: all of them come from
-rcan.evaluation.
+rcan.evaluation. The tables are Markdown that lines up in a terminal.
 """
 
 from collections.abc import Container, Mapping, Sequence
@@ -11,19 +11,26 @@ from typing import Any
 
 from rcan.errors import UserError
 from rcan.evaluation.controls import swap
-from rcan.evaluation.diagnostics import diagnostics
+from rcan.evaluation.diagnostics import diagnostics, verdict
 from rcan.evaluation.floors import best_constant, most_frequent
 from rcan.evaluation.kept_floors import FLOORS
 from rcan.evaluation.protocols import PROTOCOLS, reference
-from rcan.evaluation.scores import Scores, score_systems, signature
+from rcan.evaluation.scores import METRICS, Scores, score_systems, signature
 from rcan.evaluation.statistics import beats_floor, difference, holm, intervals
 from rcan.scoring.sets import Ground
+from rcan.table import Table, measured, percent
 from rcan.text.tokenizer import Tokenizer
 
 # R2Gen's settings of each data set, those of params.yaml: rarest word and longest report, in words.
 MIN_FREQ = {"demo": 2, "iu_xray": 3, "mimic_cxr": 10}
 MAX_LENGTH = {"demo": 72, "iu_xray": 60, "mimic_cxr": 100}
 RESAMPLES_A_TEST = 20  # as many a corrected p-value at least, else none could be below 0.05
+FLOOR_NAMES = {"most_frequent": "most frequent report", "best_constant": "best constant report"}
+FEW = 30  # studies
+NO_FLOOR = (
+    "No floor: without train reports nobody can say what one report for every study would score;"
+    " give them by --train (R2Gen's annotation.json, or a file of reports)"
+)
 
 
 @dataclass(frozen=True)
@@ -195,3 +202,89 @@ def _floors(
         "most_frequent": most_frequent(ground.train),
         "best_constant": best_constant(ground.train, targets),
     }
+
+
+def score_tables(result: Mapping[str, Any]) -> str:
+    """What `score_reports` found: a table a protocol, comparisons, diagnostics, signature. No
+    report text."""
+    blocks = [
+        _table_of(result, protocol, systems) for protocol, systems in result["protocols"].items()
+    ]
+    for name, by_protocol in result.get("against", {}).items():
+        blocks += [_differences(name, protocol, found) for protocol, found in by_protocol.items()]
+    blocks.append(_variety(result["diagnostics"], result.get("floors")))
+    if result["num_studies"] < FEW:
+        blocks.append(f"Few studies: an interval over fewer than {FEW} is not to be trusted")
+    if "floors" not in result:
+        blocks.append(NO_FLOOR)
+    blocks.append(
+        f"{result['signature']}; {result['resamples']} resamples, seed {result['seed']}; text:"
+        f" {result['text']}" + _words_told(result)
+    )
+    return "\n\n".join(blocks)
+
+
+def noise(found: Mapping[str, float]) -> str:
+    """Whether a paired difference is more than the choice of studies would make."""
+    p = found.get("p_holm", found["p"])
+    beyond = (found["low"] > 0 or found["high"] < 0) and p <= 0.05
+    return "beyond noise" if beyond else "within noise"
+
+
+def _table_of(result: Mapping[str, Any], protocol: str, systems: Mapping[str, Any]) -> str:
+    floors = {floor: told for floor, told in FLOOR_NAMES.items() if floor in systems["floors"]}
+    fall = result["controls"]["image_swap"][protocol]["fall"]
+    head = [protocol, "score [95 % interval]", *floors.values()]
+    head += ["beats the floor"] if floors else []
+    head.append("with another study's report")
+    rows = []
+    for metric in (metric for metric in METRICS if metric in systems["model"]):
+        cells: list[object] = [metric, measured(systems["model"][metric])]
+        cells += [measured(systems["floors"][floor][metric]) for floor in floors]
+        if floors:
+            lead = result["beats_floor"][protocol][metric]
+            word = "yes" if lead["low"] > 0 else "no" if lead["high"] < 0 else "within noise"
+            cells.append(f"{word} ({lead['difference']:+.3f})")
+        cells.append(f"{0 - fall[metric]['difference']:+.3f}")
+        rows.append(cells)
+    return Table(head, rows).markdown()
+
+
+def _differences(name: str, protocol: str, found: Mapping[str, Mapping[str, float]]) -> str:
+    rows = [
+        [
+            metric,
+            measured(found[metric], "+.3f"),
+            f"{found[metric]['p']:.4f}",
+            f"{found[metric]['p_holm']:.4f}",
+            noise(found[metric]),
+        ]
+        for metric in METRICS
+        if metric in found
+    ]
+    return Table(
+        [f"{protocol}, minus {name}", "difference [95 % interval]", "p", "p, Holm", ""], rows
+    ).markdown()
+
+
+def _variety(found: Mapping[str, float], floors: object) -> str:
+    copied = ""
+    if "copied_from_train" in found:
+        copied = f"{percent(found['copied_from_train'], 0)} word for word from train; "
+    fitted = ""
+    if isinstance(floors, Mapping) and floors["best_constant"]["chosen_on"] == "train":
+        fitted = "\nbest constant report: chosen on train, for no validation reports were given"
+    return (
+        f"{verdict(dict(found))}\n{found['distinct_reports']} different reports, the commonest"
+        f" for {percent(found['top_share'])} of the studies; {copied}{found['mean_length']:.1f}"
+        f" words on average, {found['reference_mean_length']:.1f} in the references{fitted}"
+    )
+
+
+def _words_told(result: Mapping[str, Any]) -> str:
+    if "paper" not in result["protocols"]:
+        return ""
+    return (
+        f"; paper: references cut to {result['max_length'] - 1} words, words seen fewer than"
+        f" {result['min_freq']} times in train are <unk>"
+    )

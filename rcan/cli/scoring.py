@@ -1,16 +1,29 @@
-"""`rcan score`: any model's reports, with intervals, floors and signs of collapse."""
+"""`rcan score` and `rcan compare`: any model's reports, and two runs beyond noise or within it."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import typer
 
-from rcan.cli.options import Json, Quiet, be_quiet, print_json, remark
-from rcan.cli.scoring_options import Clean, Data, Meteor, Resamples, Seed
+from rcan.cli.options import (
+    Clean,
+    Cleaned,
+    Data,
+    Json,
+    Meteor,
+    Quiet,
+    Resamples,
+    Seed,
+    be_quiet,
+    print_json,
+    remark,
+)
 
 if TYPE_CHECKING:
     from rcan.evaluation.scores import Scores
     from rcan.scoring.texts import Texts
+
+_RUN = "An evaluated run (main, rve_cgm-1), a folder with scores.json, or a predictions.csv."
 
 
 def score(
@@ -74,9 +87,15 @@ def score(
 
     Needs no training, no images and no GPU.
     """
-    from rcan.scoring.score import MAX_LENGTH, MIN_FREQ, Options, protocols_of, score_reports
+    from rcan.scoring.score_reports import (
+        MAX_LENGTH,
+        MIN_FREQ,
+        Options,
+        protocols_of,
+        score_reports,
+        score_tables,
+    )
     from rcan.scoring.sets import Cleaner, matched, read_ground
-    from rcan.scoring.table import score_tables
     from rcan.scoring.texts import read_texts
 
     be_quiet(quiet)
@@ -123,6 +142,37 @@ def score(
         print_json(result)
     else:
         print(table)
+
+
+def compare(
+    first: Annotated[str, typer.Argument(help=_RUN)],
+    second: Annotated[str, typer.Argument(help="The same.")],
+    data: Cleaned = "iu_xray",
+    clean: Clean = True,
+    resamples: Resamples = 1000,
+    seed: Seed = 1,
+    meteor: Meteor = True,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Compare two runs on the same studies: settings, scores, paired differences, controls."""
+    from rcan.project import project_root
+    from rcan.scoring.compare_runs import compare_runs, compare_tables
+    from rcan.scoring.sets import Cleaner
+
+    be_quiet(quiet)
+    result = compare_runs(
+        (first, second),
+        project_root(),
+        Cleaner(data, clean),
+        resamples=resamples,
+        seed=seed,
+        meteor=meteor,
+    )
+    if json:
+        print_json(result)
+    else:
+        print(compare_tables(result))
 
 
 def _data_beside(predictions: Path) -> Data:

@@ -1,4 +1,4 @@
-"""`rcan params`: every setting as it is resolved, the paper's value beside it."""
+"""`rcan params` and `rcan doctor`: every setting, and what this machine has and lacks."""
 
 from typing import Annotated, Any
 
@@ -38,6 +38,24 @@ def params(
         return
     told = [[r["key"], _shown(r["value"]), _shown(r["paper"]), r["note"]] for r in rows]
     print(Table(["", "here", "paper", ""], told).text())
+
+
+def doctor(json: Json = False, quiet: Quiet = False) -> None:
+    """Say what this machine lacks and how to get it; exit code 1 if the pipeline cannot run."""
+    from dataclasses import asdict
+
+    from rcan.machine import findings
+
+    be_quiet(quiet)
+    found = findings()
+    if json:
+        print_json([asdict(finding) for finding in found])
+    else:
+        width = max(len(finding.name) for finding in found)
+        for finding in found:
+            print(f"{finding.state:<8}{finding.name:<{width + 2}}{finding.told}")
+    if any(finding.state == "lacks" for finding in found):
+        raise typer.Exit(1)
 
 
 def _shown(value: Any) -> str:
