@@ -10,6 +10,7 @@ from functools import cache
 import numpy as np
 
 from pipeline.stage import EVALUATIONS, PROCESSED, REPORTS, RUNS, TOKENIZER, run
+from rcan.ablation.cells import CELLS, cell_of, load_cells
 from rcan.ablation.plan import planned_runs, same_as
 from rcan.config import PipelineSettings
 from rcan.data.finding_regions import finding_regions
@@ -18,9 +19,9 @@ from rcan.errors import UserError
 from rcan.evaluation.labelers import LABELERS
 from rcan.files import write_text
 from rcan.project import project_root
-from rcan.reporting.attention_maps import ATTENTION, draw_attention
+from rcan.reporting.attention_maps import draw_attention
 from rcan.reporting.case_page import case_page, clear
-from rcan.reporting.cases import CASES, Rows, draw_cases, rows_of
+from rcan.reporting.cases import Rows, draw_cases, rows_of
 from rcan.reporting.pointing import write_no_pointing, write_pointing
 from rcan.reporting.scene import Looker, Scene
 
@@ -30,7 +31,9 @@ POINTING = REPORTS / "cases" / "fig4.csv"
 
 def main(settings: PipelineSettings) -> None:
     split, summary = open_split(PROCESSED, "test"), read_summary(PROCESSED)
-    names = [name for name in planned_runs() if _cell(name) in (*ATTENTION, *CASES)]
+    cells = load_cells(CELLS)
+    looking, shown_cells = cells.of_figure("fig4"), cells.of_figure("fig6")
+    names = [name for name in planned_runs() if cell_of(name) in (*looking, *shown_cells)]
     done = [name for name in names if _is_run(same_as(name))]
     rows = {name: rows_of(EVALUATIONS / same_as(name), split, summary["digest"]) for name in done}
     labeler = LABELERS.get(summary["name"])
@@ -38,24 +41,20 @@ def main(settings: PipelineSettings) -> None:
     shown: dict[str, list[str]] = {}
     clear(EXAMPLES)
     if labeler:
-        lookers = [_looker(name, split, rows[name]) for name in done if _cell(name) in ATTENTION]
+        lookers = [_looker(name, split, rows[name]) for name in done if cell_of(name) in looking]
         regions = _regions(split, settings) if summary["name"] == "demo" else None
         scene = Scene(summary["name"], split, labeler, regions)
         bootstrap = settings.eval.model_dump()
         write_pointing(scene, lookers, out=POINTING, **bootstrap)
         if not restricted:
-            shown["fig4"] = draw_attention(scene, lookers, EXAMPLES / "fig4.png")
-            shown["fig6"] = draw_cases(scene, rows, EXAMPLES / "fig6.png")
+            shown["fig4"] = draw_attention(scene, lookers, cells, EXAMPLES / "fig4.png")
+            shown["fig6"] = draw_cases(scene, rows, cells, EXAMPLES / "fig6.png")
     else:
         write_no_pointing(POINTING)
     missing = [name for name in names if name not in done]
     text = case_page(summary["name"], shown, missing, restricted=restricted, known=bool(labeler))
     write_text(EXAMPLES / "cases.md", text)
     print(text)
-
-
-def _cell(name: str) -> str:
-    return name.rpartition("-")[0]
 
 
 def _is_run(place: str) -> bool:

@@ -28,7 +28,7 @@ def main(settings: PipelineSettings) -> None:
         evaluations=EVALUATIONS,
         processed=PROCESSED,
         main=settings.used(),
-        readings=tuple(cell.name for cell in load_cells(CELLS).readings),
+        cells=load_cells(CELLS),
         settings=Settings(
             scale=settings.scale,
             resamples=settings.eval.resamples,

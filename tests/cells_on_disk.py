@@ -10,7 +10,7 @@ import numpy as np
 from fabricated import SENTENCES, write_processed
 from imports import TOP
 
-from rcan.ablation.cells import load_cells
+from rcan.ablation.cells import Cells, load_cells
 from rcan.ablation.plan import plan, write_plan
 from rcan.config import load_settings
 from rcan.evaluation.bleu import bleu_counts
@@ -34,7 +34,7 @@ class Project:
 
     top: Path
     params: dict
-    readings: tuple[str, ...]
+    cells: Cells
 
     @property
     def main(self) -> dict:
@@ -52,7 +52,7 @@ class Project:
             evaluations=self.top / "evaluation",
             processed=self.top / "processed",
             main=self.main,
-            readings=self.readings,
+            cells=self.cells,
             settings=told,
         )
 
@@ -67,7 +67,7 @@ def project(top: Path, *, data: str = "demo", seeds: tuple[int, ...] = (1,), onl
     planned = plan(parse_yaml(text), cells)
     write_plan(planned, top / "plan")
     digest = write_processed(top / "processed", name=data, num_studies=NUM_STUDIES)
-    made = Project(top, parse_yaml(text), tuple(cell.name for cell in cells.readings))
+    made = Project(top, parse_yaml(text), cells)
     for place, (name, settings) in enumerate({"main": {}, **planned}.items()):
         if "same_as" not in settings and (only is None or name in only):
             key = f"{place:032x}"

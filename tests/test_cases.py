@@ -5,9 +5,10 @@ import csv
 import numpy as np
 import pytest
 from PIL import Image
-from tiny import R2GENCMN, prepare, tiny, train_tiny
+from tiny import R2GENCMN, TOP, prepare, tiny, train_tiny
 
 from pipeline import cases
+from rcan.ablation.cells import CELLS
 from rcan.data.store import open_split, read_summary
 from rcan.errors import UserError
 from rcan.files import write_csv, write_json, write_text
@@ -47,6 +48,7 @@ def here(trained, tmp_path, monkeypatch):
     for name, of in RUNS.items():
         write_json(tmp_path / f"ablations/plan/{name}.json", {} if of == name else {"same_as": of})
     write_text(tmp_path / "ablations/plan/order.txt", "\n".join(RUNS) + "\n")
+    write_text(tmp_path / CELLS, (TOP / CELLS).read_text(encoding="utf-8"))
     for name in ("params.yaml", "dvc.yaml"):
         write_text(tmp_path / name, "")
     monkeypatch.chdir(tmp_path)

@@ -86,7 +86,7 @@ def test_the_page_holds_every_table_both_figures_the_ledger_and_a_command_a_run(
     assert "It builds the gate inside <code>decode()</code>" in page
     for model in demo.models.values():
         for run in model.runs:
-            reading = run.place.removesuffix("-1") in demo.readings
+            reading = run.place.removesuffix("-1") in demo.cells.of_readings
             stage = "evaluate_reading" if reading else "evaluate"
             assert run.place == "main" or f"ablations/dvc.yaml:{stage}@{run.place}<" in page
 

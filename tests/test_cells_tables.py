@@ -12,15 +12,9 @@ import rcan.reporting.pointing as pointing_rows
 from rcan.errors import UserError
 from rcan.reporting.cells.controls import controls_table
 from rcan.reporting.cells.findings import findings_table
-from rcan.reporting.cells.paper_tables import (
-    all_tables,
-    lambda_grid,
-    readings_table,
-    table_3,
-    table_4,
-    table_5,
-)
+from rcan.reporting.cells.listings import listings
 from rcan.reporting.cells.pointing import COMMON, pointing_table
+from rcan.reporting.cells.scores import scores_section, scores_sections
 from rcan.reporting.cells.table2 import data_table
 from rcan.reporting.cells.write import Places, write_ablations
 from rcan.reporting.published import METRICS, independent_run, misprints, published_table
@@ -41,13 +35,18 @@ def iu_xray(tmp_path_factory):
     return project(top, data="iu_xray", seeds=(1, 2, 3), only=only).read(SMALL)
 
 
+def section(ablations, name):
+    [listing] = [one for one in listings(ablations) if one.name == name]
+    return scores_section(ablations, listing)
+
+
 def rows_of(table, title):
     [part] = [part for part in table.tables if part.title.startswith(title)]
-    return [[str(cell) for cell in row.cells] for row in part.rows], part
+    return [[str(cell) for cell in row] for row in part.rows], part
 
 
 def test_table_4_has_the_papers_rows_in_its_order_each_with_ours_below(iu_xray):
-    rows, part = rows_of(table_4(iu_xray), "Scores, paper")
+    rows, part = rows_of(section(iu_xray, "table4"), "Scores, paper")
     assert part.columns == ["RVE", "CGM", "WCL", "scores of", *METRICS]
     papers = [row for row in rows if row[3] == "the paper"]
     wanted = [row for row in published_table(4) if row["dataset"] == "iu_xray"]
@@ -59,41 +58,44 @@ def test_table_4_has_the_papers_rows_in_its_order_each_with_ours_below(iu_xray):
 
 
 def test_the_difference_from_the_paper_is_ours_minus_theirs(iu_xray):
-    rows, _ = rows_of(table_5(iu_xray), "Scores, paper")
+    rows, _ = rows_of(section(iu_xray, "table5"), "Scores, paper")
     theirs, ours, gap = (float(row[2].split()[0].replace("−", "-"))
                          for row in rows if row[0] == "0.05")  # fmt: skip
     assert gap == pytest.approx(ours - theirs, abs=1.1e-3)
 
 
 def test_several_seeds_have_a_spread_one_says_that_it_is_one(iu_xray):
-    rows, _ = rows_of(table_4(iu_xray), "Scores, strict")
+    rows, _ = rows_of(section(iu_xray, "table4"), "Scores, strict")
     [rve] = [row for row in rows if row[:3] == ["✓", "–", "–"]]
     assert rve[3] == "ours, 2 of 3 seeds"
     assert all(
         re.fullmatch(r"0\.\d{3} ± 0\.\d{3} \[0\.\d{3}, 0\.\d{3}\]", cell) for cell in rve[4:]
     )
-    rows, _ = rows_of(table_5(iu_xray), "Scores, strict")
+    rows, _ = rows_of(section(iu_xray, "table5"), "Scores, strict")
     assert rows[0][1] == "ours, 1 of 3 seeds" and "±" not in rows[0][2]
 
 
 def test_what_is_not_run_says_so_with_the_command_that_runs_it(iu_xray):
-    rows, _ = rows_of(table_4(iu_xray), "Scores, paper")
+    table = section(iu_xray, "table4")
+    rows, _ = rows_of(table, "Scores, paper")
+    _, source = rows_of(table, "Where each number comes from")
     run = "dvc exp run ablations/dvc.yaml:evaluate@cgm-1 -S data.name=iu_xray -S scale=small"
     command = f"RCAN_CELLS=cgm-1 {run}"
     missing = [row for row in rows if "not run" in row[3]]
-    assert [row for row in missing if f"`{command}`" in row[3]]
+    assert ["–", "✓", "–", "ours: not run"] in [row[:4] for row in missing]
+    assert f"cgm-1: `{command}`" in source.notes
     assert all(cell == "not run" for row in missing for cell in row[4:])
     assert all(cell for row in rows for cell in row)
 
 
 def test_a_reading_that_is_not_run_names_the_stage_of_the_readings(iu_xray):
-    rows, _ = rows_of(readings_table(iu_xray), "Scores, paper")
-    [row] = [row for row in rows if row[0] == "wcl_denominator_all"]
-    assert ":evaluate_reading@wcl_denominator_all-1 " in row[2]
+    _, source = rows_of(section(iu_xray, "readings"), "Where each number comes from")
+    [told] = [note for note in source.notes if note.startswith("wcl_denominator_all-1: ")]
+    assert ":evaluate_reading@wcl_denominator_all-1 " in told
 
 
 def test_a_reading_tells_the_settings_that_it_changes(iu_xray):
-    rows, _ = rows_of(readings_table(iu_xray), "Scores, strict")
+    rows, _ = rows_of(section(iu_xray, "readings"), "Scores, strict")
     changes = {row[0]: row[1] for row in rows}
     assert changes["wcl_denominator_all"] == "wcl.denominator = all (not negatives)"
     assert changes["cgm_top_k_32"] == "cgm.top_k = 32 (not none)"
@@ -102,18 +104,18 @@ def test_a_reading_tells_the_settings_that_it_changes(iu_xray):
 
 
 def test_every_cell_of_a_table_is_compared_with_the_full_model_under_holm(iu_xray):
-    rows, part = rows_of(table_4(iu_xray), "Differences from the full model, strict")
+    rows, part = rows_of(section(iu_xray, "table4"), "Differences from the full model, strict")
     assert [row[:3] for row in rows] == [["✓", "–", "–"]]
     assert "6 tests" in part.caption and all("; p " in cell for cell in rows[0][4:])
 
 
 def test_modules_are_compared_with_the_transformer_too_in_a_part_and_a_test_of_their_own(demo):
-    full, part = rows_of(table_4(demo), "Differences from the Transformer, strict")
+    full, part = rows_of(section(demo, "table4"), "Differences from the Transformer, strict")
     assert len(full) == 7 and "minus the Transformer (transformer)" in part.caption
     assert "42 tests" in part.caption
-    scores = {r["source"]: r["BLEU-4"] for r in table_3(demo).records
+    scores = {r["source"]: r["BLEU-4"] for r in section(demo, "table3").records
               if (r["protocol"], r["statistic"]) == ("strict", "score")}  # fmt: skip
-    leads = {r["source"]: r["BLEU-4"] for r in table_3(demo).records
+    leads = {r["source"]: r["BLEU-4"] for r in section(demo, "table3").records
              if (r["protocol"], r["statistic"]) == ("strict", "minus transformer")}  # fmt: skip
     lead = scores["ours: rcan"] - scores["ours: transformer"]
     assert leads["ours: rcan"] == pytest.approx(lead, abs=1e-5)
@@ -121,13 +123,13 @@ def test_modules_are_compared_with_the_transformer_too_in_a_part_and_a_test_of_t
 
 
 def test_with_one_seed_the_noise_of_seeds_is_called_unknown(demo):
-    _, part = rows_of(table_4(demo), "Differences from the full model, strict")
+    _, part = rows_of(section(demo, "table4"), "Differences from the full model, strict")
     assert "the noise of seeds is unknown" in part.caption
 
 
-@pytest.mark.parametrize("make", [table_3, table_4, table_5, lambda_grid, readings_table])
+@pytest.mark.parametrize("make", ["table3", "table4", "table5", "fig5", "readings"])
 def test_no_number_of_the_paper_stands_in_a_part_with_scores_of_the_demo(demo, make):
-    for part in make(demo).tables:
+    for part in section(demo, make).tables:
         told = " ".join(str(cell) for row in part.rows for cell in row)
         if "The paper's own numbers" in part.title:
             assert "ours" not in told and "other data" in part.title
@@ -141,7 +143,12 @@ def test_no_number_of_the_paper_stands_in_a_part_with_scores_of_the_demo(demo, m
 def test_every_part_names_its_data_and_every_title_too(name, request):
     ablations = request.getfixturevalue(name)
     told = {"demo": "demo (drawn phantoms, no X-rays)", "iu_xray": "IU X-ray"}[name]
-    for table in [*all_tables(ablations), controls_table(ablations), findings_table(ablations)]:
+    for table in [
+        data_table(ablations),
+        *scores_sections(ablations),
+        controls_table(ablations),
+        findings_table(ablations),
+    ]:
         assert told in table.title or table.name == "table2"
         for part in table.tables:
             assert told in part.caption
@@ -153,14 +160,14 @@ def test_every_part_names_its_data_and_every_title_too(name, request):
 
 
 def test_both_floors_stand_in_every_table_of_scores(demo):
-    for table in all_tables(demo)[1:]:
+    for table in scores_sections(demo):
         for part in table.tables:
             if part.title.startswith("Scores"):
                 assert [row.kind for row in part.rows][-2:] == ["floor", "floor"]
 
 
 def test_table_3_marks_whose_scores_a_row_holds(iu_xray):
-    rows, _ = rows_of(table_3(iu_xray), "Scores, paper")
+    rows, _ = rows_of(section(iu_xray, "table3"), "Scores, paper")
     sources = {(row[0], row[2]) for row in rows}
     assert ("NIC", "the paper, cited") in sources and ("RCAN", "the paper") in sources
     assert ("R2Gen", "its public log") in sources
@@ -205,7 +212,7 @@ def test_table_2_sets_counts_as_found_beside_the_papers(iu_xray, demo):
 
 
 def test_the_grid_of_lambda_ends_with_the_full_model(demo):
-    rows, _ = rows_of(lambda_grid(demo), "Scores, strict")
+    rows, _ = rows_of(section(demo, "fig5"), "Scores, strict")
     assert [row[0] for row in rows][:2] == ["CE alone", "0.1"]
     assert rows[10][0] == "the full model's"
 
@@ -227,15 +234,15 @@ def test_controls_stand_beside_every_planned_cell(demo, iu_xray):
 
 
 def test_the_controls_of_its_cells_stand_in_every_table_of_scores(demo):
-    for make, cells in ((table_4, 7), (table_5, 5), (readings_table, len(demo.readings) + 1)):
-        rows, _ = rows_of(make(demo), "What overlap")
+    for make, cells in (("table4", 7), ("table5", 5), ("readings", len(demo.cells.readings) + 1)):
+        rows, _ = rows_of(section(demo, make), "What overlap")
         assert len(rows) == cells + 1
 
 
 def test_a_cell_that_is_not_planned_says_so(tmp_path):
     made = project(tmp_path / "p", only={"main"})
     (made.top / "plan" / "blind-1.json").unlink()
-    rows, _ = rows_of(table_3(made.read()), "Scores, strict")
+    rows, _ = rows_of(section(made.read(), "table3"), "Scores, strict")
     [blind] = [row for row in rows if row[0] == "Transformer without images"]
     assert blind[2] == "ours: not in `ablations/cells.yaml`"
 
@@ -290,7 +297,7 @@ def pointing(path, data="demo", words="342"):
 
 def test_figure_4_as_numbers_tells_what_all_models_name(demo, tmp_path):
     table = pointing_table(demo, pointing(tmp_path / "fig4.csv"))
-    [row] = [[str(cell) for cell in row.cells] for row in table.tables[0].rows]
+    [row] = [[str(cell) for cell in row] for row in table.tables[0].rows]
     assert row[0] == "RCAN (rcan-1)" and row[2:] == ["342", "1.50 [1.25, 1.75]", "–"]
     assert len(table.records) == 2
 
@@ -342,7 +349,12 @@ def test_the_same_results_give_the_same_files_to_the_byte(tmp_path, demo):
 
 
 def test_every_tabular_of_a_table_has_as_many_cells_a_row_as_columns(demo):
-    for table in [*all_tables(demo), controls_table(demo), findings_table(demo)]:
+    for table in [
+        data_table(demo),
+        *scores_sections(demo),
+        controls_table(demo),
+        findings_table(demo),
+    ]:
         for part in table.tables:
             assert {len(row) for row in part.rows} == {len(part.columns)}, part.title
         text = table.latex()

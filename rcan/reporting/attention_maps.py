@@ -9,26 +9,26 @@ from pathlib import Path
 
 import numpy as np
 
+from rcan.ablation.cells import Cells
 from rcan.attention.places import Places
 from rcan.attention.pointing import look, spread_over
 from rcan.reporting.attention_figure import Map, Row, Strip, attention_figure
-from rcan.reporting.cells.wording import cell_name, data_name
+from rcan.reporting.cells.wording import data_name
 from rcan.reporting.mentions import Mention, label_of
 from rcan.reporting.scene import FIRST, NAME, Looker, Scene, chosen_words
 
-ATTENTION = ("r2gencmn", "r2gencmn_rve", "rcan")  # the paper's columns
 NUM_ROWS = 4
 WHAT = {FIRST: "the first word of the mention", NAME: "the word that names it"}
 
 Named = Sequence[Sequence[Mapping[str, Mention]]]  # model, study -> finding -> its mention
 
 
-def draw_attention(scene: Scene, lookers: Sequence[Looker], out: Path) -> list[str]:
-    """Draw Fig. 4, a column a cell, of its first run. The runs that it shows; none if nothing is
-    rightly named, and nothing is drawn."""
+def draw_attention(scene: Scene, lookers: Sequence[Looker], cells: Cells, out: Path) -> list[str]:
+    """Draw Fig. 4, a column a cell that the register gives it, of its first run. The runs that it
+    shows; none if nothing is rightly named, and nothing is drawn."""
     shown = [
         next(looker for looker in lookers if looker.cell == cell)
-        for cell in ATTENTION
+        for cell in cells.of_figure("fig4")
         if any(looker.cell == cell for looker in lookers)
     ]
     named = [scene.named(looker.texts) for looker in shown]
@@ -39,7 +39,7 @@ def draw_attention(scene: Scene, lookers: Sequence[Looker], out: Path) -> list[s
     if not rows:
         return []
     title = f"{data_name(scene.data_name)}, {scene.split.name} split: where models look while they"
-    columns = [cell_name(looker.cell) for looker in shown]
+    columns = [cells.show(looker.cell).title for looker in shown]
     attention_figure(rows, columns, f"{title} name a finding", out)
     return [looker.run for looker in shown]
 

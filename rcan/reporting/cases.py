@@ -9,17 +9,17 @@ from pathlib import Path
 
 import numpy as np
 
+from rcan.ablation.cells import Cells, cell_of
 from rcan.data.store import Split
 from rcan.data.study import Study
 from rcan.errors import UserError
 from rcan.evaluation.labelers import Labeler
 from rcan.evaluation.results import PREDICTIONS, SCORES, read_predictions, read_scores
 from rcan.reporting.case_figure import Case, Marked, Text, Verdict, cases_figure
-from rcan.reporting.cells.wording import cell_name, data_name
+from rcan.reporting.cells.wording import data_name
 from rcan.reporting.mentions import Mention, label_of, mentions
 from rcan.reporting.scene import Scene
 
-CASES = ("transformer", "r2gencmn", "rcan")  # the paper's columns
 NUM_CASES = 4
 NUM_VIEWS = 2
 
@@ -50,17 +50,17 @@ def even_ranks(number: int, of: int) -> list[int]:
     return [int(rank) for rank in np.linspace(0, of - 1, min(number, of)).round()]
 
 
-def draw_cases(scene: Scene, rows: Mapping[str, Rows], out: Path) -> list[str]:
-    """Draw Fig. 6, a column a cell, of its first run; `rows` by run. The runs that it shows; none
-    if no run or no finding is there, and nothing is drawn."""
+def draw_cases(scene: Scene, rows: Mapping[str, Rows], cells: Cells, out: Path) -> list[str]:
+    """Draw Fig. 6, a column a cell that the register gives it, of its first run; `rows` by run. The
+    runs that it shows; none if no run or no finding is there, and nothing is drawn."""
     first: dict[str, str] = {}
     for run in rows:
-        first.setdefault(run.rpartition("-")[0], run)
-    shown = [first[cell] for cell in CASES if cell in first]
+        first.setdefault(cell_of(run), run)
+    shown = [first[cell] for cell in cells.of_figure("fig6") if cell in first]
     cases = _cases(scene, [rows[run] for run in shown])
     if cases:
         title = f"{data_name(scene.data_name)}, {scene.split.name} split: references and reports"
-        columns = ["Reference", *(cell_name(run.rpartition("-")[0]) for run in shown)]
+        columns = ["Reference", *(cells.show(cell_of(run)).title for run in shown)]
         cases_figure(cases, columns, title, out)
     return shown if cases else []
 

@@ -7,10 +7,12 @@ Beside them: what others measured, and what cannot be right in the tables.
 """
 
 import csv
+from collections.abc import Mapping
 from importlib.resources import files
 
 from rcan.evaluation.scores import METRICS as METRICS  # for those that may know this module alone
 
+TABLES = ("table3", "table4", "table5")  # of scores
 RCAN_SOURCE = "RCAN, Table 3 (§4.2)"
 
 
@@ -30,17 +32,33 @@ def misprints(number: int) -> list[str]:
     return [row["note"] for row in _read("misprints") if row["table"] == str(number)]
 
 
-def scores_of_row(row: dict[str, str]) -> dict[str, float | None]:
+def scores_of_row(row: Mapping[str, str]) -> dict[str, float | None]:
     """The scores in a row over METRICS; None where the paper prints none."""
     return {metric: float(row[metric]) if row[metric] else None for metric in METRICS}
 
 
+def printed_rows(table: str, data_name: str) -> list[dict[str, str]]:
+    """The rows of a table (`table4`) on one data set; none of a table that the paper has not."""
+    if table not in TABLES:
+        return []
+    return [row for row in _read(table) if row["dataset"] == data_name]
+
+
+def published_row(
+    data_name: str, table: str, wanted: Mapping[str, str]
+) -> dict[str, float | None] | None:
+    """The scores in the row of a table (`table4`) whose other columns say what is wanted, e.g. rve
+    1, cgm 0, wcl 0; None where the paper prints none."""
+    for row in printed_rows(table, data_name):
+        if all(row[key] == value for key, value in wanted.items()):
+            return scores_of_row(row)
+    return None
+
+
 def rcan_row(data_name: str) -> dict[str, float] | None:
     """The paper's own RCAN scores over METRICS; None for data that the paper does not have."""
-    for row in published_table(3):
-        if (row["dataset"], row["model"]) == (data_name, "RCAN"):
-            return {metric: float(row[metric]) for metric in METRICS}
-    return None
+    row = published_row(data_name, "table3", {"model": "RCAN"})
+    return {metric: score for metric, score in row.items() if score is not None} if row else None
 
 
 def num_reports(data_name: str, split: str) -> int | None:

@@ -6,6 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
+from rcan.ablation.cells import cell_of
 from rcan.attention.places import Places
 from rcan.data.store import Split
 from rcan.evaluation.labelers import Labeler
@@ -33,7 +34,7 @@ class Looker:
     @property
     def cell(self) -> str:
         """`rve_cgm`."""
-        return self.run.rpartition("-")[0]
+        return cell_of(self.run)
 
 
 @dataclass(frozen=True)

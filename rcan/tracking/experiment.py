@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from rcan.ablation.cells import FULL
 from rcan.evaluation.scores import METRICS
-from rcan.reporting.groups import FULL
 
 PUBLISHED = "published"  # the tag of runs that were trained elsewhere: the folder they lie in
 VIEW_TIME = 1_767_225_600_000  # some time in ms that never changes: an equal view is an equal tag

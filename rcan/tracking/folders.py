@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rcan.ablation.cells import CELLS, load_cells
+from rcan.ablation.cells import CELLS, FULL, Cells, load_cells
 from rcan.ablation.plan import MAIN, plan
 from rcan.config import from_dict, load_settings
 from rcan.dotted import flatten
 from rcan.errors import UserError
 from rcan.reading import parse_yaml, read_json, read_text
-from rcan.reporting.groups import FIG_5, FULL, TABLE_4, TABLE_5
 
 CELL_TAGS = ("cell", "paper.table4", "paper.table5", "paper.fig5", "paper.readings")
 REMEDY = "run `dvc repro` or `dvc checkout` to have it back"
@@ -43,7 +42,7 @@ def run_folders(root: Path) -> list[RunFolders]:
     evaluations = root / "data/evaluation"
     published = {path.parent.name for path in evaluations.glob("*/scores.json")}
     published -= {path.parent.name for path in evaluations.glob("*/predictions.csv")}
-    planned, readings = _planned(root)
+    planned, register = _planned(root)
     found = []
     for name in trained:
         if name not in published:
@@ -55,8 +54,10 @@ def run_folders(root: Path) -> list[RunFolders]:
                     run=run,
                     evaluation=evaluations / name,
                     reports=root / "reports" if name == MAIN else None,
-                    tags=None if planned is None else cell_tags(cells, readings),
-                    reading=next((c for c in cells if c in readings and name != MAIN), None),
+                    tags=None if planned is None else cell_tags(cells, register),
+                    reading=next(
+                        (c for c in cells if c in register.of_readings and name != MAIN), None
+                    ),
                 )
             )
     return found
@@ -76,27 +77,28 @@ def read_config(run: Path, remedy: str = REMEDY) -> dict[str, Any]:
         raise UserError(f"{path}: {error}; {remedy}") from None
 
 
-def cell_tags(cells: Iterable[str], readings: Iterable[str]) -> dict[str, str]:
+def cell_tags(cells: Iterable[str], register: Cells) -> dict[str, str]:
     """What a run of these cells is found by."""
     names = list(cells)
-    groups = {
-        "paper.table4": TABLE_4,
-        "paper.table5": TABLE_5,
-        "paper.fig5": (FULL, *FIG_5),
-        "paper.readings": (FULL, *readings),
-    }
+    groups = {f"paper.{table}": register.of_table(table) for table in ("table4", "table5", "fig5")}
+    groups["paper.readings"] = [FULL, *register.of_readings]
     tags = {tag: "yes" for tag, group in groups.items() if set(group) & set(names)}
     return {"cell": " ".join(names), **tags} if names else {}
 
 
-def _planned(root: Path) -> tuple[dict[str, dict[str, Any]] | None, list[str]]:
-    """The settings of every run, or the run that it is the same as, and the names of readings."""
-    path, params = root / CELLS, root / "params.yaml"
-    if not path.exists():
-        return None, []
-    settings, cells = load_settings(params), load_cells(path)
+def register_of(root: Path) -> Cells:
+    """The project's cells; none where there is no list of them."""
+    return load_cells(root / CELLS) if (root / CELLS).exists() else Cells((), (), ())
+
+
+def _planned(root: Path) -> tuple[dict[str, dict[str, Any]] | None, Cells]:
+    """The settings of every run, or the run that it is the same as, and the cells."""
+    params, cells = root / "params.yaml", register_of(root)
+    if not cells.seeds:
+        return None, cells
+    settings = load_settings(params)
     raw = parse_yaml(read_text(params, "settings", "mend it"))
-    return {MAIN: settings.used(), **plan(raw, cells)}, [cell.name for cell in cells.readings]
+    return {MAIN: settings.used(), **plan(raw, cells)}, cells
 
 
 def _cells(name: str, planned: Mapping[str, dict[str, Any]], config: dict[str, Any]) -> list[str]:

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+from rcan.ablation.cells import FULL
 from rcan.evaluation.scores import METRICS
-from rcan.reporting.groups import FULL, published_row
+from rcan.reporting.published import published_row
 
 # history.csv's column -> metric; a column that is absent here is not logged.
 EPOCH_METRICS = {
@@ -69,8 +70,19 @@ def paper_tags(config: Mapping[str, Any]) -> dict[str, str]:
 
     As tags: as metrics they would fill the charts of every run.
     """
-    row = published_row(str(config["data.name"]), printed_cell(config))
-    return {} if row is None else {f"paper.{metric}": f"{row[metric]:.3f}" for metric in METRICS}
+    row = published_row(str(config["data.name"]), *_printed_row(config))
+    return {f"paper.{m}": f"{score:.3f}" for m, score in (row or {}).items() if score is not None}
+
+
+def _printed_row(config: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
+    """The table that has the row of these settings, and what it is found by there."""
+    cell = printed_cell(config)
+    if cell == "r2gencmn":
+        return "table3", {"model": "R2GenCMN"}
+    if cell.startswith("tau_"):
+        return "table5", {"tau": cell.removeprefix("tau_")}
+    modules = {name: str(int(config[f"model.use_{name}"])) for name in ("rve", "cgm", "wcl")}
+    return ("table4", modules) if cell else ("", {})
 
 
 def printed_cell(config: Mapping[str, Any]) -> str:

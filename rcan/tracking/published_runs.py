@@ -16,15 +16,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from rcan.ablation.cells import CELLS, load_cells
+from rcan.ablation.cells import FULL, Cells
 from rcan.ablation.plan import MAIN
 from rcan.errors import UserError
 from rcan.evaluation.results import SCORES, read_best, read_history, read_scores
 from rcan.files import digest_of, exclusive, replacing
-from rcan.reporting.groups import FULL
 from rcan.tracking.database import SQLITE, uri_of, without_journal
 from rcan.tracking.experiment import PUBLISHED, experiment_tags, published_views
-from rcan.tracking.folders import cell_tags, read_config
+from rcan.tracking.folders import cell_tags, read_config, register_of
 from rcan.tracking.guard import AtOnce
 from rcan.tracking.metrics import IF_THERE, NEEDED, paper_tags, printed_cell
 from rcan.tracking.restore import FILES, OF_BEST, log_numbers
@@ -33,7 +32,6 @@ from rcan.tracking.tracker import EXPERIMENT, Tracker
 FOLDER = Path("reports/iu_xray-small")  # the project's own
 _STORES, _DATABASE, _IN_USE = Path(".rcan/published"), "mlflow.db", "in-use"
 _REMEDY = "get the published folder again, e.g. by `git checkout`"
-_PRINTED_TAU = "tau_0.1"  # the cell of Table 5 that is the whole model
 
 
 @dataclass(frozen=True)
@@ -106,9 +104,8 @@ def published_store(root: Path, folder: Path | None = None, *, quiet: bool = Fal
     root = root.resolve()
     folder, shown = folder or root / FOLDER, folder or FOLDER
     runs = published_runs(folder)
-    known = root / CELLS
-    readings = [cell.name for cell in load_cells(known).readings] if known.exists() else []
-    tags = [_tags(run, root, readings) for run in runs]
+    register = register_of(root)
+    tags = [_tags(run, root, register) for run in runs]
     stores = root / _STORES / digest_of(str(folder.resolve()))
     contents = [[run.config, run.best, run.scores, run.history] for run in runs]
     # MLflow keeps where its files lie, and another version may not read this one's database.
@@ -187,13 +184,14 @@ def _fill(database: Path, runs: list[tuple[PublishedRun, dict[str, str]]]) -> No
         run.log_files([path for path in files if path.exists()])
 
 
-def _tags(run: PublishedRun, root: Path, readings: list[str]) -> dict[str, str]:
+def _tags(run: PublishedRun, root: Path, register: Cells) -> dict[str, str]:
     """What a run is found by. Its cell is the one that it is named after."""
-    cells = [run.cell, _PRINTED_TAU] if run.cell == FULL else [run.cell]
+    twins = [name for name, told in register.shown.items() if told.printed_as == FULL]
+    cells = [run.cell, *twins] if run.cell == FULL else [run.cell]
     place = run.folder.resolve()
     place = place.relative_to(root) if place.is_relative_to(root) else place
     return {
-        **cell_tags(cells, readings),
+        **cell_tags(cells, register),
         "cell": run.cell,
         "seed": str(run.config["train.seed"]),
         PUBLISHED: str(place),

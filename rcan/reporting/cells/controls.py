@@ -6,22 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from rcan.ablation.cells import FULL, cell_of
 from rcan.evaluation.schema import GROUPS
 from rcan.reporting.cells.runs import Model
 from rcan.reporting.cells.study import Ablations
-from rcan.reporting.cells.wording import (
-    FLOORS,
-    cell_name,
-    command_of,
-    ground,
-    not_run,
-    seeds,
-)
-from rcan.reporting.groups import FIG_5, FULL, TABLE_4, TABLE_5
+from rcan.reporting.cells.wording import FLOORS
 from rcan.table import NONE, Row, Section, Table, Value, mean_of, measured, number, percent
 
 PROTOCOL = "strict"
-_FIRST = ("transformer", "blind", "r2gencmn", "r2gencmn_rve", *TABLE_4, *TABLE_5, *FIG_5)
 _GROUP_NAMES = {
     "in_train": "report in train",
     "not_in_train": "not in train",
@@ -35,11 +27,11 @@ _SEVERAL = (
 
 def controls_table(ablations: Ablations) -> Section:
     """Every planned cell; what points to another is told in its row."""
-    cells = [cell for cell in _FIRST if cell in ablations.models]
+    cells = [cell for cell in ablations.cells.shown if cell in ablations.models]
     cells += [cell for cell in ablations.models if cell not in cells]
     return Section(
         "controls",
-        f"What overlap scores cannot see: {ground(ablations)}",
+        f"What overlap scores cannot see: {ablations.ground()}",
         [controls_part(ablations, cells), *_groups(ablations, cells)],
         _notes(ablations),
         _records(ablations, cells),
@@ -66,12 +58,16 @@ def controls_part(ablations: Ablations, cells: Sequence[str]) -> Table:
                   for name, read in columns.items()]  # fmt: skip
         rows.append(_row(ablations, model, values))
     rows += _constant(ablations)
+    missing = [
+        run for c in cells if not ablations.model(c).results for run in ablations.model(c).runs
+    ]
     return Table(
         ["cell", "seeds", *columns],
         rows,
+        notes=ablations.commands(missing),
         title="What overlap scores cannot see",
         caption=(
-            f"{ground(ablations, PROTOCOL)}. {_SEVERAL} Other images: the model is given another "
+            f"{ablations.ground(PROTOCOL)}. {_SEVERAL} Other images: the model is given another "
             "study's; `fall` is what that costs in BLEU-4. The blind cell is a Transformer that is "
             "given no image, not even in training."
         ),
@@ -80,18 +76,16 @@ def controls_part(ablations: Ablations, cells: Sequence[str]) -> Table:
 
 def _row(ablations: Ablations, model: Model, values: Sequence[object]) -> Row:
     if not model.results:
-        return Row(
-            [_named(model), not_run(ablations, model), *["not run"] * len(values)], "missing"
-        )
-    kind = "control" if model.cell == "blind" else "ours"
-    return Row([_named(model), seeds(model), *values], kind)
+        return Row([_named(ablations, model), model.not_run, *["not run"] * len(values)], "missing")
+    kind = "control" if ablations.cells.show(model.cell).control else "ours"
+    return Row([_named(ablations, model), model.seeds, *values], kind)
 
 
-def _named(model: Model) -> str:
+def _named(ablations: Ablations, model: Model) -> str:
     """The cell, and whose training it is if not its own."""
-    name = cell_name(model.cell)
+    name = ablations.title(model.cell)
     name = name if name == model.cell else f"{name} ({model.cell})"
-    others = {run.place.rpartition("-")[0] or FULL for run in model.runs if run.settings is None}
+    others = {cell_of(run.place) or FULL for run in model.runs if run.settings is None}
     others -= {model.cell, FULL} if model.cell == FULL else {model.cell}
     return f"{name}, same as {' and '.join(sorted(others))}" if others else name
 
@@ -155,7 +149,7 @@ def _groups(ablations: Ablations, cells: Sequence[str]) -> list[Table]:
             rows,
             title="BLEU-4 by group of studies",
             caption=(
-                f"{ground(ablations, PROTOCOL)}. {_SEVERAL} In train: the study's reference occurs "
+                f"{ablations.ground(PROTOCOL)}. {_SEVERAL} In train: the study's reference occurs "
                 f"there word for word, so that it can be had by copying. {_shares(ablations)}"
             ),
         )
@@ -200,7 +194,7 @@ def _records(ablations: Ablations, cells: Sequence[str]) -> list[dict[str, objec
                     "trained as": run.place,
                     "status": "run" if scores else "not run",
                     **_numbers(scores),
-                    "command": command_of(ablations, run),
+                    "command": ablations.command_of(run),
                 }
             )
     return rows

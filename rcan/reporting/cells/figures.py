@@ -2,26 +2,26 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from math import isnan, nan
 from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from rcan.ablation.cells import FULL
 from rcan.reporting.cells.study import Ablations
-from rcan.reporting.cells.wording import cell_name, ground, listed
+from rcan.reporting.cells.wording import listed
 from rcan.reporting.figures import (
     BLUE,
     FAINT,
     GREEN,
     INK,
     ORANGE,
-    VERMILLION,
     new_figure,
     save_figure,
     style,
 )
-from rcan.reporting.groups import FIG_5, FULL, TABLE_4, published_row
 from rcan.reporting.published import METRICS
 
 PROTOCOL = "paper"
@@ -37,7 +37,7 @@ def figure_3(ablations: Ablations, out: Path) -> None:
     with style():
         figure = new_figure(10.5, 6.4)
         figure.suptitle(
-            f"Figure 3, modules: {ground(ablations, PROTOCOL)}\n"
+            f"Figure 3, modules: {ablations.ground(PROTOCOL)}\n"
             f"{_NOISE}; {_seeds(ablations)}{_dots(ablations)}",
             x=0.01, ha="left", weight="bold", size=11,
         )  # fmt: skip
@@ -53,27 +53,32 @@ def _seeds(ablations: Ablations) -> str:
     return "means over the seeds" if most > 1 else "one seed a cell"
 
 
+def _modules(ablations: Ablations) -> list[str]:
+    return ablations.cells.of_table("table4")
+
+
 def _dots(ablations: Ablations) -> str:
-    several = any(len(ablations.model(cell).done) > 1 for cell in TABLE_4)
+    several = any(len(ablations.model(cell).done) > 1 for cell in _modules(ablations))
     return ", dots: each seed" if several else ""
 
 
 def _bars(axes: Axes, ablations: Ablations, metric: str) -> None:
-    for place, cell in enumerate(TABLE_4):
+    for place, cell in enumerate(_modules(ablations)):
         value = ablations.scores.get((cell, PROTOCOL))
         if value is None:
             axes.text(0.01, place, "not run", va="center", color=FAINT, size=9,
                       transform=axes.get_yaxis_transform())  # fmt: skip
         else:
-            colour = VERMILLION if cell == FULL else BLUE
+            colour = ablations.cells.show(cell).colour or BLUE
             axes.barh(place, value[metric]["score"], color=colour, height=0.62, alpha=0.85)
             _whiskers(axes, value[metric], place)
             _mark_seeds(axes, ablations, cell, metric, place - ASIDE)
     _mark_published(axes, ablations, metric)
     _floor_line(axes, ablations, metric, vertical=True)
     axes.set_title(metric)
-    axes.set_yticks(range(len(TABLE_4)), [cell_name(cell) for cell in TABLE_4])
-    axes.set_ylim(len(TABLE_4) - 0.5, -0.5)
+    titles = [ablations.title(cell) for cell in _modules(ablations)]
+    axes.set_yticks(range(len(titles)), titles)
+    axes.set_ylim(len(titles) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="y", visible=False)
     axes.set_xlim(left=0)
@@ -100,8 +105,8 @@ def _around(value: Mapping[str, float]) -> tuple[float, float]:
 
 
 def _mark_published(axes: Axes, ablations: Ablations, metric: str) -> None:
-    rows = {place: published_row(ablations.data, cell) for place, cell in enumerate(TABLE_4)}
-    known = {place: row[metric] for place, row in rows.items() if row}
+    rows = {place: ablations.printed(cell) for place, cell in enumerate(_modules(ablations))}
+    known = {at: score for at, row in rows.items() if row and (score := row[metric])}
     if known:
         axes.plot(
             list(known.values()), [place + ASIDE for place in known], "D", color=GREEN, ms=6,
@@ -129,7 +134,7 @@ def figure_5(ablations: Ablations, out: Path) -> None:
     points = _points(ablations)
     with style():
         figure = new_figure(10.5, 4.4)
-        title = f"Figure 5, λ: {ground(ablations, PROTOCOL)}\n{_NOISE}; {_seeds(ablations)}"
+        title = f"Figure 5, λ: {ablations.ground(PROTOCOL)}\n{_NOISE}; {_seeds(ablations)}"
         if missing := _missing(ablations):
             title += f"; not run: {missing}"
         figure.suptitle(title, x=0.01, ha="left", weight="bold", size=11)
@@ -140,12 +145,22 @@ def figure_5(ablations: Ablations, out: Path) -> None:
         _save(figure, out)
 
 
+def _grid(ablations: Ablations) -> dict[str, float]:
+    """The cells of the grid, each with its λ; NaN: cross-entropy alone."""
+    grid = {cell: ablations.cells.show(cell).row["fig5"][0] for cell in _of_grid(ablations)}
+    return {cell: float(told) if told[0].isdigit() else nan for cell, told in grid.items()}
+
+
+def _of_grid(ablations: Ablations) -> list[str]:
+    return [cell for cell in ablations.cells.of_table("fig5") if cell != FULL]
+
+
 def _points(ablations: Ablations) -> list[tuple[float, str]]:
     """(λ, cell) of the grid and of the full model, by λ; only what is run."""
     points = {
-        float(cell.removeprefix("lambda_")): cell
-        for cell in FIG_5
-        if cell != "ce_only" and (cell, PROTOCOL) in ablations.scores
+        at: cell
+        for cell, at in _grid(ablations).items()
+        if not isnan(at) and (cell, PROTOCOL) in ablations.scores
     }
     for result in ablations.model(FULL).results:
         value = result.config.get("wcl", {}).get("lambda_ce")
@@ -155,18 +170,20 @@ def _points(ablations: Ablations) -> list[tuple[float, str]]:
 
 
 def _missing(ablations: Ablations) -> str:
-    cells = [cell for cell in FIG_5 if (cell, PROTOCOL) not in ablations.scores]
-    values = [cell.removeprefix("lambda_") for cell in cells if cell != "ce_only"]
-    told = [f"λ {', '.join(values)}"] if values else []
-    return listed([*told, *([cell_name("ce_only")] if "ce_only" in cells else [])])
+    missing = {cell: at for cell, at in _grid(ablations).items()
+               if (cell, PROTOCOL) not in ablations.scores}  # fmt: skip
+    values = [f"{at:g}" for at in missing.values() if not isnan(at)]
+    alone = [ablations.title(cell) for cell, at in missing.items() if isnan(at)]
+    return listed([*([f"λ {', '.join(values)}"] if values else []), *alone])
 
 
 def _curve(
     axes: Axes, ablations: Ablations, points: Sequence[tuple[float, str]], metric: str
 ) -> None:
-    alone = ablations.scores.get(("ce_only", PROTOCOL))
-    if alone:
-        value = alone[metric]
+    for cell, at in _grid(ablations).items():
+        if not isnan(at) or (cell, PROTOCOL) not in ablations.scores:
+            continue
+        value = ablations.scores[cell, PROTOCOL][metric]
         axes.axhspan(value["low"], value["high"], color=ORANGE, alpha=0.25, lw=0)
         axes.axhline(value["score"], color=ORANGE, lw=2, label="CE alone, band: its interval")
     _floor_line(axes, ablations, metric, vertical=False)
@@ -184,9 +201,12 @@ def _curve(
                     ablations.scores[cell, PROTOCOL][metric]["score"] for _, cell in (left, right)
                 ]
                 axes.plot([left[0], right[0]], ends, color=BLUE, lw=1.5)
-    if row := published_row(ablations.data, FULL):
-        axes.plot(0.7, row[metric], "D", color=GREEN, ms=7, mec="white", zorder=5,
-                  label="the paper: RCAN, λ = 0.7")  # fmt: skip
+    for cell, at in _grid(ablations).items():
+        score = (ablations.printed(FULL) or {}).get(metric)
+        if score is None or ablations.cells.show(cell).printed_as != FULL:
+            continue
+        axes.plot(at, score, "D", color=GREEN, ms=7, mec="white", zorder=5,
+                  label=f"the paper: RCAN, λ = {at:g}")  # fmt: skip
     axes.set_title(metric)
     axes.set_xlabel("λ, the weight of cross-entropy")
     axes.set_xlim(0.05, 1.05)

@@ -5,14 +5,12 @@ from dataclasses import dataclass
 from statistics import mean
 from typing import Any
 
+from rcan.ablation.cells import FULL
 from rcan.evaluation.schema import KINDS
 from rcan.reporting.cells.runs import Result
 from rcan.reporting.cells.study import Ablations
-from rcan.reporting.cells.wording import cell_name, ground
-from rcan.reporting.groups import FULL, TABLE_4
 from rcan.table import NONE, Row, Section, Table, Value, interval, mean_of, number
 
-_CELLS = ("transformer", "blind", "r2gencmn", *TABLE_4)
 _OTHERS = {
     "image_swap": "the same, given other studies' images",
     "best_constant": "best constant report",
@@ -38,23 +36,24 @@ class Writer:
 
 def findings_table(ablations: Ablations) -> Section | None:
     """Macro and micro of the main cells, then F1 a finding; None where nothing has labels."""
+    tables = [name for name, table in ablations.cells.tables.items() if table.findings]
     labelled = {
         cell: {
             run.seed: run.result
             for run in ablations.model(cell).done
             if run.result and "findings" in run.result.scores
         }
-        for cell in _CELLS
+        for cell in ablations.cells.of_table(*tables)
     }
     labelled = {cell: results for cell, results in labelled.items() if results}
     if not labelled:
         return None
     full = labelled.get(FULL) or next(iter(labelled.values()))
     of_all = next(iter(full.values())).scores["findings"]  # alike in every result
-    writers = _writers(labelled, full, of_all)
+    writers = _writers(ablations, labelled, full, of_all)
     return Section(
         "findings",
-        f"Findings named in the reports: {ground(ablations)}",
+        f"Findings named in the reports: {ablations.ground()}",
         [
             _overall(ablations, writers, of_all["num_studies"], _right_attributes(full)),
             _each(ablations, writers, of_all["references"]["per_finding"]),
@@ -65,13 +64,14 @@ def findings_table(ablations: Ablations) -> Section | None:
 
 
 def _writers(
-    labelled: Mapping[str, Mapping[int, Result]], full: Mapping[int, Result], of_all: Found
-) -> list[Writer]:
+    ablations: Ablations, labelled: Mapping[str, Mapping[int, Result]],
+    full: Mapping[int, Result], of_all: Found,
+) -> list[Writer]:  # fmt: skip
     """Each cell, then what bounds them all."""
     writers = [
         Writer(
-            cell_name(cell),
-            "control" if cell == "blind" else "ours",
+            ablations.title(cell),
+            "control" if ablations.cells.show(cell).control else "ours",
             {seed: result.scores["findings"]["model"] for seed, result in results.items()},
         )
         for cell, results in labelled.items()
@@ -114,8 +114,8 @@ def _overall(
         name = "the full model, side, size and place right as well"
         rows.insert(len(writers) - len(_OTHERS), Row([name, *cells]))
     caption = (
-        f"{ground(ablations)}, {num_studies} of them with labels. {_SEVERAL}. Macro: the mean over "
-        "findings; micro: all findings of all studies counted together."
+        f"{ablations.ground()}, {num_studies} of them with labels. {_SEVERAL}. Macro: the mean "
+        "over findings; micro: all findings of all studies counted together."
     )
     return Table(head, rows, title="All findings together", caption=caption)
 
@@ -134,8 +134,8 @@ def _each(ablations: Ablations, writers: Sequence[Writer], references: Found) ->
         rows,
         title="F1 of each finding",
         caption=(
-            f"{ground(ablations)}. {_SEVERAL}; then in how many reports the finding was named, and "
-            "in how many of these rightly, on the mean of the seeds."
+            f"{ablations.ground()}. {_SEVERAL}; then in how many reports the finding was named, "
+            "and in how many of these rightly, on the mean of the seeds."
         ),
         folded=True,
     )

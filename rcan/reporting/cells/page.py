@@ -12,12 +12,12 @@ from pathlib import Path
 
 from PIL import Image
 
+from rcan.ablation.cells import FULL
 from rcan.evaluation.diagnostics import is_collapsed
 from rcan.reading import read_bytes
 from rcan.reporting.cells.runs import Run
 from rcan.reporting.cells.study import Ablations
-from rcan.reporting.cells.wording import command_of, command_of_all, data_name, ground, listed
-from rcan.reporting.groups import FULL
+from rcan.reporting.cells.wording import data_name, listed
 from rcan.reporting.markdown import to_html
 from rcan.reporting.published import rcan_row
 from rcan.table import Section, marked, measured
@@ -73,7 +73,7 @@ def _opening(ablations: Ablations) -> str:
     pointers = sum(run.place != run.name for run in runs)
     seeds = sorted({run.seed for run in runs})
     lines = [
-        f'<p><span class="badge">{html.escape(ground(ablations))}</span></p>',
+        f'<p><span class="badge">{html.escape(ablations.ground())}</span></p>',
         _about_the_data(ablations),
         f"<p>{len(done)} of {len(runs)} runs are here: {len(ablations.models)} cells, "
         f"seed{'s' if len(seeds) > 1 else ''} {listed([str(seed) for seed in seeds])}; "
@@ -173,12 +173,12 @@ def _commands(ablations: Ablations) -> str:
     rows = "".join(
         f'<tr class="{"ours" if run.result else "missing"}"><td class="words">{run.name}</td>'
         f'<td class="words">{"run" if run.result else "not run"}</td>'
-        f'<td class="words"><code>{html.escape(command_of(ablations, run))}</code></td></tr>'
+        f'<td class="words"><code>{html.escape(ablations.command_of(run))}</code></td></tr>'
         for run in _runs(ablations)
     )
     return (
         '<section id="commands"><h2>The command behind every number</h2>'
-        f"<p>All at once: <code>{html.escape(command_of_all(ablations))}</code>. A run by "
+        f"<p>All at once: <code>{html.escape(ablations.command_of_all())}</code>. A run by "
         "itself:</p>"
         '<details><summary>One command a run</summary><div class="wide"><table><thead><tr>'
         "<th>run</th><th class=words>state</th><th class=words>command</th></tr></thead>"

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from rcan.ablation.cells import cell_of
 from rcan.reading import read_csv, read_text
 from rcan.reporting.cells.study import Ablations
-from rcan.reporting.cells.wording import cell_name, ground
 from rcan.reporting.ground import require_same_ground
 from rcan.table import NONE, Row, Section, Table, Value, measured
 
@@ -29,24 +29,24 @@ def pointing_table(ablations: Ablations, path: Path) -> Section | None:
         return None
     part = Table(
         ["model", "attention for", "findings", "times even attention", "times all words"],
-        [_row(row) for row in rows],
+        [_row(ablations, row) for row in rows],
         title="Attention on the finding's own place",
         caption=(
-            f"{ground(ablations)}. Findings that a report rightly names, the same for all models. "
+            f"{ablations.ground()}. Findings that a report rightly names, the same for all models. "
             "How many times the share that the place would get if all patches weighed the same, "
             "and the share that it gets from all words of the report: 1 is no looking there. 95 % "
             "intervals over studies."
         ),
     )
-    title = f"Figure 4, where models look: {ground(ablations)}"
+    title = f"Figure 4, where models look: {ablations.ground()}"
     return Section("fig4", title, [part], (), measured)
 
 
-def _row(row: Mapping[str, str]) -> Row:
-    cell = row["run"].rpartition("-")[0]
+def _row(ablations: Ablations, row: Mapping[str, str]) -> Row:
+    title = ablations.title(cell_of(row["run"]))
     word = _WORDS.get(row["word"], row["word"])
     numbers = [_times(row, "times_even"), _times(row, "times_all_words")]
-    return Row([f"{cell_name(cell)} ({row['run']})", word, Value(row["words"]), *numbers])
+    return Row([f"{title} ({row['run']})", word, Value(row["words"]), *numbers])
 
 
 def _times(row: Mapping[str, str], name: str) -> Value:

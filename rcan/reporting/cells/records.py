@@ -1,41 +1,35 @@
 """A table of scores for programs: one row a system and statistic, the paper's columns last."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
-from rcan.reporting.cells.study import Ablations
-from rcan.reporting.cells.wording import command_of
-from rcan.reporting.groups import FULL
+from rcan.ablation.cells import FULL
+from rcan.reporting.cells.listings import Line, Listing
+from rcan.reporting.cells.study import Ablations, Values
 from rcan.reporting.published import METRICS, num_reports
-
-if TYPE_CHECKING:
-    from rcan.reporting.cells.entries import Contents, Entry
 
 Record = dict[str, object]
 _OWN = ("score", "sd", "low", "high")
 _COMPARED = {"difference": "", "low": ", low", "high": ", high", "sd": ", sd", "p": ", p (Holm)"}
 
-Compared = Mapping[tuple[str, str], Mapping[str, Mapping[str, Mapping[str, float]]]]
+Compared = Mapping[tuple[str, str], Mapping[str, Values]]
 
 
-def records(ablations: Ablations, contents: Contents, compared: Compared) -> list[Record]:
+def records(ablations: Ablations, listing: Listing, compared: Compared) -> list[Record]:
     """All that the table's parts show of the data at hand, whatever was published among it."""
     rows: list[Record] = []
-    for entry in contents.entries:
-        keys = dict(zip(contents.columns, entry.keys, strict=True))
-        if entry.published:
+    for line in listing.lines:
+        keys = dict(zip(listing.columns, line.keys, strict=True))
+        if line.published:
             about = _about(ablations, "published", num_reports(ablations.data, "test"), "")
             rows.append(
-                {**keys, "source": entry.source, **about, "statistic": "score", "seeds": "",
-                 **{m: entry.published.get(m) for m in METRICS}, "commit": "", "command": ""}
+                {**keys, "source": line.source, **about, "statistic": "score", "seeds": "",
+                 **{m: line.published.get(m) for m in METRICS}, "commit": "", "command": ""}
             )  # fmt: skip
-        if entry.cell:
+        if line.cell:
             for protocol in ("paper", "strict"):
-                for statistic, values in _statistics(ablations, entry, protocol, compared).items():
-                    rows.append(_own(ablations, entry, keys, protocol, statistic, values))
-    blank = dict.fromkeys(contents.columns, "")
+                for statistic, values in _statistics(ablations, line, protocol, compared).items():
+                    rows.append(_own(ablations, line, keys, protocol, statistic, values))
+    blank = dict.fromkeys(listing.columns, "")
     for protocol in ("paper", "strict"):
         for floor, of_floor in ablations.floors(protocol).items():
             for statistic in ("score", "low", "high"):
@@ -61,14 +55,14 @@ def _about(
 
 
 def _own(
-    ablations: Ablations, entry: Entry, keys: Mapping[str, str], protocol: str, statistic: str,
+    ablations: Ablations, line: Line, keys: Mapping[str, str], protocol: str, statistic: str,
     values: Mapping[str, float | None],
 ) -> Record:  # fmt: skip
-    model = ablations.model(entry.cell or "")
-    commands = dict.fromkeys(command_of(ablations, run) for run in model.done or model.runs)
+    model = ablations.model(line.cell or "")
+    commands = dict.fromkeys(ablations.command_of(run) for run in model.done or model.runs)
     return {
         **keys,
-        "source": f"ours: {entry.cell}",
+        "source": f"ours: {line.cell}",
         **_about(ablations, protocol, ablations.num_studies),
         "statistic": statistic,
         "seeds": " ".join(str(run.seed) for run in model.done),
@@ -79,10 +73,10 @@ def _own(
 
 
 def _statistics(
-    ablations: Ablations, entry: Entry, protocol: str, compared: Compared
+    ablations: Ablations, line: Line, protocol: str, compared: Compared
 ) -> dict[str, dict[str, float | None]]:
     """statistic -> metric -> number, for the statistics that there are."""
-    cell = entry.cell or ""
+    cell = line.cell or ""
     scores = ablations.scores.get((cell, protocol))
     if not scores:
         return {"not run": {}}
@@ -91,10 +85,10 @@ def _statistics(
         for key in _OWN
         if key in scores["BLEU-4"]
     }
-    if entry.published and protocol == "paper":
+    if line.published and protocol == "paper":
         found["minus paper"] = {
             metric: round(scores[metric]["score"] - printed, 6)
-            for metric, printed in entry.published.items()
+            for metric, printed in line.published.items()
             if printed is not None
         }
     for (base, of_protocol), leads in compared.items():

@@ -64,6 +64,18 @@ class Model:
         return [run.result for run in self.runs if run.result]
 
     @property
+    def seeds(self) -> str:
+        """`1 seed`, `3 seeds`, or how many of them are there."""
+        have, of = len(self.done), len(self.runs)
+        told = f"{have} of {of}" if have < of else f"{have}"
+        return f"{told} seed{'s' if of > 1 else ''}"
+
+    @property
+    def not_run(self) -> str:
+        """What a row without results says."""
+        return "not run" if self.runs else "not in `ablations/cells.yaml`"
+
+    @property
     def done(self) -> list[Run]:
         return [run for run in self.runs if run.result]
 

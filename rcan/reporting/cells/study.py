@@ -1,4 +1,4 @@
-"""All cells of one study of the model: on what they were scored, and how they compare.
+"""All cells of one study of the model: on what they were scored, how they compare, what runs them.
 
 Intervals and tests come from the counts of each study (see `rcan.evaluation.statistics`), under one
 resampling for all.
@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rcan.ablation.cells import FULL, Cells, cell_of
 from rcan.data.store import read_summary
 from rcan.evaluation.scores import METRICS
 from rcan.evaluation.statistics import holm, seed_difference, seed_intervals
-from rcan.reporting.cells.runs import Model, Result, read_models
+from rcan.reporting.cells.runs import MAIN, Model, Result, Run, read_models
+from rcan.reporting.cells.wording import data_name
 from rcan.reporting.ground import require_same_ground
-from rcan.reporting.groups import FULL
+from rcan.reporting.published import published_row
 from rcan.reporting.tables import PROTOCOLS
 
 SIGNIFICANT = 0.05
@@ -40,7 +42,7 @@ class Ablations:
     """Everything that tables, figures and the page are made of."""
 
     models: Mapping[str, Model]
-    readings: tuple[str, ...]
+    cells: Cells
     summary: Mapping[str, Any]
     settings: Settings
     scores: Mapping[tuple[str, str], Values]  # (cell, protocol) -> score, low, high, sd
@@ -62,6 +64,49 @@ class Ablations:
     def model(self, cell: str) -> Model:
         """A cell; one that is not planned has no runs."""
         return self.models.get(cell, Model(cell, ()))
+
+    def title(self, cell: str) -> str:
+        """A cell as a reader is told of it."""
+        return self.cells.show(cell).title
+
+    def printed(self, cell: str, table: str = "") -> Mapping[str, float | None] | None:
+        """The paper's scores of the row of `table`, of any if none is named, that a cell repeats;
+        None where it prints none."""
+        rows = self.cells.show(cell).paper
+        found = (published_row(self.data, name, rows[name]) for name in rows if table in ("", name))
+        return next(filter(None, found), None)
+
+    def ground(self, protocol: str = "") -> str:
+        """What all numbers of a table stand on: `demo (…), scale full, test split, 240 studies`."""
+        told = f"{data_name(self.data)}, scale {self.settings.scale}, test split, "
+        return f"{told}{self.num_studies} studies{f', {protocol} protocol' if protocol else ''}"
+
+    def command_of(self, run: Run) -> str:
+        """What trains and scores one run, with the settings that the main run was given."""
+        if run.place == MAIN:
+            return self.settings.command
+        start, settings = self._start_and_settings()
+        reading = cell_of(run.place) in self.cells.of_readings
+        stage = "evaluate_reading" if reading else "evaluate"
+        return f"RCAN_CELLS={run.place} {start} ablations/dvc.yaml:{stage}@{run.place}{settings}"
+
+    def commands(self, runs: Iterable[Run]) -> list[str]:
+        """A line for each command that trains and scores some of these runs."""
+        names: dict[str, list[str]] = {}
+        for run in runs:
+            names.setdefault(self.command_of(run), []).append(run.name)
+        return [f"{', '.join(of)}: `{command}`" for command, of in names.items()]
+
+    def command_of_all(self) -> str:
+        """What trains and scores all runs, under the same settings."""
+        start, settings = self._start_and_settings()
+        return f"{start} ablations/dvc.yaml{settings}"
+
+    def _start_and_settings(self) -> tuple[str, str]:
+        command = self.settings.command
+        start = "dvc exp run" if command.startswith("dvc exp run") else "dvc repro"
+        settings = command.removeprefix(start) + self.settings.seeds
+        return ("dvc exp run" if self.settings.seeds else start), settings
 
     def floors(self, protocol: str) -> Mapping[str, Values]:
         """The constant reports' scores; empty while nothing is run."""
@@ -98,13 +143,13 @@ class Ablations:
 
 def read_ablations(
     *, plan: Path, runs: Path, evaluations: Path, processed: Path, main: Mapping[str, Any],
-    readings: tuple[str, ...], settings: Settings,
+    cells: Cells, settings: Settings,
 ) -> Ablations:  # fmt: skip
     """Read the results of all cells that have some.
 
     Args:
         main: the settings that the main run is trained with now.
-        readings: the cells that are readings of the paper.
+        cells: their register.
 
     Raises:
         UserError: something is damaged, or results are of other data, another split or other
@@ -132,7 +177,7 @@ def read_ablations(
                 f"{place}, best.json": {"run": result.best["key"]},
             }
         )
-    return Ablations(models, readings, summary, settings, _all_scores(models, settings))
+    return Ablations(models, cells, summary, settings, _all_scores(models, settings))
 
 
 def _ground(result: Result) -> dict[str, object]:

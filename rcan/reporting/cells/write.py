@@ -9,9 +9,10 @@ from rcan.reporting.cells.controls import controls_table
 from rcan.reporting.cells.figures import figure_3, figure_5
 from rcan.reporting.cells.findings import findings_table
 from rcan.reporting.cells.page import page
-from rcan.reporting.cells.paper_tables import all_tables
 from rcan.reporting.cells.pointing import pointing_table
+from rcan.reporting.cells.scores import scores_sections
 from rcan.reporting.cells.study import Ablations
+from rcan.reporting.cells.table2 import data_table
 
 _MEND = "have it back by `git checkout`"
 
@@ -35,7 +36,12 @@ def write_ablations(ablations: Ablations, places: Places) -> None:
     """
     ledger = read_text(places.ledger, "how the paper was read", _MEND)
     apart = (findings_table(ablations), pointing_table(ablations, places.pointing))
-    tables = [*all_tables(ablations), controls_table(ablations), *filter(None, apart)]
+    tables = [
+        data_table(ablations),
+        *scores_sections(ablations),
+        controls_table(ablations),
+        *filter(None, apart),
+    ]
     for table in tables:
         for kind, text in (
             ("md", table.markdown()), ("tex", table.latex()), ("csv", table.csv()),

@@ -1,0 +1,102 @@
+"""The register of cells: which table and figure shows which, and the paper's rows for them."""
+
+import pytest
+import yaml
+from imports import TOP
+
+from rcan.ablation.cells import CELLS, FULL, load_cells
+from rcan.errors import UserError
+from rcan.reporting.published import TABLES, printed_rows, published_row
+
+REGISTER = load_cells(TOP / CELLS)
+
+
+def printed(data, cell, table=None):
+    rows = REGISTER.show(cell).paper
+    name = table or next(iter(rows), "table4")
+    return published_row(data, name, rows.get(name, {"rve": "none"}))
+
+
+@pytest.mark.parametrize(
+    ("cell", "bleu_4"),
+    [
+        ("rve", 0.162), ("cgm", 0.160), ("wcl", 0.158), ("rve_cgm", 0.176), ("rve_wcl", 0.158),
+        ("cgm_wcl", 0.170), ("rcan", 0.186), ("tau_0.05", 0.172), ("tau_0.07", 0.165),
+        ("tau_0.1", 0.186), ("tau_0.15", 0.169), ("tau_0.2", 0.165), ("r2gencmn", 0.170),
+    ],
+)  # fmt: skip
+def test_a_cell_has_the_row_that_the_paper_prints_for_it(cell, bleu_4):
+    assert printed("iu_xray", cell)["BLEU-4"] == bleu_4
+
+
+@pytest.mark.parametrize("table", ["table4", "table5"])
+def test_every_row_of_tables_4_and_5_belongs_to_one_cell(table):
+    cells = REGISTER.of_table(table)
+    rows = [tuple(printed("iu_xray", cell, table).values()) for cell in cells]
+    assert len(set(rows)) == len(cells) == len(printed_rows(table, "iu_xray"))
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_what_a_row_of_the_paper_is_found_by_finds_one(table):
+    for cell in REGISTER.of_table(table):
+        wanted = REGISTER.show(cell).paper.get(table)
+        found = [
+            row
+            for row in printed_rows(table, "iu_xray")
+            if wanted and all(row[key] == value for key, value in wanted.items())
+        ]
+        assert len(found) == (wanted is not None), cell
+
+
+def test_the_grid_of_lambda_has_nine_cells_cross_entropy_alone_and_the_full_model():
+    cells = REGISTER.of_table("fig5")
+    assert len(cells) == 11 and cells[0] == "ce_only" and cells[-1] == FULL
+    assert [REGISTER.show(cell).row["fig5"] for cell in cells[1:-1]] == [
+        (f"0.{tenths}",) for tenths in range(1, 10)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("data", "cell"),
+    [("demo", "rve"), ("iu_xray", "lambda_0.7"), ("iu_xray", "blind"), ("mimic_cxr", "tau_0.1")],
+)
+def test_what_the_paper_does_not_print_has_no_row(data, cell):
+    assert printed(data, cell) is None
+
+
+def test_figures_have_the_papers_columns():
+    assert REGISTER.of_figure("fig4") == ["r2gencmn", "r2gencmn_rve", "rcan"]
+    assert REGISTER.of_figure("fig6") == ["transformer", "r2gencmn", "rcan"]
+
+
+def test_all_that_is_shown_is_a_cell_and_all_that_is_named_is_known():
+    cells = {cell.name for cell in REGISTER.cells}
+    assert set(REGISTER.shown) == cells
+    for told in REGISTER.shown.values():
+        assert told.printed_as in {"", *cells}
+    for table in REGISTER.tables.values():
+        assert set(table.minus) <= cells
+
+
+@pytest.mark.parametrize(
+    ("where", "content", "said"),
+    [
+        ("tables", [], "tables: expected an object"),
+        ("tables", {"t": {}}, "tables, t: expected 'title'"),
+        ("tables", {"t": {"title": "T", "columns": ["a"], "minus": [], "x": 1}}, "got x"),
+        ("shown", {"a": {}}, "shown, a: expected 'title'"),
+        ("shown", {"a": {"title": 3}}, "shown, a, title: expected a text"),
+        ("shown", {"a": {"title": "A", "colour": "red"}}, "colour: expected a text like #"),
+        ("shown", {"a": {"title": "A", "tilte": "A"}}, "got tilte"),
+        ("shown", {"a": {"title": "A", "row": {"t": ["x"]}}}, "row: expected a table"),
+        ("shown", {"a": {"title": "A", "row": {"table5": ["x", "y"]}}}, "row: expected a table"),
+        ("shown", {"a": {"title": "A", "paper": {"table5": 3}}}, "paper, table5: expected"),
+    ],
+)
+def test_a_register_that_is_none_is_one_clear_error(tmp_path, where, content, said):
+    raw = yaml.safe_load((TOP / CELLS).read_text(encoding="utf-8"))
+    path = tmp_path / "cells.yaml"
+    path.write_text(yaml.safe_dump({**raw, "shown": {}, where: content}), encoding="utf-8")
+    with pytest.raises(UserError, match=said) as error:
+        load_cells(path)
+    assert "cells.yaml" in str(error.value) and "\n" not in str(error.value)
