@@ -3,7 +3,7 @@
 The files under runs/, evaluation/ and reports/ are the result; MLflow is a view of them. So a
 tracker is written to in the background; one that is down, slow or locked never stops or fails a
 run, and `sync` rebuilds from the files whatever it missed. mlflow itself is imported in
-`tracker.py` alone, and only once one is opened.
+`database.py` and `tracker.py` alone, and only once one is opened.
 """
 
 from rcan.dotted import flatten
