@@ -68,7 +68,7 @@ MAY_IMPORT = {
 ONLY_IN = {
     "mlflow": [
         "rcan/tracking/database.py", "rcan/tracking/tracker.py", "rcan/sharing/registry.py",
-        "rcan/sharing/served.py",
+        "rcan/sharing/mlflow_model.py",
     ],
     "matplotlib": ["rcan/reporting"],
     "pandas": ["rcan/table.py"],

@@ -15,7 +15,7 @@ import typer
 from fabricated import scores_of, write_evaluation, write_run
 
 from rcan.cli.app import app
-from rcan.tracking import free_port, interface
+from rcan.tracking import free_port, ui
 
 
 @pytest.fixture(autouse=True)
@@ -72,7 +72,7 @@ def test_a_port_that_is_taken_is_one_line_if_it_was_asked_for(rcan, monkeypatch)
             "free one"
         )
         assert output == ""
-        monkeypatch.setattr(interface, "PORT", port)
+        monkeypatch.setattr(ui, "PORT", port)
         assert free_port(None) not in (port, 0)
 
 
@@ -92,7 +92,7 @@ def test_what_is_no_server_and_no_database_is_not_called_one(rcan, monkeypatch):
 def test_a_server_that_ends_by_itself_is_one_line(rcan, tmp_path, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     (tmp_path / "mlflow.db").touch()
-    monkeypatch.setattr(interface.sys, "executable", "/bin/false")
+    monkeypatch.setattr(ui.sys, "executable", "/bin/false")
     code, output = rcan("ui", "--no-sync")
     assert code.startswith("error: MLflow's server ended by itself (1): what it said is in ")
     assert "wait" in output
@@ -124,7 +124,7 @@ def test_published_runs_are_shown_from_their_own_store(rcan, tmp_path, monkeypat
         seen.append((command[command.index("--backend-store-uri") + 1], cwd, env))
         raise OSError("enough")
 
-    monkeypatch.setattr(interface.subprocess, "Popen", started)
+    monkeypatch.setattr(ui.subprocess, "Popen", started)
     assert rcan("ui", "--published", "numbers")[0] == "error: enough"
     [(uri, folder, environment)] = seen
     assert (uri, folder) == ("sqlite:///mlflow.db", database.parent)

@@ -21,8 +21,8 @@ from rcan.evaluation.bleu import BLEU
 from rcan.evaluation.evaluate import evaluate
 from rcan.evaluation.scores import METRICS
 from rcan.evaluation.statistics import holm
+from rcan.scoring.references import RESTRICTED, Cleaner
 from rcan.scoring.score_reports import MAX_LENGTH, MIN_FREQ
-from rcan.scoring.sets import RESTRICTED, Cleaner
 from rcan.scoring.texts import read_texts
 from rcan.text.cleaning import clean_iu_xray
 from rcan.text.tokenizer import Tokenizer

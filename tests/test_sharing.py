@@ -407,7 +407,7 @@ def test_nothing_in_the_registry_is_a_pickle(registered):
     from mlflow.artifacts import download_artifacts
 
     names = [p.name for p in Path(download_artifacts(registered[0])).rglob("*") if p.is_file()]
-    assert {"model.safetensors", "served.py", "README.md"} <= set(names)
+    assert {"model.safetensors", "mlflow_model.py", "README.md"} <= set(names)
     assert not [name for name in names if name.endswith((".pkl", ".pickle", ".pt", ".bin"))]
 
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from rcan.evaluation.protocols import reference
+from rcan.scoring.references import Cleaner
 from rcan.scoring.score_reports import MAX_LENGTH
-from rcan.scoring.sets import Cleaner
 from rcan.scoring.texts import read_annotation, read_texts
 
 ORDERS = 4

@@ -87,6 +87,7 @@ def score(
 
     Needs no training, no images and no GPU.
     """
+    from rcan.scoring.references import Cleaner, matched, read_ground
     from rcan.scoring.score_reports import (
         MAX_LENGTH,
         MIN_FREQ,
@@ -95,7 +96,6 @@ def score(
         score_reports,
         score_tables,
     )
-    from rcan.scoring.sets import Cleaner, matched, read_ground
     from rcan.scoring.texts import read_texts
 
     be_quiet(quiet)
@@ -158,7 +158,7 @@ def compare(
     """Compare two runs on the same studies: settings, scores, paired differences, controls."""
     from rcan.project import project_root
     from rcan.scoring.compare_runs import compare_runs, compare_tables
-    from rcan.scoring.sets import Cleaner
+    from rcan.scoring.references import Cleaner
 
     be_quiet(quiet)
     result = compare_runs(

@@ -12,8 +12,8 @@ from rcan.evaluation.controls import swap
 from rcan.evaluation.scores import METRICS, Scores, score_systems
 from rcan.evaluation.statistics import difference, intervals
 from rcan.scoring.evaluated_runs import Run, as_predictions, find_run, read_run
+from rcan.scoring.references import Cleaner
 from rcan.scoring.score_reports import compared, noise
-from rcan.scoring.sets import Cleaner
 from rcan.table import Table, measured, percent
 
 GIVEN = "as given"  # the protocol of references that a table of predictions brings

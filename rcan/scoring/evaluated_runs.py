@@ -11,7 +11,7 @@ from rcan.evaluation.diagnostics import diagnostics
 from rcan.evaluation.results import COUNTS, PREDICTIONS, SCORES, read_counts, read_scores
 from rcan.evaluation.scores import Scores
 from rcan.reading import read_json
-from rcan.scoring.sets import Cleaner, matched, read_ground
+from rcan.scoring.references import Cleaner, matched, read_ground
 from rcan.scoring.texts import has_both_sides, read_texts
 
 _REMEDY = "run its evaluation again, or name another run"

@@ -17,7 +17,7 @@ from rcan.evaluation.kept_floors import FLOORS
 from rcan.evaluation.protocols import PROTOCOLS, reference
 from rcan.evaluation.scores import METRICS, Scores, score_systems, signature
 from rcan.evaluation.statistics import beats_floor, difference, holm, intervals
-from rcan.scoring.sets import Ground
+from rcan.scoring.references import Ground
 from rcan.table import Table, measured, percent
 from rcan.text.tokenizer import Tokenizer
 

@@ -81,7 +81,7 @@ def _register(exported: Exported, experiment_id: str, *, num_views: int, beam_si
     here = Path(__file__)
     logged = mlflow.pyfunc.log_model(
         name="model",
-        python_model=str(here.with_name("served.py")),
+        python_model=str(here.with_name("mlflow_model.py")),
         artifacts={"model": str(exported.folder.resolve())},
         signature=signature,
         code_paths=[str(here.parents[1])],

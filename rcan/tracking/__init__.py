@@ -8,11 +8,11 @@ run, and `sync` rebuilds from the files whatever it missed. mlflow itself is imp
 
 from rcan.dotted import flatten
 from rcan.tracking.folders import RunFolders, run_folders
-from rcan.tracking.interface import free_port, serve
 from rcan.tracking.metrics import epoch_metrics, score_metrics
 from rcan.tracking.published_runs import in_use, published_store
 from rcan.tracking.restore import sync
 from rcan.tracking.tracker import Run, Tracker, open_tracker
+from rcan.tracking.ui import free_port, serve
 
 __all__ = [
     "Run",
