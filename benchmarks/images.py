@@ -197,7 +197,7 @@ def _write_store(folder: Path, num_images: int, pixels: "np.ndarray") -> None:
 
 def _write_summary(folder: Path, num_images: int) -> None:
     """What opening the split checks it by; of the splits that are not there, only names."""
-    from rcan.data.study import SPLITS
+    from rcan.data.store import SPLITS
     from rcan.files import digest_of, sha256_of, write_json
 
     files = {f"{split}{end}": "0" * 64 for split in SPLITS for end in (".jsonl", ".npy")}
@@ -209,11 +209,11 @@ def _write_summary(folder: Path, num_images: int) -> None:
 
 def _reports(num: int) -> list[tuple[str, str]]:
     """Reports of the demo's kind, as written and cleaned."""
-    from rcan.data.demo import demo_studies
-    from rcan.text.cleaning import CLEANERS
+    from rcan.data.sets.demo import demo_studies
+    from rcan.text.cleaning import clean_iu_xray
 
     studies = demo_studies(num_train=num, num_val=0, num_test=0, seed=1, image_size=SIDE)
-    return [(study.report, CLEANERS["demo"](study.report)) for study in studies]
+    return [(study.report, clean_iu_xray(study.report)) for study in studies]
 
 
 def _noise(num: int) -> "np.ndarray":
@@ -229,7 +229,7 @@ def _draw_files(
     import numpy as np
     from PIL import Image
 
-    from rcan.data.demo import demo_studies
+    from rcan.data.sets.demo import demo_studies
 
     folder.mkdir()
     rng = np.random.default_rng(1)

@@ -16,7 +16,7 @@ from benchmarks import models, peers
 from benchmarks.measure import paired
 from benchmarks.models import LONGEST, VOCABULARY
 from benchmarks.work import BATCH, NEVER, as_patches, features, our_reports
-from rcan.data.demo import demo_studies
+from rcan.data.sets.demo import demo_studies
 from rcan.model.rcan import RCAN, cross_entropy
 
 LEARNING_STEPS, WARM_UP = 300, 50

@@ -132,12 +132,12 @@ def _put_java_on_the_path() -> None:
 
 def _texts(num_studies: int, length: int) -> Texts:
     """Cleaned reports of `length` of the demo's reports each, and predictions for them."""
-    from rcan.data.demo import demo_studies
-    from rcan.text.cleaning import CLEANERS
+    from rcan.data.sets.demo import demo_studies
+    from rcan.text.cleaning import clean_iu_xray
 
     num = num_studies * length
     studies = demo_studies(num_train=num, num_val=0, num_test=0, seed=1, image_size=8)
-    parts = [CLEANERS["demo"](study.report) for study in studies]
+    parts = [clean_iu_xray(study.report) for study in studies]
     references = [" ".join(parts[first : first + length]) for first in range(0, num, length)]
     draw = random.Random(1)
     return [_prediction(draw, text, references) for text in references], references

@@ -13,7 +13,7 @@ from pipeline.stage import EVALUATIONS, PROCESSED, REPORTS, RUNS, TOKENIZER, run
 from rcan.ablation.cells import CELLS, cell_of, load_cells
 from rcan.ablation.plan import planned_runs, same_as
 from rcan.config import PipelineSettings
-from rcan.data.finding_regions import finding_regions
+from rcan.data.sets.demo import finding_regions
 from rcan.data.store import Split, open_split, read_summary
 from rcan.errors import UserError
 from rcan.evaluation.labelers import LABELERS

@@ -68,13 +68,13 @@ def _evaluated(
     settings: PipelineSettings, run: Path
 ) -> tuple[dict[str, Any], list[dict[str, str | float]], dict[str, Any]]:
     """What is written of one run: its scores, a row a study, and the counts under each protocol."""
+    from rcan.data.sets import data_set
     from rcan.data.store import open_split
     from rcan.evaluation.evaluate import evaluate
     from rcan.evaluation.floors import choose_floors
     from rcan.evaluation.kept_floors import read_floors
     from rcan.evaluation.labelers import LABELERS
     from rcan.evaluation.scores import signature
-    from rcan.text.cleaning import CLEANERS
     from rcan.text.tokenizer import Tokenizer
     from rcan.training.inputs import study_batches
     from rcan.training.run_folder import load_run, require_same_inputs
@@ -107,7 +107,7 @@ def _evaluated(
         vocabulary=words.vocabulary,
         max_length=trained.data.max_length,
         floors=floors.reports,
-        clean=CLEANERS[trained.data.name],
+        clean=data_set(trained.data.name).clean,
         resamples=settings.eval.resamples,
         seed=settings.eval.seed,
         labeler=LABELERS.get(trained.data.name),

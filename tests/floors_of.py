@@ -2,7 +2,7 @@
 
 from collections.abc import Container, Sequence
 
-from rcan.data.study import Study
+from rcan.data.store import Study
 from rcan.evaluation.floors import choose_floors
 
 

@@ -10,10 +10,10 @@ from PIL import Image
 from tiny import TOP, tiny
 
 from rcan.data.batches import Batch, StudyBatches
-from rcan.data.demo import demo_studies
 from rcan.data.images import read_grey
 from rcan.data.preprocess import process
 from rcan.data.raw import RawDataSet, RawImage, RawStudy
+from rcan.data.sets.demo import demo_studies
 from rcan.data.store import open_split, read_summary
 from rcan.files import sha256_of, write_json
 from rcan.model.build import build_model

@@ -4,8 +4,8 @@ import csv
 import json
 from pathlib import Path
 
-from rcan.data.iu_xray.problems import problems_of_row
-from rcan.data.study import Study
+from rcan.data.sets.iu_xray_layouts import problems_of_row
+from rcan.data.store import Study
 from rcan.text.cleaning import clean_iu_xray
 
 

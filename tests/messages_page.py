@@ -7,7 +7,7 @@ from pathlib import Path
 from imports import TOP, sources
 
 PAGE = TOP / "docs" / "messages.md"
-ERRORS = {"UserError", "GitError", "LackingError", "NamesNobodyError", "ScratchError"}
+ERRORS = {"UserError", "GitError", "LackingError", "NamesNobodyError", "DiskError"}
 HEAD = """# Every message
 
 When something is wrong, the pipeline and `rcan` end with one line: what was expected, what

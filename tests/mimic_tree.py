@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from rcan.data.findings import report_on, see
+from rcan.data.sets.demo_findings import report_on, see
 
 SPLITS = ("train", "validate", "test")
 LABELS = ("Atelectasis", "Edema", "No Finding", "Support Devices")

@@ -16,29 +16,8 @@ DOC = TOP / "docs" / "data.md"
 STUDIES = {"train": 12, "val": 4, "test": 4}
 SENTENCES = ("The heart is large.", "Lungs are clear.", "A small nodule is seen.", "No effusion.")
 
-# Each place that the page names: what stands there, and what comes in its place.
-EDITS = [
-    ("rcan/data/preprocess.py", '    elif name == "mimic_cxr"',
-     '    elif name == "my_set":\n        data = read_my_set(root)\n    elif name == "mimic_cxr"'),
-    ("rcan/data/preprocess.py", "from rcan.data.overlap",
-     "from rcan.data.my_set import read_my_set\nfrom rcan.data.overlap"),
-    ("dvc.yaml", "    - rcan/data/overlap.py\n",
-     "    - rcan/data/my_set.py\n    - rcan/data/overlap.py\n"),
-    ("rcan/text/cleaning.py", '    "demo": cl', '    "my_set": clean_iu_xray,\n    "demo": cl'),
-    ("rcan/config/sections.py", 'name: Literal["demo", ', 'name: Literal["demo", "my_set", '),
-    ("rcan/config/resolve.py", 'PROFILES = ("demo", ', 'PROFILES = ("demo", "my_set", '),
-    ("rcan/data/check.py", 'NAMES = ("iu_xray", ', 'NAMES = ("my_set", "iu_xray", '),
-    ("rcan/data/check.py", 'if name == "mimic_cxr" else read_iu_xray(root)',
-     'if name == "mimic_cxr" else {"my_set": read_my_set}.get(name, read_iu_xray)(root)'),
-    ("rcan/data/check.py", "from rcan.data.selection",
-     "from rcan.data.my_set import read_my_set\nfrom rcan.data.selection"),
-    ("rcan/reporting/cells/wording.py", "DATA = {", 'DATA = {\n    "my_set": "My set",'),
-    *(("rcan/sharing/sources.py", f"{name} = {{", f'{name} = {{\n    "my_set": "my own",')
-      for name in ("NAMES", "WHAT", "TERMS")),
-    ("rcan/cli/options.py", 'Data = Literal["iu', 'Data = Literal["my_set", "iu'),
-    ("rcan/scoring/score_reports.py", 'MIN_FREQ = {"demo"', 'MIN_FREQ = {"my_set": 1, "demo"'),
-    ("rcan/scoring/score_reports.py", 'MAX_LENGTH = {"demo"', 'MAX_LENGTH = {"my_set": 40, "demo"'),
-]  # fmt: skip
+# The one line that the page names, before which it comes.
+REGISTER, LINE = "rcan/data/sets/__init__.py", '    "mimic_cxr": "MIMIC-CXR",\n'
 
 
 @pytest.fixture(scope="module")
@@ -46,13 +25,12 @@ def project(tmp_path_factory):
     top = tmp_path_factory.mktemp("own")
     tiny = TINY | {"train.epochs": 1, "privacy.restricted": False, "data.num_views": 1}
     made = Repository(top / "project", {k: json.dumps(v) for k, v in tiny.items()})
-    (reader,) = re.findall(r"```python\n(.*?)```", DOC.read_text(encoding="utf-8"), re.DOTALL)
-    (made.folder / "rcan/data/my_set.py").write_text(reader, encoding="utf-8")
-    for name, old, new in EDITS:
-        path = made.folder / name
-        text = path.read_text(encoding="utf-8")
-        assert old in text, name
-        path.write_text(text.replace(old, new, 1), encoding="utf-8")
+    module, line = re.findall(r"```python\n(.*?)```", DOC.read_text(encoding="utf-8"), re.DOTALL)
+    (made.folder / "rcan/data/sets/my_set.py").write_text(module, encoding="utf-8")
+    register = made.folder / REGISTER
+    text = register.read_text(encoding="utf-8")
+    assert text.count(LINE) == 1
+    register.write_text(text.replace(LINE, line + LINE), encoding="utf-8")
     made.set({"data.name": "my_set", "data.root": str(top / "raw"), "visual.backbone": "small",
               "visual.weights": "none", "wcl.views": "augment"})  # fmt: skip
     draw = np.random.default_rng(1)

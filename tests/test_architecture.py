@@ -15,7 +15,7 @@ MAY_IMPORT = {
     "streams": set(),
     "files": {"errors"},
     "reading": {"errors"},
-    "config": {"errors", "reading"},
+    "config": {"errors", "reading", "data"},  # of data, the names of its sets
     "project": {"errors"},
     "dotted": set(),
     "table": set(),
@@ -44,9 +44,9 @@ MAY_IMPORT = {
     "machine": {"errors", "cores", "project", "evaluation", "tracking"},
     "settings_table": {"errors", "reading", "dotted", "config"},
     "scoring": {  # neither model nor training
-        "errors", "reading", "dotted", "table", "text", "evaluation",
+        "errors", "reading", "dotted", "table", "text", "data", "evaluation",
     },
-    "audit": {"errors", "reading", "table", "evaluation", "scoring"},
+    "audit": {"errors", "reading", "table", "data", "evaluation", "scoring"},
     "sharing": {
         "errors", "streams", "files", "reading", "table", "config", "text", "data", "model",
         "generation", "training", "attention", "evaluation", "reporting", "tracking",
@@ -170,7 +170,7 @@ LIGHT = [
     ("rcan.cli", HEAVY | {"pydantic", "numpy"}),
     ("rcan.config", HEAVY | {"numpy"}),
     ("rcan.tracking", HEAVY),
-    ("rcan.sharing.export, rcan.sharing.given, rcan.sharing.registry", HEAVY | {"pydicom"}),
+    ("rcan.sharing.export, rcan.sharing.study_files, rcan.sharing.registry", HEAVY | {"pydicom"}),
     ("rcan.text.cleaning, rcan.text.tokenizer", HEAVY),
     ("rcan.data.preprocess, rcan.data.store", HEAVY),
     ("rcan.evaluation.evaluate", HEAVY),

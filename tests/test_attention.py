@@ -11,8 +11,7 @@ from tiny import R2GENCMN, TRANSFORMER, prepare, tiny
 from rcan.attention.places import places_of
 from rcan.attention.weights import attention_of_reports, attention_weights, cross_attention
 from rcan.data.batches import Batch
-from rcan.data.store import Split, open_split
-from rcan.data.study import View
+from rcan.data.store import Split, View, open_split
 from rcan.errors import UserError
 from rcan.model.build import build_model
 from rcan.model.transformer import Attention

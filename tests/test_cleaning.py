@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from rcan.text.cleaning import CLEANERS, clean_iu_xray, clean_mimic_cxr
+from rcan.data.sets import data_set
+from rcan.text.cleaning import clean_iu_xray, clean_mimic_cxr
 
 BOTH = [
     ("an empty report is one stop", "", " ."),
@@ -52,7 +53,7 @@ def test_three_passes_leave_two_of_seventeen_stops():
 
 
 def test_demo_reports_are_cleaned_as_iu_xray():
-    assert CLEANERS["demo"] is CLEANERS["iu_xray"] is clean_iu_xray
+    assert data_set("demo").clean is data_set("iu_xray").clean is clean_iu_xray
 
 
 def test_cleaners_agree_with_recorded_outputs_of_r2gen(shared):

@@ -9,7 +9,8 @@ from mimic_tree import make_studies, write_images, write_reports, write_tables, 
 from tiny import TOP
 
 from rcan.cli import main
-from rcan.data import bring, check
+from rcan.data import check, importing
+from rcan.data.sets import mimic_cxr
 from rcan.errors import UserError
 
 MADE = make_studies(60)
@@ -141,7 +142,7 @@ def test_a_fault_of_our_own_tells_no_id_either(rcan, tree, monkeypatch):
     def fault(*_, **__):
         raise KeyError(MADE[0].id)
 
-    monkeypatch.setattr(check, "read_mimic_cxr", fault)
+    monkeypatch.setattr(mimic_cxr, "read_mimic_cxr", fault)
     code, out, _ = rcan("check", "--root", tree, *MIMIC)
     assert code == 1 and "KeyError: the message may" in out and MADE[0].id not in out
     with pytest.raises(KeyError):
@@ -226,7 +227,7 @@ def test_a_copy_holds_what_the_pipeline_reads_and_goes_on_where_it_stopped(
     wanted = contents(tree)
     (tree / "files" / MADE[0].place / "image.dcm").write_bytes(b"left out")
     (tree / "files/back").symlink_to(tree / "files")
-    copied, copy_file = [], bring._copy_file
+    copied, copy_file = [], importing._copy_file
 
     def stop(place, target):
         if len(copied) == 50:
@@ -234,11 +235,11 @@ def test_a_copy_holds_what_the_pipeline_reads_and_goes_on_where_it_stopped(
         copied.append(target)
         copy_file(place, target)
 
-    monkeypatch.setattr(bring, "_copy_file", stop)
+    monkeypatch.setattr(importing, "_copy_file", stop)
     with pytest.raises(KeyboardInterrupt):
-        bring.copy(tree, project / "data/raw/mimic_cxr", None)
+        importing.copy(tree, project / "data/raw/mimic_cxr", None)
     assert not (project / "data/raw/mimic_cxr").exists()
-    monkeypatch.setattr(bring, "_copy_file", copy_file)
+    monkeypatch.setattr(importing, "_copy_file", copy_file)
     times = [path.stat().st_ctime_ns for path in copied]
     code, out, _ = rcan("import", tree, *MIMIC, "--copy", "-q")
     place = project / "data/raw/mimic_cxr"
@@ -250,10 +251,10 @@ def test_a_copy_holds_what_the_pipeline_reads_and_goes_on_where_it_stopped(
 
 
 def test_a_copy_that_finds_no_room_is_one_line(tree, project, monkeypatch):
-    usage = bring.shutil.disk_usage(project)._replace(free=10)
-    monkeypatch.setattr(bring.shutil, "disk_usage", lambda _: usage)
+    usage = importing.shutil.disk_usage(project)._replace(free=10)
+    monkeypatch.setattr(importing.shutil, "disk_usage", lambda _: usage)
     with pytest.raises(UserError, match="bytes of free disk for the copy, found 10"):
-        bring.copy(tree, project / "data/raw/mimic_cxr", None)
+        importing.copy(tree, project / "data/raw/mimic_cxr", None)
 
 
 def test_iu_xray_is_checked_by_its_own_reader_and_its_ids_are_told(rcan, tmp_path):

@@ -14,15 +14,15 @@ from tiny import changed
 
 from rcan.cli import main
 from rcan.config import resolve
-from rcan.data.study import Study, View
+from rcan.data.sets import TITLES, data_set
+from rcan.data.store import Study, View
 from rcan.errors import UserError
 from rcan.evaluation import meteor
 from rcan.evaluation.bleu import BLEU
 from rcan.evaluation.evaluate import evaluate
 from rcan.evaluation.scores import METRICS
 from rcan.evaluation.statistics import holm
-from rcan.scoring.references import RESTRICTED, Cleaner
-from rcan.scoring.score_reports import MAX_LENGTH, MIN_FREQ
+from rcan.scoring.references import Cleaner
 from rcan.scoring.texts import read_texts
 from rcan.text.cleaning import clean_iu_xray
 from rcan.text.tokenizer import Tokenizer
@@ -138,7 +138,7 @@ def test_predictions_of_an_evaluation_are_cleaned_as_their_data_set(
         (tmp_path / "scores.json").write_text(beside)
     files = table(tmp_path / "a.csv", WRITTEN), table(tmp_path / "b.csv", TEST, column="report")
     got = found(rcan, *files, *asked, "--protocol", "strict", "--no-meteor")
-    assert got["max_length"] == MAX_LENGTH[cleaned]
+    assert got["max_length"] == data_set(cleaned).max_length
     assert cleaned.split("_")[0] in got["text"].lower()
 
 
@@ -437,12 +437,12 @@ def test_line_breaks_of_windows_are_no_part_of_a_report(tmp_path):
         read_texts(tmp_path / "b.txt", "predictions")
 
 
-@pytest.mark.parametrize("data", MIN_FREQ)
+@pytest.mark.parametrize("data", TITLES)
 def test_what_is_taken_for_a_data_set_is_what_params_yaml_says_of_it(data):
     settings = resolve(changed({"data.name": data}))
-    assert MIN_FREQ[data] == settings.data.min_freq
-    assert MAX_LENGTH[data] == settings.data.max_length
-    assert (data in RESTRICTED) == settings.privacy.restricted
+    assert data_set(data).min_freq == settings.data.min_freq
+    assert data_set(data).max_length == settings.data.max_length
+    assert data_set(data).restricted == settings.privacy.restricted
 
 
 def test_without_the_data_sets_name_no_report_is_told_for_a_column(rcan, tmp_path):

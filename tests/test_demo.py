@@ -5,9 +5,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from rcan.data.demo import demo_studies
-from rcan.data.findings import FINDINGS, report_on, see
-from rcan.data.phantom import Phantom
+from rcan.data.sets.demo import demo_studies
+from rcan.data.sets.demo_findings import FINDINGS, report_on, see
+from rcan.data.sets.demo_phantom import Phantom
 from rcan.text.cleaning import clean_iu_xray
 
 BY_NAME = {finding.name: finding for finding in FINDINGS}

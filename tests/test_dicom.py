@@ -16,7 +16,7 @@ from pydicom.uid import HTJ2KLossless, JPEG2000Lossless, JPEGLSLossless
 from rcan.errors import UserError
 from rcan.sharing import dicom
 from rcan.sharing.dicom import is_dicom, read_dicom
-from rcan.sharing.given import read_image, studies_of
+from rcan.sharing.study_files import read_image, studies_of
 
 
 def table(entries, first, bits, *, count=None) -> Sequence:

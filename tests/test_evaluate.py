@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 from java_programs import python_java
 
-from rcan.data.study import Study, View
+from rcan.data.store import Study, View
 from rcan.errors import UserError
 from rcan.evaluation.controls import swap
 from rcan.evaluation.evaluate import evaluate, score_table

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from rcan.data.demo import demo_studies
-from rcan.data.findings import FINDINGS, report_on
+from rcan.data.sets.demo import demo_studies
+from rcan.data.sets.demo_findings import FINDINGS, report_on
 from rcan.evaluation.labelers import LABELERS
-from rcan.text.cleaning import CLEANERS
+from rcan.text.cleaning import clean_iu_xray
 
 DEMO = LABELERS["demo"]
 
@@ -15,7 +15,7 @@ DEMO = LABELERS["demo"]
 def test_what_a_reference_says_is_what_was_drawn_of_every_study(seed):
     counts = {"num_train": 100, "num_val": 50, "num_test": 100}
     for study in demo_studies(**counts, seed=seed, image_size=8):
-        text = CLEANERS["demo"](study.report)
+        text = clean_iu_xray(study.report)
         assert DEMO.read(text) == DEMO.known(study.labels), text
         assert DEMO.read_exactly(text) == set(study.labels), text
 
@@ -24,14 +24,14 @@ def test_every_wording_of_every_finding_is_read_and_nothing_else_with_it():
     for finding in FINDINGS:
         attributes = tuple(choices[0] for choices in finding.attributes)
         for wording in finding.present:
-            text = CLEANERS["demo"](wording.format(*attributes))
+            text = clean_iu_xray(wording.format(*attributes))
             assert DEMO.read(text) == {finding.name}
             assert DEMO.read_exactly(text) == {"/".join((finding.name, *attributes))}
 
 
 def test_what_is_denied_or_absent_is_not_there():
     for seed in range(20):
-        text = CLEANERS["demo"](report_on({}, np.random.default_rng(seed)))
+        text = clean_iu_xray(report_on({}, np.random.default_rng(seed)))
         assert "no" in text.split() or "evidence" in text
         assert DEMO.read(text) == DEMO.read_exactly(text) == set()
 

@@ -6,9 +6,8 @@ from tiny import prepare, tiny
 
 from rcan.attention.places import Places
 from rcan.attention.pointing import Look, by_finding, look, spread_over, summary
-from rcan.data.finding_regions import PLACED, finding_regions
-from rcan.data.store import open_split
-from rcan.data.study import Study, View
+from rcan.data.sets.demo import PLACED, finding_regions
+from rcan.data.store import Study, View, open_split
 from rcan.errors import UserError
 from rcan.evaluation.labelers import LABELERS
 from rcan.reporting.cases import even_ranks, verdict

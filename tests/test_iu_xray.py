@@ -9,9 +9,8 @@ import pytest
 from PIL import Image
 
 from rcan.data.check import check
-from rcan.data.iu_xray import read_iu_xray
-from rcan.data.iu_xray.listing import listed_studies
-from rcan.data.iu_xray.problems import problems_beside
+from rcan.data.sets.iu_xray import read_iu_xray
+from rcan.data.sets.iu_xray_layouts import listed_studies, problems_beside
 from rcan.errors import UserError
 
 LISTED = listed_studies()[:3]

@@ -14,14 +14,13 @@ from tiny import TOP
 
 from pipeline import preprocess as stage
 from pipeline.stage import run
-from rcan.data.mimic_cxr import RULES, read_mimic_cxr
-from rcan.data.mimic_cxr.listing import Listing
-from rcan.data.mimic_cxr.sections import findings_of, kind_of, sections
 from rcan.data.preprocess import described, preprocess
-from rcan.data.problems import MOST_LISTED, Problems
-from rcan.data.raw import RawDataSet
-from rcan.data.scratch import scratch
+from rcan.data.raw import MOST_LISTED, Problems, RawDataSet
+from rcan.data.sets.mimic_cxr import RULES, read_mimic_cxr
+from rcan.data.sets.mimic_cxr.physionet_tables import Listing
+from rcan.data.sets.mimic_cxr.report_sections import findings_of, kind_of, sections
 from rcan.data.store import open_split
+from rcan.data.temporary_database import temporary_database
 from rcan.errors import NamesNobodyError, UserError
 
 STUDIES = 120
@@ -29,7 +28,7 @@ STUDIES = 120
 
 def read(root, **options) -> RawDataSet:
     """What a folder holds, out of the database."""
-    with scratch(root.parent) as database:
+    with temporary_database(root.parent) as database:
         data = read_mimic_cxr(root, database, **options)
         return replace(data, studies=list(data.studies))
 
@@ -238,7 +237,7 @@ def test_of_two_frontal_images_the_first_of_the_metadata_is_read(tmp_path, made)
     rows = gzip.decompress((tmp_path / "mimic-cxr-2.0.0-metadata.csv.gz").read_bytes()).decode()
     header, *rest = rows.splitlines()
     (tmp_path / "mimic-cxr-2.0.0-metadata.csv").write_text("\n".join([header, *reversed(rest)]))
-    with scratch(tmp_path) as database:
+    with temporary_database(tmp_path) as database:
         [study] = Listing(tmp_path, database, Problems()).studies(Problems())
     made[0].images = before
     assert [name for name, _ in study.images] == ["a", "c", "b"]

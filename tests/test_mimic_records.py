@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rcan.data.mimic_cxr import records
+from rcan.data.sets.mimic_cxr import r2gen
 from rcan.errors import UserError
 
 LISTS = ("train", "val", "test")
@@ -24,9 +24,7 @@ again = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], ma
 
 
 def read(path) -> list:
-    return [
-        (name, *found) for name in LISTS for found in records.read_records(path, name, "mend it")
-    ]
+    return [(name, *found) for name in LISTS for found in r2gen.read_records(path, name, "mend it")]
 
 
 @again
@@ -40,7 +38,7 @@ def test_any_file_gives_what_reading_it_whole_gives(
     text = json.dumps(lists | others, indent=indent, ensure_ascii=ascii_only)
     (tmp_path / "a.json").write_text(text, encoding="utf-8-sig" if marked else "utf-8")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(records, "CHUNK", chunk)
+        patch.setattr(r2gen, "CHUNK", chunk)
         found = read(tmp_path / "a.json")
     assert found == [(name, n, one) for name in LISTS for n, one in enumerate(lists[name])]
 
@@ -58,7 +56,7 @@ def test_a_damaged_file_is_an_error_that_quotes_nothing(tmp_path, place, chunk, 
     damaged = WHOLE[:place] + mark + (WHOLE[place:] if mark else "")
     (tmp_path / "a.json").write_text(damaged, encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(records, "CHUNK", chunk)
+        patch.setattr(r2gen, "CHUNK", chunk)
         require_the_same_or_an_error(tmp_path, damaged)
 
 
@@ -106,16 +104,16 @@ def test_what_is_wrong_is_told_by_its_place(tmp_path, text, told):
 
 @pytest.mark.parametrize("start", ['{"train": ["', '{"train": [{"n": 1}5', '{"x": 1'])
 def test_a_value_without_end_is_not_read_into_memory(tmp_path, monkeypatch, start):
-    monkeypatch.setattr(records, "LONGEST", 100_000)
+    monkeypatch.setattr(r2gen, "LONGEST", 100_000)
     (tmp_path / "a.json").write_text(start + "5" * 10_000_000)
     given = []
-    taken = records._Text._more
+    taken = r2gen._Text._more
 
     def more(self):
         given.append(len(self._part))
         return taken(self)
 
-    monkeypatch.setattr(records._Text, "_more", more)
+    monkeypatch.setattr(r2gen._Text, "_more", more)
     with pytest.raises(UserError, match="expected"):
         read(tmp_path / "a.json")
     assert max(given) < 300_000

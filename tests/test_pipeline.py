@@ -32,6 +32,7 @@ SHAPES_NOTHING = {
     "rcan/errors.py": "messages",
     "rcan/streams.py": "where messages go",
     "pipeline/__init__.py": "what Ctrl-C does while a stage is loading, other programs' variables",
+    "rcan/data/sets/__init__.py": "which data sets there are; what is taken of one is in the data",
     "rcan/project.py": "finds the repository and asks git",
     AHEAD: "copies what was made of the same inputs",
     "rcan/ablation/plan.py": "cells depend on the plan that it wrote; stage plan on itself",
@@ -73,6 +74,15 @@ def says_nothing(path) -> bool:
     return len(ast.parse(path.read_text(encoding="utf-8")).body) <= 1 and path.name == "__init__.py"
 
 
+def run_by(stage: str, without=()) -> set[Path]:
+    """Files of the project that a stage runs; data sets are loaded by their names."""
+    files = closure(SCRIPTS[stage], without)
+    if stage == "preprocess":
+        sets = (TOP / "rcan/data/sets").rglob("*.py")
+        files = files.union(*(closure(file, without) for file in sets))
+    return files
+
+
 def code_of(stage: str) -> set[str]:
     """Files of the project whose content can change what the stage writes."""
     aside = {
@@ -82,7 +92,7 @@ def code_of(stage: str) -> set[str]:
         aside.add(TOP / DRAWN)
     return {
         file.relative_to(TOP).as_posix()
-        for file in closure(SCRIPTS[stage], without=aside)
+        for file in run_by(stage, without=aside)
         if not says_nothing(file)
     }
 
@@ -95,7 +105,7 @@ def test_a_stage_depends_on_all_code_that_shapes_its_outputs(stage):
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_depends_on_no_code_that_it_does_not_run(stage):
-    run = {file.relative_to(TOP).as_posix() for file in closure(SCRIPTS[stage])}
+    run = {file.relative_to(TOP).as_posix() for file in run_by(stage)}
     for listed in paths(stage, "deps"):
         if listed.endswith(".py"):
             assert listed in run, listed

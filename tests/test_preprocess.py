@@ -193,7 +193,7 @@ import os, signal, sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
 from test_preprocess import demo, packing
-from rcan.data import demo as source
+from rcan.data.sets import demo as source
 packing.BLOCK = 2
 drawn = source.draw_view
 def draw(seen, study_seed, projection, size):

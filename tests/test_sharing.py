@@ -29,9 +29,9 @@ from rcan.files import sha256_of, write_json
 from rcan.sharing.card import model_card
 from rcan.sharing.export import export, numbers_of
 from rcan.sharing.folder import sealed
-from rcan.sharing.given import GivenStudy, read_study, studies_of
 from rcan.sharing.loading import load_model
 from rcan.sharing.predictor import Predictor
+from rcan.sharing.study_files import GivenStudy, read_study, studies_of
 from rcan.tracking import free_port
 from rcan.training.checkpoint import read_tensors, write_tensors
 

@@ -3,7 +3,7 @@
 import pytest
 from iu_labels import labelled
 
-from rcan.data.study import Study
+from rcan.data.store import Study
 from rcan.evaluation.controls import group_shares, groups_of
 from rcan.evaluation.labelers import LABELERS
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
+from rcan.data.sets import data_set
 from rcan.evaluation.protocols import reference
 from rcan.scoring.references import Cleaner
-from rcan.scoring.score_reports import MAX_LENGTH
 from rcan.scoring.texts import read_annotation, read_texts
 
 ORDERS = 4
@@ -53,7 +53,7 @@ def count_references(path: Path, data: str, max_length: int | None) -> dict[str,
     splits = read_annotation(path)
     if splits is None:
         splits = {"test": read_texts(path, "references")}
-    clean, longest = Cleaner(data), max_length or MAX_LENGTH[data]
+    clean, longest = Cleaner(data), max_length or data_set(data).max_length
     found: dict[str, Corpus] = {}
     for split in ("val", "test"):
         if split in splits:

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rcan.cli.options import Data, Json, Quiet, be_quiet, print_json, remark
+from rcan.cli.options import Json, Quiet, be_quiet, print_json, remark
+from rcan.data.sets import Name
 
 if TYPE_CHECKING:
     from rcan.audit.length import Corpus
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 def audit(
     log: Annotated[Path, typer.Argument(help="A table (.csv) or text log with BLEU-1 to BLEU-4.")],
     data: Annotated[
-        Data | None,
+        Name | None,
         typer.Option(help="Data set of the references; iu_xray: R2Gen's split and protocol."),
     ] = None,
     references: Annotated[
@@ -58,7 +59,7 @@ def audit(
 
 
 def _counted(
-    data: Data | None, references: Path | None, max_length: int | None
+    data: Name | None, references: Path | None, max_length: int | None
 ) -> "dict[str, Corpus]":
     from rcan.audit.length import count_references
 

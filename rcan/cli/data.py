@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rcan.cli.options import Json, Quiet, be_quiet, print_json, remark
+from rcan.data.sets import REAL, TITLES
 
 if TYPE_CHECKING:
     from rcan.config import PipelineSettings
 
 app = typer.Typer(no_args_is_help=True, help="Check raw data and put them in place.")
 Name = Annotated[
-    str | None, typer.Option("--data", help="iu_xray or mimic_cxr; without it, as in params.yaml.")
+    str | None, typer.Option("--data", help=f"{' or '.join(REAL)}; without it, as in params.yaml.")
 ]
 WithIds = Annotated[
     bool, typer.Option("--with-ids", help="Name studies and files even if the data are restricted.")
@@ -67,7 +68,7 @@ def import_(
 
     It is checked first, and nothing is ever overwritten. A copy that was stopped goes on.
     """
-    from rcan.data import bring
+    from rcan.data import importing
     from rcan.errors import UserError
     from rcan.project import project_root
 
@@ -76,7 +77,7 @@ def import_(
     if settings is None:
         raise UserError("demo: its studies are drawn, there is nothing to import; name --data")
     target = project_root() / "data" / "raw" / name
-    there = bring.is_there(source, target)
+    there = importing.is_there(source, target)
     if there and copy:
         raise UserError(f"{target}: expected nothing there, found a link; remove it to have a copy")
     for folder in (source, *([reports] if reports else [])):
@@ -85,9 +86,9 @@ def import_(
     found = _checked(settings, name, source, with_ids, reports)
     if found["usable"] and not there:
         if copy:
-            found["copied"] = bring.copy(source, target, reports)
+            found["copied"] = importing.copy(source, target, reports)
         else:
-            bring.link(source, target, reports)
+            importing.link(source, target, reports)
     if found["usable"]:
         found["place"] = str(target)
     found["next"] = _next(found, name, chosen, source, imported=True)
@@ -102,13 +103,12 @@ def _data(name: str | None) -> tuple[str, str, "PipelineSettings | None"]:
     """The data set asked for, the one that params.yaml names, and settings for the first; the demo
     needs none."""
     from rcan.config import load_settings, resolve
-    from rcan.data.check import NAMES
     from rcan.errors import UserError, shown
     from rcan.project import project_root
     from rcan.reading import parse_yaml, read_text
 
-    if name not in (None, "demo", *NAMES):
-        raise UserError(f"expected --data to be one of {', '.join(NAMES)}, got {shown(name)}")
+    if name not in (None, *TITLES):
+        raise UserError(f"expected --data to be one of {', '.join(REAL)}, got {shown(name)}")
     path = project_root() / "params.yaml"
     settings = load_settings(path)
     chosen = settings.data.name
@@ -135,7 +135,7 @@ def _checked(
     """The check of a folder; with `reports` from elsewhere, of both as they will lie together."""
     import tempfile
 
-    from rcan.data import bring
+    from rcan.data import importing
     from rcan.data.check import check as check_data
     from rcan.project import project_root
     from rcan.reporting.published import published_table
@@ -153,7 +153,7 @@ def _checked(
         return check_data(name, root, with_ids=shown, work=work) | beside
     with tempfile.TemporaryDirectory() as place:
         joined = Path(place) / name
-        bring.link(root, joined, reports)
+        importing.link(root, joined, reports)
         found = check_data(name, joined, with_ids=shown, work=work)
     if "reason" in found:
         found["reason"] = found["reason"].replace(str(joined), str(root.absolute()))

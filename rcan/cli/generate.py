@@ -9,8 +9,8 @@ import typer
 from rcan.cli.options import Json, Quiet, be_quiet, print_json, remark
 
 if TYPE_CHECKING:
-    from rcan.sharing.given import ReadStudy
     from rcan.sharing.predictor import Predictor, Report
+    from rcan.sharing.study_files import ReadStudy
 
 NOTE = "not for clinical use"
 
@@ -74,9 +74,9 @@ def generate(
     be_quiet(quiet)
     _require_sense(images, view or [], attention, word or [], one_study)
 
-    from rcan.sharing.given import read_study, studies_of
     from rcan.sharing.loading import load_model
     from rcan.sharing.predictor import Predictor
+    from rcan.sharing.study_files import read_study, studies_of
 
     predictor = Predictor(load_model(model or project_root() / "runs" / "main"))
     if len(view or []) > predictor.num_views:

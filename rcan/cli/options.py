@@ -8,17 +8,18 @@ import json
 import os
 import re
 import sys
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
+
+from rcan.data.sets import Name
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress and no remarks.")]
 
 # Of `rcan score`, `rcan compare` and `rcan audit`:
-Data = Literal["iu_xray", "mimic_cxr", "demo"]  # whose cleaning is known
 Cleaned = Annotated[
-    Data,
+    Name,
     typer.Option(
         "--data", help="Clean texts as R2Gen does for this data set; clean text stays as it is."
     ),

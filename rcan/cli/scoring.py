@@ -1,14 +1,13 @@
 """`rcan score` and `rcan compare`: any model's reports, and two runs beyond noise or within it."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from rcan.cli.options import (
     Clean,
     Cleaned,
-    Data,
     Json,
     Meteor,
     Quiet,
@@ -18,6 +17,7 @@ from rcan.cli.options import (
     print_json,
     remark,
 )
+from rcan.data.sets import TITLES, Name, data_set
 
 if TYPE_CHECKING:
     from rcan.evaluation.scores import Scores
@@ -58,7 +58,7 @@ def score(
         ),
     ] = "all",
     data: Annotated[
-        Data | None,
+        Name | None,
         typer.Option(
             help="Clean texts as R2Gen does for this data set; clean text stays as it is. Without "
             "it, the data set of the scores.json beside PREDICTIONS, else iu_xray."
@@ -89,8 +89,6 @@ def score(
     """
     from rcan.scoring.references import Cleaner, matched, read_ground
     from rcan.scoring.score_reports import (
-        MAX_LENGTH,
-        MIN_FREQ,
         Options,
         protocols_of,
         score_reports,
@@ -120,8 +118,8 @@ def score(
         remark(f"{empty} of {len(written)} predictions are empty: each scores 0")
     options = Options(
         protocols=protocols_of(protocol, ground),
-        min_freq=min_freq or MIN_FREQ[data],
-        max_length=max_length or MAX_LENGTH[data],
+        min_freq=min_freq or data_set(data).min_freq,
+        max_length=max_length or data_set(data).max_length,
         resamples=resamples,
         seed=seed,
         meteor=meteor,
@@ -175,7 +173,7 @@ def compare(
         print(compare_tables(result))
 
 
-def _data_beside(predictions: Path) -> Data:
+def _data_beside(predictions: Path) -> Name:
     """The data set that an evaluation of ours names beside its predictions, else iu_xray."""
     from rcan.errors import UserError
     from rcan.evaluation.results import SCORES, read_scores
@@ -184,7 +182,7 @@ def _data_beside(predictions: Path) -> Data:
         told = read_scores(predictions.parent / SCORES, "leave it", ["data"])
     except UserError:
         return "iu_xray"
-    known = [name for name in get_args(Data) if name == told["data"]]
+    known = [name for name in TITLES if name == told["data"]]
     return known[0] if known else "iu_xray"
 
 

@@ -14,10 +14,11 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from rcan.config.sections import Data, PipelineSettings, Settings
 from rcan.config.together import check_together
 from rcan.config.wording import allowed
+from rcan.data.sets import DEMO, REAL
 from rcan.errors import UserError, name_shown, shown
 from rcan.reading import parse_yaml, read_text
 
-PROFILES = ("demo", "paper", "iu_xray", "mimic_cxr", "small")
+PROFILES = (DEMO, "paper", *REAL, "small")
 # Settings that came later, as it was before they could be chosen: what was kept then still loads.
 _LATER: dict[str, dict[str, Any]] = {"train": {"threads": None}}
 _RESTORE = "mend it, or have it back by `git checkout params.yaml`"
@@ -62,7 +63,8 @@ def resolve(raw: object) -> PipelineSettings:
     scale = _checked(Settings, "scale", "scale", raw["scale"])
     name = _checked(Data, "name", "data.name", raw["data"]["name"])
     if name == "demo" and scale == "small":
-        raise UserError("scale: small is for iu_xray and mimic_cxr; the demo has one size (full)")
+        real = " and ".join(REAL)
+        raise UserError(f"scale: small is for {real}; the demo has one size (full)")
     profiles = ("demo",) if name == "demo" else (name, "paper")
     if scale == "small":
         profiles = ("small", *profiles)

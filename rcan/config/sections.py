@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from rcan.data.sets import Name
+
 MOST = 10**9  # of anything that is counted: beyond it the libraries' own numbers overflow
 Count = Annotated[int, Field(ge=1, le=MOST)]
 Width = Annotated[int, Field(ge=1, le=100_000)]
@@ -27,7 +29,7 @@ class Section(BaseModel):
 class Data(Section):
     """The data set and how its images and reports are kept (§4.1.1)."""
 
-    name: Literal["demo", "iu_xray", "mimic_cxr"]
+    name: Name
     root: str | None
     image_size: Annotated[int, Field(ge=16, le=2048)]
     fit: Literal["squash", "crop", "pad"]

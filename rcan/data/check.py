@@ -5,16 +5,13 @@ from pathlib import Path
 from sqlite3 import Connection
 from typing import Any
 
-from rcan.data.iu_xray import read_iu_xray
-from rcan.data.mimic_cxr import findings_in_sample, read_mimic_cxr
-from rcan.data.raw import RawDataSet
-from rcan.data.scratch import ScratchError, scratch
+from rcan.data.raw import RawDataSet, Tally
 from rcan.data.selection import present_images, select
-from rcan.data.study import SPLITS
-from rcan.data.tally import Tally
+from rcan.data.sets import Source, data_set
+from rcan.data.store import SPLITS
+from rcan.data.temporary_database import DiskError, temporary_database
 from rcan.errors import NamesNobodyError, UserError
 
-NAMES = ("iu_xray", "mimic_cxr")
 TRIED = 16  # images that are read, evenly spaced
 WITHHELD = "the message may name a patient, --with-ids shows it"
 
@@ -28,16 +25,13 @@ def check(name: str, root: Path, *, with_ids: bool, work: Path) -> dict[str, Any
     """
     found: dict[str, Any] = {"data": name, "folder": str(root.absolute()), "layout": None}
     try:
-        with scratch(work) as database:
-            data = (
-                read_mimic_cxr(root, database, texts=False)
-                if name == "mimic_cxr" else read_iu_xray(root)
-            )  # fmt: skip
+        with temporary_database(work) as database:
+            data = data_set(name).read(Source(root, database, texts=False))
             found |= _told(data, with_ids, database)
-        sample = findings_in_sample(root, data.layout) if name == "mimic_cxr" else None
-        if sample:
+        look_into = data_set(name).sample
+        if look_into and (sample := look_into(root, data.layout)):
             found["reports_looked_into"] = {"of": sample[1], "with_findings": sample[0]}
-    except ScratchError:
+    except DiskError:
         raise
     except Exception as error:
         if not isinstance(error, UserError | OSError) and with_ids:

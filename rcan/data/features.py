@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from rcan.data.arrays import map_array
-from rcan.data.store import Split
+from rcan.data.store import Split, map_array
 from rcan.errors import UserError
 from rcan.files import replacing
 

@@ -20,9 +20,9 @@ from typing import IO, Protocol
 import numpy as np
 from tqdm import tqdm
 
-from rcan.data.arrays import map_array
 from rcan.data.images import fit_to_square
 from rcan.data.raw import RawImage
+from rcan.data.store import map_array
 from rcan.errors import UserError
 
 # What befalls a disk, a mount or a process, not an image.

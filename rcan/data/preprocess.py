@@ -1,25 +1,26 @@
 """The preprocess stage: a raw data set to cleaned studies and packed images on disk."""
 
+import errno
 import json
+import os
 import shutil
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from rcan.data.demo import demo_studies
-from rcan.data.iu_xray import read_iu_xray
-from rcan.data.mimic_cxr import RULES as MIMIC_CXR_RULES
-from rcan.data.mimic_cxr import read_mimic_cxr
-from rcan.data.output import FILES, disk_trouble, move, require_space, require_writable
-from rcan.data.overlap import Overlap
 from rcan.data.packing import Packing, key_of
 from rcan.data.raw import RawDataSet
-from rcan.data.scratch import scratch
-from rcan.data.selection import RULES, cleaned, require_every_split, select
-from rcan.data.study import SPLITS, Study
+from rcan.data.selection import RULES, Overlap, cleaned, require_every_split, select
+from rcan.data.sets import DEMO, TITLES, Source, data_set
+from rcan.data.store import SPLITS, Study
+from rcan.data.temporary_database import temporary_database
 from rcan.errors import UserError
-from rcan.files import digest_of, exclusive, replacing, sha256_of
+from rcan.files import digest_of, exclusive, replacing, sha256_of, write_json
+
+FILES = tuple(f"{split}{ending}" for split in SPLITS for ending in (".jsonl", ".npy"))
 
 
 def preprocess(
@@ -42,28 +43,16 @@ def preprocess(
     own, outside what DVC clears before a stage. Raises UserError for bad input, a full or
     read-only disk, or data of which too much is missing.
     """
-    if name == "demo":
-        studies = demo_studies(
-            num_train=num_train,
-            num_val=num_val,
-            num_test=num_test,
-            seed=seed,
-            image_size=image_size,
-        )
-        data = RawDataSet("demo", "drawn", studies)
-    elif name == "iu_xray":
-        if root is None:
-            raise UserError("iu_xray: expected the folder of the data, got none; set data.root")
-        data = read_iu_xray(root)
-    elif name == "mimic_cxr":
-        if root is None:
-            raise UserError("mimic_cxr: expected the folder of the data, got none; set data.root")
-        with scratch(work) as database:  # which holds the studies
-            data = read_mimic_cxr(root, database)
-            return process(data, image_size=image_size, fit=fit, out=out, work=work)
-    else:
-        raise UserError(f"expected data.name to be demo, iu_xray or mimic_cxr, got {name!r}")
-    return process(data, image_size=image_size, fit=fit, out=out, work=work)
+    if name not in TITLES:
+        known = " or ".join(", ".join(TITLES).rsplit(", ", 1))
+        raise UserError(f"expected data.name to be {known}, got {name!r}")
+    if root is None and name != DEMO:
+        raise UserError(f"{name}: expected the folder of the data, got none; set data.root")
+    with temporary_database(work) as database:  # which may hold the studies
+        drawn = {"num_train": num_train, "num_val": num_val, "num_test": num_test, "seed": seed}
+        source = Source(root or work, database, drawn=drawn | {"image_size": image_size})
+        data = data_set(name).read(source)
+        return process(data, image_size=image_size, fit=fit, out=out, work=work)
 
 
 def process(
@@ -73,7 +62,7 @@ def process(
 
     Studies and images go through memory one by one; what must be known of all lies on disk.
     """
-    with scratch(work) as database:
+    with temporary_database(work) as database:
         problems = data.problems.copy()
         kept, tally = select(data, problems, database)
         keys = {s: key_of(kept[s].images, size=image_size, fit=fit) for s in SPLITS}
@@ -109,7 +98,7 @@ def process(
                 "fit": fit,
                 "splits": counts,
                 "problems": problems.summary(),
-                "rules": list(MIMIC_CXR_RULES if data.name == "mimic_cxr" else RULES),
+                "rules": list(data_set(data.name).rules or RULES),
                 "files": files,
                 "digest": digest_of(files),
             }
@@ -151,3 +140,44 @@ def described(summary: dict[str, Any], *, with_ids: bool) -> str:
         first = f", first {', '.join(problem['ids'][:3])}" if with_ids else ""
         lines.append(f"{name} {kind}: {problem['count']}{first}")
     return "\n".join(lines)
+
+
+def move(work: Path, out: Path, summary: dict[str, Any]) -> None:
+    """Move whole files into `out`; the summary goes first and comes last, so it vouches for all."""
+    (out / "summary.json").unlink(missing_ok=True)
+    for name in FILES:
+        beside = out / f".{name}.tmp"
+        shutil.move(work / name, beside)  # a copy if `work` is on another disk, hence not direct
+        os.replace(beside, out / name)
+    write_json(out / "summary.json", summary)
+
+
+@contextmanager
+def disk_trouble(work: Path) -> Iterator[None]:
+    """Make one `UserError` of a failure to write."""
+    try:
+        yield
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        remedy = "free some space" if full else "make it writable or name another folder"
+        raise UserError(
+            f"{error.filename or work}: expected to write processed data, got "
+            f"{error.strerror!r}; {remedy} and run again: what is packed is kept"
+        ) from error
+
+
+def require_writable(out: Path) -> None:
+    """Raise `OSError` unless files can be made in `out`."""
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=out):
+        pass
+
+
+def require_space(work: Path, needed: int) -> None:
+    """Raise `UserError` unless so many bytes are free."""
+    free = shutil.disk_usage(work).free
+    if needed > free:
+        raise UserError(
+            f"{work}: expected {needed} bytes of free disk for packed images, found {free}; "
+            "free some space or lower data.image_size"
+        )

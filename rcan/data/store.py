@@ -1,18 +1,40 @@
-"""Reading processed data: one split's studies and its images, both mapped from disk."""
+"""Processed data: how a study and the images of a split lie on disk, both mapped when read."""
 
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
 
-from rcan.data.arrays import map_array
-from rcan.data.study import SPLITS, Study, View
 from rcan.errors import UserError, name_shown, reason_of
 from rcan.files import digest_of, sha256_of
 from rcan.reading import Shape, parse_json, read_json, require_file, require_shape
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class View:
+    """One packed image of a study: its row in the split's image array, and how it was taken."""
+
+    row: int
+    projection: str | None  # "frontal", "lateral" or unknown
+
+
+@dataclass(frozen=True)
+class Study:
+    """One examination: a report and at least one view of it."""
+
+    id: str
+    split: str
+    report: str  # as the source gives it
+    text: str  # cleaned; its tokens are text.split()
+    views: tuple[View, ...]
+    labels: tuple[str, ...] | None = None
+
 
 _REMEDY = "run `dvc repro preprocess`"
 _SHA256 = re.compile("[0-9a-f]{64}")
@@ -30,6 +52,11 @@ _BLOCK = 1 << 24  # bytes searched for line ends at once
 _PROJECTIONS = (None, "frontal", "lateral")
 
 
+def first_views(values: list[int], num_views: int) -> list[int]:
+    """Of what there is of each of a study's views, the first ones; of fewer the last one again."""
+    return (values + values[-1:] * num_views)[:num_views]
+
+
 class Split:
     """The studies of one split and their images, (num_images, size, size) uint8, read on demand."""
 
@@ -45,9 +72,7 @@ class Split:
         """
         rows = np.empty((len(self.studies), num_views), dtype=np.int64)
         for study, row in zip(self.studies, rows, strict=True):
-            views = study.views[:num_views]
-            row[:] = views[-1].row
-            row[: len(views)] = [view.row for view in views]
+            row[:] = first_views([view.row for view in study.views], num_views)
         return rows
 
 
@@ -175,3 +200,15 @@ def _study_from(record: dict[str, Any], split: str) -> Study:
         views=tuple(View(view["row"], view["projection"]) for view in record["views"]),
         labels=None if record["labels"] is None else tuple(record["labels"]),
     )
+
+
+def map_array(path: Path) -> np.memmap:
+    """The array of a whole file, without pickle.
+
+    Raises whatever kind of error NumPy meets in a damaged header, which it reads as Python.
+    """
+    require_file(path)
+    array: np.memmap = np.lib.format.open_memmap(path, mode="r")
+    if not array.flags.c_contiguous or array.offset + array.nbytes != path.stat().st_size:
+        raise ValueError("it is not as its header says")
+    return array

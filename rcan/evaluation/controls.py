@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from rcan.data.study import Study
+from rcan.data.store import Study
 from rcan.evaluation.labelers import Labeler
 
 SEED = 1  # every run is given the same wrong images, so that runs can be compared

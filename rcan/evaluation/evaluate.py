@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from rcan.data.study import Study
+from rcan.data.store import Study
 from rcan.errors import UserError
 from rcan.evaluation.controls import group_shares, groups_of, swap
 from rcan.evaluation.diagnostics import diagnostics, is_collapsed

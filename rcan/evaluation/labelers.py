@@ -13,8 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
 
-from rcan.data.findings import FINDINGS, Finding
-from rcan.text.cleaning import CLEANERS
+from rcan.data.sets.demo_findings import FINDINGS, Finding
+from rcan.text.cleaning import clean_iu_xray
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ _END = " ."  # of a sentence in cleaned text
 
 
 def _sentence(wording: str) -> str:
-    return CLEANERS["demo"](wording).removesuffix(_END)
+    return clean_iu_xray(wording).removesuffix(_END)
 
 
 def _worded(finding: Finding) -> dict[str, str]:

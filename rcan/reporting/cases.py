@@ -10,8 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from rcan.ablation.cells import Cells, cell_of
-from rcan.data.store import Split
-from rcan.data.study import Study
+from rcan.data.store import Split, Study
 from rcan.errors import UserError
 from rcan.evaluation.labelers import Labeler
 from rcan.evaluation.results import PREDICTIONS, SCORES, read_predictions, read_scores

@@ -6,7 +6,7 @@ It asks the labeler for parts of a sentence, so it works for any labeler and alw
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from rcan.data.study import Study
+from rcan.data.store import Study
 from rcan.evaluation.labelers import Labeler
 
 

@@ -4,14 +4,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from rcan.data.sets import data_set
 from rcan.errors import UserError, name_shown
 from rcan.evaluation.protocols import UNKNOWN
 from rcan.scoring.texts import Texts, read_annotation, read_texts
-from rcan.text.cleaning import CLEANERS
 
 MOST_NAMED = 3
 NO_CLEANING = "none"
-RESTRICTED = ("mimic_cxr",)  # of whose patients no id is told
 _STAND_IN = "rcanunknownword"  # cleaning would strip the brackets of <unk>
 
 
@@ -28,14 +27,14 @@ class Cleaner:
 
     @property
     def tells_ids(self) -> bool:
-        return self.data not in RESTRICTED
+        return not data_set(self.data).restricted
 
     def __call__(self, text: str) -> str:
         """Joined by single spaces. An empty text stays empty: cleaned it would be a full stop."""
         if not text.strip():
             return ""
         if self.clean:
-            text = CLEANERS[self.data](text.replace(UNKNOWN, _STAND_IN))
+            text = data_set(self.data).clean(text.replace(UNKNOWN, _STAND_IN))
         return " ".join(text.replace(_STAND_IN, UNKNOWN).split())
 
 

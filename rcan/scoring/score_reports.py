@@ -22,8 +22,6 @@ from rcan.table import Table, measured, percent
 from rcan.text.tokenizer import Tokenizer
 
 # R2Gen's settings of each data set, those of params.yaml: rarest word and longest report, in words.
-MIN_FREQ = {"demo": 2, "iu_xray": 3, "mimic_cxr": 10}
-MAX_LENGTH = {"demo": 72, "iu_xray": 60, "mimic_cxr": 100}
 RESAMPLES_A_TEST = 20  # as many a corrected p-value at least, else none could be below 0.05
 FLOOR_NAMES = {"most_frequent": "most frequent report", "best_constant": "best constant report"}
 FEW = 30  # studies

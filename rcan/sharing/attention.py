@@ -11,8 +11,8 @@ import numpy as np
 
 from rcan.attention.places import Places, places_of
 from rcan.errors import UserError
-from rcan.sharing.given import ReadStudy
 from rcan.sharing.predictor import Predictor, Report
+from rcan.sharing.study_files import ReadStudy
 
 COLUMNS = 6
 FULL_STOP = "."

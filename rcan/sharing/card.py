@@ -5,10 +5,20 @@ from collections.abc import Mapping
 from typing import Any
 
 from rcan.config import Settings
+from rcan.data.sets import TITLES, data_set
 from rcan.evaluation.scores import METRICS
-from rcan.sharing.sources import IMAGENET, NAMES, PAPER, RESTRICTED, TERMS, WHAT
 from rcan.table import Table, measured
 
+PAPER = (
+    "X. Hou, X. Li, Z. Liu, S. Sang, M. Lu, Y. Zhang. Recalibrated cross-modal alignment network "
+    "for radiology report generation with weakly supervised contrastive learning"
+)
+RESTRICTED = (
+    "The data set is restricted. The words in tokenizer.json and the weights are derived from it: "
+    "whoever exported this model stated to be allowed to share it, and whoever hands it on must "
+    "be, too."
+)
+IMAGENET = "The CNN started from torchvision's ImageNet weights, which have terms of their own."
 _PROTOCOLS = {
     "strict": "References are the whole cleaned reports.",
     "paper": "As the field scores: references are cut to the model's length, rare words `<unk>`.",
@@ -22,11 +32,11 @@ def model_card(
     name, data = config["name"], config["data"]
     parts = [
         _header(config, scores),
-        f"# RCAN on {NAMES[data]}: {name}",
+        f"# RCAN on {TITLES[data]}: {name}",
         "**Not for clinical use.** A research model that writes a radiology report for chest "
         "X-rays. Its reports may be fluent and wrong: nobody's care may depend on one.",
         f"A reproduction of the paper: {PAPER}.",
-        f"## Data\n\n{WHAT[data]}",
+        f"## Data\n\n{data_set(data).what}",
         f"## Terms\n\n{_terms(config, settings)}",
         f"## How it was trained\n\n{_training(config, settings)}",
         f"## Scores\n\n{_scores(scores)}",
@@ -58,7 +68,7 @@ def _header(config: Mapping[str, Any], scores: Mapping[str, Any] | None) -> str:
             f"- name: {quoted(config['name'])}",
             "  results:",
             "  - task: {type: image-to-text, name: Radiology report generation}",
-            f"    dataset: {{type: {quoted(data)}, name: {quoted(NAMES[data])}, "
+            f"    dataset: {{type: {quoted(data)}, name: {quoted(TITLES[data])}, "
             f"split: {quoted(scores['split'])}}}",
             "    metrics:",
         ]
@@ -71,7 +81,7 @@ def _header(config: Mapping[str, Any], scores: Mapping[str, Any] | None) -> str:
 
 
 def _terms(config: Mapping[str, Any], settings: Settings) -> str:
-    said = [TERMS[config["data"]]]
+    said = [data_set(config["data"]).terms]
     if config["restricted"]:
         said.append(RESTRICTED)
     if settings.visual.weights == "imagenet":

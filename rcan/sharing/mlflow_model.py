@@ -42,7 +42,7 @@ class Reporter(PythonModel):
 
     def _study(self, row: dict[str, Any], name: str, folder: Path) -> Any:
         from rcan.errors import UserError
-        from rcan.sharing.given import GivenStudy, read_study
+        from rcan.sharing.study_files import GivenStudy, read_study
 
         data = self._predictor.loaded.settings.data
         columns = [c for c in list(COLUMNS)[: self._predictor.num_views] if _is_given(row.get(c))]

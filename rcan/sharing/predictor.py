@@ -10,10 +10,11 @@ import numpy as np
 import torch
 
 from rcan.data.batches import PROJECTIONS, Batch, StudyBatches
+from rcan.data.store import first_views
 from rcan.generation.beam_search import beam_search
 from rcan.model.cnn import fold_batch_norm
-from rcan.sharing.given import ReadStudy
 from rcan.sharing.loading import Loaded
+from rcan.sharing.study_files import ReadStudy
 from rcan.training.inputs import maps_of
 
 
@@ -68,9 +69,9 @@ class Predictor:
         first = 0
         for study in studies:
             number = len(study.images)
-            rows.append(_repeated(list(range(first, first + number)), self.num_views))
+            rows.append(first_views(list(range(first, first + number)), self.num_views))
             kinds = [PROJECTIONS[name] for name in study.projections]
-            projections.append(_repeated(kinds, self.num_views))
+            projections.append(first_views(kinds, self.num_views))
             first += number
         (batch,) = StudyBatches(
             source, np.array(rows), np.array(projections),
@@ -111,8 +112,3 @@ class Predictor:
             maps = maps_of(self._folded, cut)
         features: np.ndarray = maps.half().cpu().contiguous().numpy()
         return features
-
-
-def _repeated(values: list[int], number: int) -> list[int]:
-    """The first `number`; of fewer the last again, as `Split.view_rows` does."""
-    return (values + values[-1:] * number)[:number]

@@ -6,7 +6,6 @@ Cleaned text is lower case, its tokens are `text.split()`, and full stops are or
 """
 
 import re
-from collections.abc import Callable
 
 # ":-\[" is a range (from the colon to the bracket), not three characters: a slip in R2Gen that
 # also keeps the hyphen. Letters A-Z lie in that range but are lower case by then.
@@ -24,13 +23,6 @@ def clean_mimic_cxr(report: str) -> str:
     text = _repeat(text, "__", "_", times=7)
     text = _repeat(text, "  ", " ", times=6)
     return _clean(_repeat(text, "..", ".", times=8))
-
-
-CLEANERS: dict[str, Callable[[str], str]] = {
-    "demo": clean_iu_xray,
-    "iu_xray": clean_iu_xray,
-    "mimic_cxr": clean_mimic_cxr,
-}
 
 
 def _clean(text: str) -> str:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from rcan.config import Settings
 from rcan.data.batches import PROJECTIONS, StudyBatches
 from rcan.data.features import kept_features
-from rcan.data.store import Split, read_summary
+from rcan.data.store import Split, first_views, read_summary
 from rcan.files import digest_of
 from rcan.model.cnn import CNN, fold_batch_norm
 from rcan.text.tokenizer import Tokenizer
@@ -32,8 +32,7 @@ def study_batches(
     num_views = settings.data.num_views
     projections = np.zeros((len(split.studies), num_views), dtype=np.int64)
     for row, study in zip(projections, split.studies, strict=True):
-        kinds = [PROJECTIONS[view.projection] for view in study.views[:num_views]]
-        row[:] = kinds + kinds[-1:] * (num_views - len(kinds))
+        row[:] = first_views([PROJECTIONS[view.projection] for view in study.views], num_views)
     tokens = (tokenizer.encode(s.text, settings.data.max_length) for s in split.studies)
     return StudyBatches(
         source, split.view_rows(num_views), projections, tokens,

@@ -10,8 +10,8 @@ from rcan.data.store import read_summary
 from rcan.files import sha256_of
 
 CODE = (  # as the deps of stage train
-    "config", "data/arrays.py", "data/batches.py", "data/features.py", "data/store.py",
-    "data/study.py", "evaluation/bleu.py", "evaluation/diagnostics.py",
+    "config", "data/batches.py", "data/features.py", "data/store.py",
+    "evaluation/bleu.py", "evaluation/diagnostics.py",
     "evaluation/kept_floors.py", "files.py", "generation", "model", "reading.py",
     "text/tokenizer.py", "training",
 )  # fmt: skip

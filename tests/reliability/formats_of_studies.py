@@ -22,7 +22,7 @@ from layouts import (
     write_r2gen,
 )
 
-from rcan.data.iu_xray import read_iu_xray
+from rcan.data.sets.iu_xray import read_iu_xray
 
 # annotation.json of R2Gen
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from rcan.data.iu_xray.listing import listed_studies
+from rcan.data.sets.iu_xray_layouts import listed_studies
 
 LISTED = listed_studies()[:3]
 REPORTS = ("The heart is big. Lungs are clear.", "No effusion & no <mass>.", 'A "quoted" line.')

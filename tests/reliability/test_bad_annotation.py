@@ -7,7 +7,7 @@ from cases import attempt
 from formats_of_studies import read_annotation as read
 from layouts import LISTED, annotation, write_r2gen
 
-from rcan.data.iu_xray import read_iu_xray
+from rcan.data.sets.iu_xray import read_iu_xray
 
 KIND = "annotations"
 

@@ -9,8 +9,8 @@ from formats_of_images import FILES, png
 from formats_of_images import read_image as read
 from layouts import LISTED, write_r2gen
 
-from rcan.data.iu_xray import read_iu_xray
 from rcan.data.packing import Packing
+from rcan.data.sets.iu_xray import read_iu_xray
 
 KIND = "images"
 # What Pillow only warns of, of EXIF data that nobody reads, goes by unsaid, as in the program.

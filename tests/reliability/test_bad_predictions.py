@@ -11,8 +11,7 @@ from floors_of import floors_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rcan.data.store import Split
-from rcan.data.study import Study, View
+from rcan.data.store import Split, Study, View
 from rcan.errors import UserError
 from rcan.evaluation.evaluate import evaluate
 from rcan.evaluation.results import read_predictions

@@ -10,12 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from java_programs import python_java
 
-from rcan.data.study import Study, View
+from rcan.data.sets import TITLES, data_set
+from rcan.data.store import Study, View
 from rcan.errors import UserError
 from rcan.evaluation import evaluate as evaluation
 from rcan.evaluation.evaluate import evaluate
 from rcan.evaluation.protocols import reference
-from rcan.text.cleaning import CLEANERS, clean_iu_xray
+from rcan.text.cleaning import clean_iu_xray
 
 HELD = ("honesty", "checks that held", 1)
 PIECES = ["Heart", "size", "is", "normal.", "1. ", "..", "XXXX", "5.9", "l1.", "(no)", " "]
@@ -23,7 +24,7 @@ REPORTS = st.lists(st.sampled_from(PIECES) | st.text(max_size=8), max_size=200).
 WORDS = st.sets(st.sampled_from(["heart", "size", "normal", "."]))
 
 
-@pytest.mark.parametrize("data", CLEANERS)
+@pytest.mark.parametrize("data", TITLES)
 def test_a_strict_reference_is_the_cleaned_report_word_for_word(data, amount, figure):
     tried = 0
 
@@ -32,7 +33,7 @@ def test_a_strict_reference_is_the_cleaned_report_word_for_word(data, amount, fi
     def check(report, vocabulary, max_length):
         nonlocal tried
         tried += 1
-        text = CLEANERS[data](report)
+        text = data_set(data).clean(report)
         strict = reference(text, "strict", vocabulary, max_length)
         assert strict.split() == text.split() and "  " not in strict
         paper = reference(text, "paper", vocabulary, max_length).split()
@@ -96,7 +97,8 @@ def test_a_protocol_that_cuts_is_not_taken_for_strict(java, monkeypatch, figure)
 
 
 OPTIMIZED = """
-from rcan.data.study import Study, View
+from rcan.data.sets import TITLES, data_set
+from rcan.data.store import Study, View
 from rcan.evaluation.evaluate import evaluate
 from rcan.text.cleaning import clean_iu_xray
 

@@ -6,11 +6,10 @@ import random
 import numpy as np
 from fabricated import scores_of, write_evaluation, write_processed, write_run
 
-from rcan.data.iu_xray.listing import listed_studies
 from rcan.data.preprocess import described, preprocess, process
 from rcan.data.raw import RawDataSet, RawImage, RawStudy
-from rcan.data.store import open_split
-from rcan.data.study import SPLITS
+from rcan.data.sets.iu_xray_layouts import listed_studies
+from rcan.data.store import SPLITS, open_split
 from rcan.errors import UserError
 from rcan.files import write_json
 from rcan.reporting.page import write_report

@@ -9,7 +9,7 @@ import pytest
 from layouts import write_images
 from stages import before, copy, make, results
 
-from rcan.data.iu_xray.listing import listed_studies
+from rcan.data.sets.iu_xray_layouts import listed_studies
 
 # What a stage writes to, each a place that may be read-only.
 WRITTEN = {

@@ -13,7 +13,7 @@ PACK = """
 import json, re, sys
 from pathlib import Path
 import numpy as np
-from rcan.data.mimic_cxr import catalogue
+from rcan.data.sets.mimic_cxr import catalogue
 from rcan.data.preprocess import preprocess
 
 def draw(path):

@@ -22,7 +22,7 @@ from stages import CHANGES, copy, make
 from tiny import TOP
 from zygote import STAGES, Zygote
 
-from rcan.data.iu_xray.listing import listed_studies
+from rcan.data.sets.iu_xray_layouts import listed_studies
 
 STUDIES = {"train": 24, "val": 8, "test": 8}
 WORDS = (
@@ -37,7 +37,7 @@ SETTINGS = {
     "visual.backbone": "small", "visual.weights": "none", "train.precision": "32-true",
 }  # fmt: skip
 SHORT_LIST = f"""
-from rcan.data.iu_xray import reader
+from rcan.data.sets.iu_xray import reader
 listed = reader.listed_studies()
 reader.listed_studies = lambda: [
     study for split, number in {STUDIES}.items()

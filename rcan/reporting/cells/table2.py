@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from rcan.data.study import SPLITS
+from rcan.data.store import SPLITS
 from rcan.reporting.cells.study import Ablations
 from rcan.reporting.cells.wording import data_name
 from rcan.reporting.published import misprints, published_table

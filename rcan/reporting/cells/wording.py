@@ -2,16 +2,13 @@
 
 from collections.abc import Sequence
 
-DATA = {
-    "demo": "demo (drawn phantoms, no X-rays)",
-    "iu_xray": "IU X-ray",
-    "mimic_cxr": "MIMIC-CXR",
-}
+from rcan.data.sets import TITLES
+
 FLOORS = {"best_constant": "best constant report", "most_frequent": "most frequent report"}
 
 
 def data_name(name: str) -> str:
-    return DATA.get(name, name)
+    return TITLES.get(name, name)
 
 
 def listed(names: Sequence[str]) -> str:

@@ -1,5 +1,10 @@
-"""PhysioNet's own files: the tables of MIMIC-CXR-JPG, its images, and MIMIC-CXR's reports."""
+"""PhysioNet's own files: the tables of MIMIC-CXR-JPG, its images, and MIMIC-CXR's reports.
 
+A report is `p10/p10000032/s50414267.txt`, in a folder of its own or beside the images.
+"""
+
+import os
+import re
 import sqlite3
 from collections.abc import Iterator
 from itertools import islice
@@ -7,13 +12,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from rcan.data.mimic_cxr.catalogue import Catalogue
-from rcan.data.mimic_cxr.listing import ListedStudy, Listing
-from rcan.data.mimic_cxr.pictures import Picture, find_picture, image_folders
-from rcan.data.mimic_cxr.reports import found_reports, read_report
-from rcan.data.mimic_cxr.sections import BOTH, VIEWS, findings_of
-from rcan.data.mimic_cxr.tables import find_table
-from rcan.data.problems import Problems
+from rcan.data.raw import Problems
+from rcan.data.sets.mimic_cxr.catalogue import Catalogue, Picture, find_picture, image_folders
+from rcan.data.sets.mimic_cxr.physionet_tables import ListedStudy, Listing, find_table
+from rcan.data.sets.mimic_cxr.report_sections import BOTH, VIEWS, findings_of
 
 NAME = "PhysioNet"
 LOOKS_LIKE = (
@@ -21,6 +23,10 @@ LOOKS_LIKE = (
     "mimic-cxr-reports/files/p10/p.../s*.txt"
 )
 NOT_READ = "not read"
+REPORT_FOLDERS = ("mimic-cxr-reports/files", "mimic-cxr-reports", "files")
+LARGEST = 1_000_000  # bytes read of a report; the longest has a few thousand
+_GROUP, _PATIENT = re.compile("p[0-9]{2}"), re.compile("p([0-9]{3,12})")
+_REPORT = re.compile(r"s([0-9]{1,12})\.txt")
 
 
 def has_reports(root: Path) -> bool:
@@ -92,3 +98,42 @@ def _up_to_the_first_file(folders: list[str], study: ListedStudy) -> Iterator[Pi
         yield picture
         if picture.version is not None:
             return
+
+
+def found_reports(root: Path) -> Iterator[tuple[str, str, str]]:
+    """Yield patient, study and path of each report, in order, of the first folder that has any."""
+    for name in REPORT_FOLDERS:
+        found = False
+        for report in _reports_in(root / name):
+            found = True
+            yield report
+        if found:
+            return
+
+
+def _reports_in(folder: Path) -> Iterator[tuple[str, str, str]]:
+    for _, group in _named(folder, _GROUP):
+        for patient, place in _named(group, _PATIENT):
+            for study, path in _named(place, _REPORT):
+                yield patient[1], study[1], path
+
+
+def _named(folder: str | Path, pattern: re.Pattern[str]) -> Iterator[tuple[re.Match[str], str]]:
+    """Entries of a folder whose whole name is like the pattern, in order; none if it is none."""
+    try:
+        names = sorted(os.listdir(folder))
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    for name in names:
+        if match := pattern.fullmatch(name):
+            yield match, os.path.join(folder, name)
+
+
+def read_report(path: str) -> tuple[str, bool]:
+    """A report's text, and whether it is UTF-8; if not, it is taken for Latin-1."""
+    with open(path, "rb") as file:
+        content = file.read(LARGEST)
+    try:
+        return content.decode("utf-8-sig"), True
+    except UnicodeDecodeError:
+        return content.decode("latin-1"), False

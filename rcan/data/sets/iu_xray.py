@@ -1,17 +1,20 @@
-"""Finding out which layout of IU X-ray a folder holds, and reading it."""
+"""IU X-ray (Demner-Fushman et al., 2016) from any of the three forms it is handed round in.
+
+All three give the same 2,955 studies of R2Gen's split, in the same order, with the same two views
+and the same findings as report.
+"""
 
 import os
 from functools import partial
 from pathlib import Path
 
 from rcan.data.images import file_version, read_grey
-from rcan.data.iu_xray import kaggle, openi, r2gen
-from rcan.data.iu_xray.listing import FoundStudy, ListedStudy, listed_studies
-from rcan.data.problems import Problems
-from rcan.data.raw import RawDataSet, RawImage, RawStudy
+from rcan.data.raw import Problems, RawDataSet, RawImage, RawStudy
+from rcan.data.sets import DataSet
+from rcan.data.sets.iu_xray_layouts import LAYOUTS, FoundStudy, ListedStudy, listed_studies
 from rcan.errors import UserError
+from rcan.text.cleaning import clean_iu_xray
 
-LAYOUTS = (r2gen, openi, kaggle)
 SOURCES = (
     "Open-i (https://openi.nlm.nih.gov/faq), R2Gen's annotation and images "
     "(https://github.com/cuhksz-nlp/R2Gen), or Kaggle's raddar/chest-xrays-indiana-university"
@@ -35,8 +38,8 @@ def read_iu_xray(root: Path, listed: list[ListedStudy] | None = None) -> RawData
             studies = [_raw_study(study, found.get(study.id)) for study in listed]
             absent = [study.id for study in listed if study.id not in found]
             met = Problems({**problems, "report_missing": absent})
-            return RawDataSet("iu_xray", layout.NAME, studies, met)
-    raise UserError(_none_found(root, [layout.NAME for layout in layouts]))
+            return RawDataSet("iu_xray", layout.name, studies, met)
+    raise UserError(_none_found(root, [layout.name for layout in layouts]))
 
 
 def _raw_study(study: ListedStudy, found: FoundStudy | None) -> RawStudy:
@@ -64,8 +67,23 @@ def _none_found(root: Path, without_images: list[str]) -> str:
         came = f"the reports of {' and '.join(without_images)} but none of the images they name"
     else:
         came = "none of them"
-    looks = "; or ".join(f"{layout.LOOKS_LIKE} ({layout.NAME})" for layout in LAYOUTS)
+    looks = "; or ".join(f"{layout.looks_like} ({layout.name})" for layout in LAYOUTS)
     return (
         f"{root.absolute()}: expected IU X-ray as {looks}; found {came}; set data.root, "
         f"or get the data from {SOURCES}"
     )
+
+
+DATA_SET = DataSet(
+    read=lambda source: read_iu_xray(source.root),
+    clean=clean_iu_xray,
+    what="Chest X-rays and reports of Indiana University (Open-i, National Library of "
+    "Medicine), as split by R2Gen. D. Demner-Fushman et al., J Am Med Inform Assoc "
+    "2016;23(2):304-310.",
+    terms="Open-i offers the images and reports under CC BY-NC-ND 4.0; the de-identified "
+    "vocabulary in tokenizer.json and the weights are derived from them. Whether a model is an "
+    "adaptation in the licence's sense is not settled: do not use this one commercially, and ask "
+    "before you hand it on.",
+    min_freq=3,
+    max_length=60,
+)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rcan.data import phantom
-from rcan.data.phantom import BILATERAL, LEFT, RIGHT
+from rcan.data.sets import demo_phantom as phantom
+from rcan.data.sets.demo_phantom import BILATERAL, LEFT, RIGHT
 
 SIDES = (RIGHT, LEFT)
 USUAL_WORDING = 0.75  # how often the first of a finding's two wordings is used

@@ -1,19 +1,85 @@
-"""A JSON file of long lists, one record at a time: R2Gen's annotation has 276,778 in one line."""
+"""R2Gen's folder: `annotation.json`, one record an image, and `images/p10/p.../s.../*.jpg`.
+
+The annotation has 276,778 records in one line: it is read a record at a time. Libraries that can do
+so (ijson) quote reports in their errors, pass over a key that stands twice, and read a value
+without an end into memory.
+"""
 
 import json
 import re
+import sqlite3
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
+from tqdm import tqdm
+
+from rcan.data.raw import Problems
+from rcan.data.sets.mimic_cxr.catalogue import Catalogue, find_picture, image_folders
+from rcan.data.store import SPLITS
 from rcan.errors import NamesNobodyError, UserError, reason_of
 from rcan.reading import parse_json, require_file
 
+NAME = "R2Gen"
+LOOKS_LIKE = "annotation.json with images/p10/p.../s.../*.jpg"
+_REMEDY = "use R2Gen's own annotation.json of MIMIC-CXR"
 CHUNK = 1 << 16  # characters read at once
 LONGEST = 1 << 22  # characters of any value, more or less; R2Gen's records have a few thousand
 _SPACE = re.compile(r"[ \t\r\n]*")
 _GOES_ON = ("", *"+-.eE0123456789")  # after what was taken for a whole number
 _DECODER = json.JSONDecoder()
+
+
+def has_reports(root: Path) -> bool:
+    return (root / "annotation.json").is_file()
+
+
+def read(root: Path, database: sqlite3.Connection) -> tuple[Catalogue, Problems]:
+    """A study a record, in the order of splits and the file's, with its first image as R2Gen reads.
+
+    Raises UserError for a damaged annotation or an image path that leads out of the image folder.
+    """
+    path = root / "annotation.json"
+    problems, catalogue, folders = Problems(), Catalogue(database), image_folders(root)
+    database.execute("create table annotated (study text primary key) without rowid")
+    with tqdm(desc="read studies", unit="study", disable=None) as bar:
+        for split in SPLITS:
+            for number, record in read_records(path, split, _REMEDY):
+                _check(record, f"{path}, {split} record {number}")
+                if record.get("split", split) != split:
+                    problems.add("split_differs", record["id"])
+                annotated = "insert or ignore into annotated values (?)"
+                if not database.execute(annotated, (str(record["study_id"]),)).rowcount:
+                    problems.add("report_of_another_image", record["id"])
+                if len(record["image_path"]) > 1:
+                    problems.add("image_surplus", record["id"])
+                first = PurePosixPath(record["image_path"][0])
+                stem = str(first.with_suffix(""))
+                picture = find_picture(folders, stem, first.stem, None, ending=first.suffix)
+                catalogue.add(
+                    record["id"], split, record["report"], [picture], None,
+                    str(record["subject_id"]),
+                )  # fmt: skip
+                bar.update()
+    return catalogue, problems
+
+
+def _check(record: dict[str, Any], where: str) -> None:
+    for key, kind, what in (
+        ("id", str, "text"), ("report", str, "text"), ("study_id", int | str, "a number or text"),
+        ("subject_id", int | str, "a number or text"), ("image_path", list, "a list"),
+    ):  # fmt: skip
+        if not isinstance(record.get(key), kind):
+            raise NamesNobodyError(f"{where}: expected {what} under {key!r}; {_REMEDY}")
+    names = record["image_path"]
+    if not names or not all(isinstance(name, str) and _is_inside(name) for name in names):
+        raise NamesNobodyError(f"{where}: expected image paths inside the image folder; {_REMEDY}")
+
+
+def _is_inside(name: str) -> bool:
+    # Checked as written, so that a user's own links inside the folder still work.
+    parts = PurePosixPath(name.replace("\\", "/"))
+    return not parts.is_absolute() and ".." not in parts.parts and bool(parts.name)
 
 
 def read_records(path: Path, name: str, remedy: str) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -11,7 +11,7 @@ from rcan.files import place_beside
 CACHE = 8  # MiB of a database that memory holds at most
 
 
-class ScratchError(NamesNobodyError):
+class DiskError(NamesNobodyError):
     """The disk's trouble, not the data's."""
 
 
@@ -23,14 +23,14 @@ _OF_THE_DISK = {
 
 
 @contextmanager
-def scratch(folder: Path) -> Iterator[sqlite3.Connection]:
+def temporary_database(folder: Path) -> Iterator[sqlite3.Connection]:
     """An empty database in `folder` that is gone with the block, or with the process if killed.
 
     Its file has no name while it is in use, so that on a local disk no other process can open it.
-    Raises ScratchError when the database cannot be written, in the block as well.
+    Raises DiskError when the database cannot be written, in the block as well.
     """
     try:
-        path = place_beside(folder.absolute() / "scratch")
+        path = place_beside(folder.absolute() / "database")
     except OSError as error:
         raise _trouble(folder, error.strerror or str(error)) from error
     try:
@@ -53,8 +53,8 @@ def scratch(folder: Path) -> Iterator[sqlite3.Connection]:
         raise _trouble(folder, str(error)) from error
 
 
-def _trouble(folder: Path, reason: str) -> ScratchError:
-    return ScratchError(
+def _trouble(folder: Path, reason: str) -> DiskError:
+    return DiskError(
         f"{folder}: expected to keep there what is read until it is sorted, got {reason!r}; free "
         "some space or make it writable, and run again"
     )

@@ -1,11 +1,19 @@
-"""Finding out which layout of MIMIC-CXR a folder holds, and reading it; and the rules that hold."""
+"""MIMIC-CXR (Johnson et al., 2019) from PhysioNet's own files, or as R2Gen's annotation has it.
+
+The two differ, and each keeps its own way. PhysioNet's files give one study a report, with one
+image (§4.1.2 of the paper), so that every report counts once in a score and an interval over
+studies is one. R2Gen's annotation has one record an image, several of them with the same report: it
+is read as it stands, since that is what published scores were computed on.
+"""
 
 import sqlite3
 from pathlib import Path
 
-from rcan.data.mimic_cxr import physionet, r2gen
 from rcan.data.raw import RawDataSet
+from rcan.data.sets import DataSet
+from rcan.data.sets.mimic_cxr import physionet, r2gen
 from rcan.errors import NamesNobodyError
+from rcan.text.cleaning import clean_mimic_cxr
 
 LAYOUTS = (r2gen, physionet)
 SOURCES = (
@@ -77,3 +85,21 @@ def _none_found(root: Path, without: list[str]) -> str:
         f"{root.absolute()}: expected MIMIC-CXR as {looks}; found {came}; set data.root, "
         f"or get the data from {SOURCES}"
     )
+
+
+DATA_SET = DataSet(
+    read=lambda source: read_mimic_cxr(source.root, source.database, texts=source.texts),
+    clean=clean_mimic_cxr,
+    what="Chest X-rays and reports of Beth Israel Deaconess Medical Center (PhysioNet). "
+    "A. E. W. Johnson et al., MIMIC-CXR, Sci Data 2019;6:317, and MIMIC-CXR-JPG, arXiv:1901.07042; "
+    "A. L. Goldberger et al., PhysioNet, Circulation 2000;101(23):e215-e220. Scores on "
+    "PhysioNet's studies and on R2Gen's records of it do not compare.",
+    terms="The data are under the PhysioNet Credentialed Health Data License 1.5.0 and its "
+    "data use agreement (https://physionet.org/content/mimic-cxr), which also bear on what is "
+    "derived from them: hand it on to people with credentialed access alone.",
+    min_freq=10,
+    max_length=100,
+    restricted=True,
+    rules=RULES,
+    sample=findings_in_sample,
+)
