@@ -74,17 +74,11 @@ def evaluate(
         if protocol == "strict":
             _require_whole(references[protocol], test, clean)
 
-    swapped = swap(predictions)
-    scores = _score_all({"model": predictions, "image_swap": swapped}, references, floors, java)
+    written = {"model": predictions, "image_swap": swap(predictions)}
+    scores = score_all(written, references, floors, java=java)
     options = {"resamples": resamples, "seed": seed}
     result = {
-        "protocols": {
-            protocol: {
-                "model": intervals(systems["model"], **options),
-                "floors": {floor: intervals(systems[floor], **options) for floor in FLOORS},
-            }
-            for protocol, systems in scores.items()
-        },
+        **with_floors(scores, **options),
         "floors": {
             floor: {
                 "text": floors[protocols[0]][floor],
@@ -94,25 +88,14 @@ def evaluate(
             for floor, split in FLOORS.items()
         },
         "diagnostics": found,
-        "beats_floor": {
-            protocol: beats_floor(
-                systems["model"], {floor: systems[floor] for floor in FLOORS}, **options
-            )
-            for protocol, systems in scores.items()
-        },
-        "controls": {"image_swap": _image_swap(scores, **options)},
         "groups": _groups(scores, groups_of(test, train_texts, labeler), **options),
         "group_shares": {
             split: group_shares(studies, train_texts, labeler)
             for split, studies in zip(SPLITS, (val, test), strict=True)
         },
-        "references": {
-            protocol: systems["model"].references for protocol, systems in scores.items()
-        },
     }
     texts = {
-        "model": predictions,
-        "image_swap": swapped,
+        **written,
         "best_constant": [floors[protocols[0]]["best_constant"]] * len(test),
         "references": test_texts,
     }
@@ -137,38 +120,76 @@ def _require_whole(
             )
 
 
-def _score_all(
-    written: dict[str, list[str]],
-    references: dict[str, list[str]],
+def score_all(
+    written: Mapping[str, Sequence[str]],
+    references: Mapping[str, Sequence[str]],
     floors: Mapping[str, Mapping[str, str]],
-    java: str | Path | None,
+    *,
+    meteor: bool = True,
+    java: str | Path | None = None,
 ) -> dict[str, dict[str, Scores]]:
-    """protocol -> system -> scores, with a single start of Java."""
-    systems = {}
-    for protocol, wanted in references.items():
-        for name, texts in written.items():
-            systems[protocol, name] = (texts, wanted)
-        for floor in FLOORS:
-            systems[protocol, floor] = ([floors[protocol][floor]] * len(wanted), wanted)
-    scored = dict(zip(systems, score_systems(list(systems.values()), java=java), strict=True))
-    return {
-        protocol: {system: scored[protocol, system] for system in (*written, *FLOORS)}
-        for protocol in references
+    """protocol -> system -> scores, with a single start of Java.
+
+    Args:
+        written: system -> its reports.
+        references: protocol -> the references, in the same order.
+        floors: protocol -> floor -> its report, given to every study.
+
+    Raises:
+        UserError: unequal numbers, no Java.
+    """
+    systems = {
+        (protocol, system): (texts, wanted)
+        for protocol, wanted in references.items()
+        for system, texts in {
+            **written,
+            **{floor: [text] * len(wanted) for floor, text in floors[protocol].items()},
+        }.items()
     }
+    found: dict[str, dict[str, Scores]] = {protocol: {} for protocol in references}
+    scored = score_systems(list(systems.values()), meteor=meteor, java=java)
+    for (protocol, system), scores in zip(systems, scored, strict=True):
+        found[protocol][system] = scores
+    return found
 
 
-def _image_swap(
-    scores: dict[str, dict[str, Scores]], **options: int
-) -> dict[str, dict[str, dict[str, dict[str, float]]]]:
-    """protocol -> scores with the wrong images, and how far they fall below those with the right
-    ones."""
-    return {
-        protocol: {
-            "model": intervals(systems["image_swap"], **options),
-            "fall": difference(systems["model"], systems["image_swap"], **options),
-        }
+def with_floors(scores: Mapping[str, Mapping[str, Scores]], **options: int) -> dict[str, Any]:
+    """The keys `references`, `protocols`, `controls` and, where there are floors, `beats_floor` of
+    scores.json, from what `score_all` gave for the systems `model` and `image_swap`."""
+    floors = {
+        protocol: {floor: systems[floor] for floor in FLOORS if floor in systems}
         for protocol, systems in scores.items()
     }
+    result: dict[str, Any] = {
+        "references": {
+            protocol: systems["model"].references for protocol, systems in scores.items()
+        },
+        "protocols": {
+            protocol: {
+                "model": intervals(systems["model"], **options),
+                "floors": {
+                    floor: intervals(of_floor, **options)
+                    for floor, of_floor in floors[protocol].items()
+                },
+            }
+            for protocol, systems in scores.items()
+        },
+        "controls": {
+            "image_swap": {
+                protocol: {
+                    "model": intervals(systems["image_swap"], **options),
+                    "fall": difference(systems["model"], systems["image_swap"], **options),
+                }
+                for protocol, systems in scores.items()
+            }
+        },
+    }
+    if all(floors.values()):
+        result["beats_floor"] = {
+            protocol: beats_floor(systems["model"], floors[protocol], **options)
+            for protocol, systems in scores.items()
+        }
+    return result
 
 
 def _groups(

@@ -12,11 +12,12 @@ from typing import Any
 from rcan.errors import UserError
 from rcan.evaluation.controls import swap
 from rcan.evaluation.diagnostics import diagnostics, verdict
+from rcan.evaluation.evaluate import score_all, with_floors
 from rcan.evaluation.floors import best_constant, most_frequent
 from rcan.evaluation.kept_floors import FLOORS
 from rcan.evaluation.protocols import PROTOCOLS, reference
-from rcan.evaluation.scores import METRICS, Scores, score_systems, signature
-from rcan.evaluation.statistics import beats_floor, difference, holm, intervals
+from rcan.evaluation.scores import METRICS, Scores, signature
+from rcan.evaluation.statistics import difference, holm
 from rcan.scoring.references import Ground
 from rcan.table import Table, measured, percent
 from rcan.text.tokenizer import Tokenizer
@@ -84,77 +85,44 @@ def score_reports(
     found = diagnostics(predictions, ground.references, ground.train)
     if not ground.train:
         del found["copied_from_train"]
-    systems: dict[tuple[str, str], tuple[Sequence[str], list[str]]] = {}
-    floor_texts: dict[str, dict[str, str]] = {}
-    for protocol in options.protocols:
-        wanted = [
+    references = {
+        protocol: [
             reference(text, protocol, words, options.max_length) for text in ground.references
         ]
-        floor_texts[protocol] = _floors(ground, protocol, words, options.max_length)
-        systems[protocol, "model"] = (predictions, wanted)
-        systems[protocol, "image_swap"] = (swap(predictions), wanted)
-        for floor, text in floor_texts[protocol].items():
-            systems[protocol, floor] = ([text] * len(wanted), wanted)
-        for name, texts in others.items():
-            systems[protocol, f"against {name}"] = (texts, wanted)
-    scored = dict(
-        zip(
-            systems,
-            score_systems(list(systems.values()), meteor=options.meteor, java=options.java),
-            strict=True,
-        )
-    )
-    models = {protocol: scored[protocol, "model"] for protocol in options.protocols}
+        for protocol in options.protocols
+    }
+    floors = {
+        protocol: _floors(ground, protocol, words, options.max_length) for protocol in references
+    }
+    written = {
+        "model": predictions,
+        "image_swap": swap(predictions),
+        **{f"against {name}": texts for name, texts in others.items()},
+    }
+    scores = score_all(written, references, floors, meteor=options.meteor, java=options.java)
     shared = {"resamples": options.resamples, "seed": options.seed}
     result: dict[str, Any] = {
         "num_studies": len(predictions),
         "signature": signature(),
         **shared,
         "diagnostics": found,
-        "references": {protocol: model.references for protocol, model in models.items()},
-        "protocols": {
-            protocol: {
-                "model": intervals(model, **shared),
-                "floors": {
-                    floor: intervals(scored[protocol, floor], **shared)
-                    for floor in floor_texts[protocol]
-                },
-            }
-            for protocol, model in models.items()
-        },
-        "controls": {
-            "image_swap": {
-                protocol: {
-                    "model": intervals(scored[protocol, "image_swap"], **shared),
-                    "fall": difference(model, scored[protocol, "image_swap"], **shared),
-                }
-                for protocol, model in models.items()
-            }
-        },
+        **with_floors(scores, **shared),
     }
     if ground.train:
         result["floors"] = {
             floor: {
-                "texts": {protocol: texts[floor] for protocol, texts in floor_texts.items()},
+                "texts": {protocol: texts[floor] for protocol, texts in floors.items()},
                 "chosen_on": "val" if floor == "best_constant" and ground.val else "train",
             }
             for floor in FLOORS
         }
-        result["beats_floor"] = {
-            protocol: beats_floor(
-                model,
-                {floor: scored[protocol, floor] for floor in floor_texts[protocol]},
-                **shared,
-            )
-            for protocol, model in models.items()
-        }
     if others:
         result["against"] = {name: {} for name in others}
-        for protocol, model in models.items():
-            rivals = {name: scored[protocol, f"against {name}"] for name in others}
-            for name, values in compared(model, rivals, **shared).items():
+        for protocol, systems in scores.items():
+            rivals = {name: systems[f"against {name}"] for name in others}
+            for name, values in compared(systems["model"], rivals, **shared).items():
                 result["against"][name][protocol] = values
-    return result, models
+    return result, {protocol: systems["model"] for protocol, systems in scores.items()}
 
 
 def _vocabulary(train: Sequence[str], min_freq: int) -> Container[str]:
