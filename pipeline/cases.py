@@ -64,7 +64,7 @@ def _is_run(place: str) -> bool:
 
 def _looker(name: str, split: Split, rows: Rows) -> Looker:
     """Have a trained model read its own reports, looking at the images."""
-    from rcan.attention.places import places_of
+    from rcan.attention.patches import places_of
     from rcan.attention.weights import attention_of_reports
     from rcan.text.tokenizer import Tokenizer
     from rcan.training.inputs import study_batches

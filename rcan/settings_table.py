@@ -1,7 +1,6 @@
 """params.yaml as a table: each key's value here, its value in the paper's own setting, its note."""
 
 import difflib
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ from rcan.errors import UserError, name_shown
 from rcan.reading import parse_yaml, read_text
 
 PAPER_DATA = "iu_xray"  # whose column stands beside the demo, which the paper does not have
-_NOTE = re.compile(r"^(?P<indent> *)(?P<key>\w+):[^#\n]*(?:# (?P<note>.*))?$")
 
 
 def settings_table(
@@ -63,15 +61,23 @@ def _chosen(known: dict[str, Any], keys: Sequence[str]) -> list[str]:
 
 def _notes(text: str) -> dict[str, str]:
     """Dotted key -> the remark on its line."""
-    found, section = {}, ""
-    for line in text.splitlines():
-        match = _NOTE.match(line)
-        if match is None:
-            continue
-        indent, key, note = match["indent"], match["key"], match["note"] or ""
-        if not indent:
-            section = key
-            found[key] = note
-        elif len(indent) == 2:
-            found[f"{section}.{key}"] = note
+    from ruamel.yaml import YAML  # the one reader that keeps remarks
+
+    tree = YAML().load(text)
+    found = {}
+    for section, keys in tree.items():
+        found[section] = _remark(tree, section)
+        if isinstance(keys, dict):
+            found |= {f"{section}.{key}": _remark(keys, key) for key in keys}
     return found
+
+
+def _remark(mapping: Any, key: str) -> str:
+    """It is kept with the key or, behind a list in brackets, with the list."""
+    of_value = getattr(getattr(mapping[key], "ca", None), "comment", None)
+    for tokens in (*mapping.ca.items.get(key, ()), *(of_value or ())):
+        for token in tokens if isinstance(tokens, list) else [tokens]:
+            line = token.value.partition("\n")[0] if token else ""
+            if line.startswith("#"):
+                return str(line).removeprefix("#").removeprefix(" ")
+    return ""

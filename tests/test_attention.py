@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from tiny import R2GENCMN, TRANSFORMER, prepare, tiny
 
-from rcan.attention.places import places_of
+from rcan.attention.patches import places_of
 from rcan.attention.weights import attention_of_reports, attention_weights, cross_attention
 from rcan.data.batches import Batch
 from rcan.data.store import Split, View, open_split

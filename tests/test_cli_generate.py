@@ -11,7 +11,7 @@ from handed_on import make_project, pipeline_reports, places_of_test
 from PIL import Image
 from tiny import tiny
 
-from rcan.attention.places import places_of
+from rcan.attention.patches import places_of
 from rcan.cli import main
 from rcan.data.images import read_grey
 from rcan.errors import UserError

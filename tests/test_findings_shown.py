@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from tiny import prepare, tiny
 
-from rcan.attention.places import Places
+from rcan.attention.patches import Places
 from rcan.attention.pointing import Look, by_finding, look, spread_over, summary
 from rcan.data.sets.demo import PLACED, finding_regions
 from rcan.data.store import Study, View, open_split

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rcan.attention.places import Places
+from rcan.attention.patches import Places
 from rcan.evaluation.statistics import interval, study_weights
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from rcan.ablation.cells import Cells
-from rcan.attention.places import Places
+from rcan.attention.patches import Places
 from rcan.attention.pointing import look, spread_over
 from rcan.reporting.attention_figure import Map, Row, Strip, attention_figure
 from rcan.reporting.cells.wording import data_name

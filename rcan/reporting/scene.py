@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from rcan.ablation.cells import cell_of
-from rcan.attention.places import Places
+from rcan.attention.patches import Places
 from rcan.data.store import Split
 from rcan.evaluation.labelers import Labeler
 from rcan.reporting.mentions import Mention, label_of, mentions, naming_word, truth

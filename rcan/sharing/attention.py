@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rcan.attention.places import Places, places_of
+from rcan.attention.patches import Places, places_of
 from rcan.errors import UserError
 from rcan.sharing.predictor import Predictor, Report
 from rcan.sharing.study_files import ReadStudy

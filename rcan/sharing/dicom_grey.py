@@ -2,9 +2,12 @@
 
 They go through the modality LUT or rescale, then the VOI LUT or the first window that can be used;
 MONOCHROME1 and the presentation LUT shape INVERSE (C.11.6), whose low values are bright, are turned
-over last, once. Without either table or window, values of 8 bits and
-less are kept as they are, and deeper ones scaled from the darkest to the brightest, padding left
-out, as 16-bit PNG is. Overlays are not drawn.
+over last, once. Without either table or window, values of 8 bits and less are kept as they are, and
+deeper ones scaled from the darkest to the brightest, padding left out, as 16-bit PNG is. Overlays
+are not drawn.
+
+pydicom has the same tables and windows, and tests hold ours to them; but it takes a file at its
+word, and scanners get signs, bits, lengths and windows wrong in the ways that are mended here.
 """
 
 import re
