@@ -187,7 +187,7 @@ def _the_one(meant: list[str], what: str, name: str, place: str) -> str:
         return meant[0]
     raise UserError(
         f"{place}: expected one column of {what}, found {' and '.join(map(name_shown, meant))};"
-        f" name the one that is meant {name}, and the other otherwise"
+        f" name the one that is meant {name}, and rename the other"
     )
 
 

@@ -56,7 +56,7 @@ def studies_of(
     if any(place.is_dir() for place in places) or len(places) > num_views:
         raise UserError(
             f"expected with --one-study the files of one study, {num_views} at most for this "
-            f"model, got {len(places)} or a folder; a folder is one study without it"
+            f"model, got {len(places)} or a folder; a folder is one study without this option"
         )
     paths = tuple(path for place in places for path in _study_of(place, num_views).paths)
     return [GivenStudy(str(places[0]), paths)]

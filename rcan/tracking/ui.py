@@ -58,7 +58,7 @@ def serve(root: Path, port: int, *, uri: str | None = None, quiet: bool = False)
     if not uri.startswith(SQLITE):
         raise UserError(
             f"MLFLOW_TRACKING_URI is {without_password(uri)}: expected a server (http) or a "
-            f"database ({SQLITE}PATH) to show; change it, or open that place by MLflow's own means"
+            f"database ({SQLITE}PATH) to show; change it, or use MLflow's own tools there"
         )
     if not (root / database_of(uri)).is_file():
         raise UserError(
