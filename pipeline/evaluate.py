@@ -10,7 +10,7 @@ from typing import Any
 from pipeline.stage import EVALUATIONS, FLOORS, PROCESSED, REPORTS, RUNS, TOKENIZER, run
 from rcan.ablation.plan import MAIN, pass_on, planned_settings, same_as
 from rcan.config import PipelineSettings
-from rcan.files import write_csv, write_json
+from rcan.files import write_csv
 from rcan.project import project_root
 
 SCRIPT = Path(__file__)
@@ -24,8 +24,10 @@ def main(settings: PipelineSettings) -> None:
         print(f"{name} equals {of}: nothing to score")
         return
     if name == MAIN:
+        from rcan.evaluation.results import write_metrics
+
         scores = write_evaluation(settings, folder, out)
-        write_json(REPORTS / "metrics.json", _short(scores))
+        write_metrics(REPORTS / "metrics.json", scores)
         forget_state(folder)
         return
     from rcan.ablation import ahead
@@ -128,26 +130,6 @@ def _evaluated(
         **result,
     }
     return scores, rows, counts
-
-
-def _short(scores: dict[str, Any]) -> dict[str, Any]:
-    """What `dvc metrics show` and `dvc exp show` list: strict scores, the floor, and what neither
-    tells: variety, the fall of BLEU-4 with other studies' images, the findings' macro F1."""
-    strict = scores["protocols"]["strict"]
-    systems = {"test": strict["model"], "floor": strict["floors"]["best_constant"]}
-    fall = scores["controls"]["image_swap"]["strict"]["fall"]["BLEU-4"]["difference"]
-    short = {
-        **{
-            name: {metric: round(value["score"], 4) for metric, value in system.items()}
-            for name, system in systems.items()
-        },
-        "distinct": scores["diagnostics"]["distinct_reports"],
-        "fall": round(fall, 4),
-    }
-    if "findings" in scores:
-        f1 = scores["findings"]["model"]["macro"]["f1"]["score"]
-        short["finding_f1"] = None if f1 is None else round(f1, 4)
-    return short
 
 
 if __name__ == "__main__":

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from rcan.dotted import flatten
+from rcan.evaluation.results import parse_metrics
 from rcan.project import git_output
-from rcan.reading import parse_json, parse_yaml, read_json
+from rcan.reading import parse_yaml, read_text
 
 
 def command() -> str:
@@ -39,8 +40,8 @@ def other_than_committed(metrics: Path) -> str:
     if not committed or not made_of or made_of != _made_of(git_output("show", "HEAD:./dvc.lock")):
         return ""
     remedy = "run `dvc repro evaluate`"
-    before = parse_json(committed, {"test": dict}, f"HEAD:{metrics}", "scores", remedy)["test"]
-    now = read_json(metrics, {"test": dict}, "scores", remedy)["test"]
+    before = parse_metrics(committed, f"HEAD:{metrics}", remedy)
+    now = parse_metrics(read_text(metrics, "scores", remedy), str(metrics), remedy)
     others = [name for name in now if now[name] != before.get(name)]
     if not others:
         return ""

@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "dotted": set(),
     "table": set(),
     "cores": set(),
-    "command": {"dotted", "project", "reading"},
+    "command": {"dotted", "project", "reading", "evaluation"},
     "text": {"errors", "files", "reading"},
     "data": {"errors", "files", "reading", "text"},
     "model": {"errors", "config"},  # no tokenizer, no file, no data set

@@ -11,11 +11,13 @@ from tiny import TOP
 from rcan.errors import UserError
 from rcan.evaluation.results import (
     COUNTS,
+    parse_metrics,
     read_best,
     read_config,
     read_counts,
     read_scores,
     write_counts,
+    write_metrics,
     write_scores,
 )
 from rcan.evaluation.schema import TEXTLESS, ScoresFile, require
@@ -41,6 +43,20 @@ def test_what_is_written_is_read_as_it_was_and_more_may_stand_there(tmp_path):
     text = json.dumps(scores, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
     assert (tmp_path / "scores.json").read_text(encoding="utf-8") == text
     assert read_scores(tmp_path / "scores.json", "-") == scores
+
+
+@pytest.mark.parametrize("f1", [0.49996, None])
+def test_metrics_are_rounded_and_no_finding_has_no_score(f1, tmp_path):
+    scores = scores_of()
+    scores["findings"]["model"]["macro"]["f1"] = dict.fromkeys(("score", "low", "high"), f1)
+    write_metrics(tmp_path / "metrics.json", scores)
+    metrics = json.loads((tmp_path / "metrics.json").read_text(encoding="utf-8"))
+    assert metrics["finding_f1"] == (f1 and 0.5) and metrics["fall"] == 0.06
+    assert (metrics["distinct"], metrics["floor"]["BLEU-4"]) == (120, 0.171)
+    told = parse_metrics(json.dumps({"test": metrics["test"]}), "here", "-")
+    assert told == {metric: round(value, 4) for metric, value in told.items()}
+    with pytest.raises(UserError, match=r"^here, test, METEOR: expected a number, found a text; -"):
+        parse_metrics(json.dumps({"test": {"METEOR": "0.2"}}), "here", "-")
 
 
 def test_half_an_evaluation_is_not_written(tmp_path):

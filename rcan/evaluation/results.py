@@ -18,10 +18,10 @@ import numpy as np
 from rcan.errors import UserError
 from rcan.evaluation import bleu, meteor
 from rcan.evaluation.protocols import PROTOCOLS
-from rcan.evaluation.schema import BestFile, ScoresFile, require
+from rcan.evaluation.schema import BestFile, MetricsFile, ScoresFile, require
 from rcan.evaluation.scores import Scores, scores_from_counts
 from rcan.files import replacing, write_json
-from rcan.reading import Shape, read_csv, read_json, require_file
+from rcan.reading import Shape, parse_json, read_csv, read_json, require_file
 
 SCORES = "scores.json"
 PREDICTIONS = "predictions.csv"
@@ -78,6 +78,37 @@ def write_scores(path: Path, scores: Mapping[str, Any]) -> None:
     """Write scores.json, whole as `ScoresFile` has it."""
     require(ScoresFile, scores, str(path), "mend rcan.evaluation")
     write_json(path, scores)
+
+
+def write_metrics(path: Path, scores: Mapping[str, Any]) -> None:
+    """Write metrics.json, as `MetricsFile` has it, of what scores.json holds."""
+    strict = scores["protocols"]["strict"]
+    systems = {"test": strict["model"], "floor": strict["floors"]["best_constant"]}
+    fall = scores["controls"]["image_swap"]["strict"]["fall"]["BLEU-4"]["difference"]
+    short: dict[str, Any] = {
+        **{
+            name: {metric: round(value["score"], 4) for metric, value in system.items()}
+            for name, system in systems.items()
+        },
+        "distinct": scores["diagnostics"]["distinct_reports"],
+        "fall": round(fall, 4),
+    }
+    if "findings" in scores:
+        f1 = scores["findings"]["model"]["macro"]["f1"]["score"]
+        short["finding_f1"] = None if f1 is None else round(f1, 4)
+    require(MetricsFile, short, str(path), "mend rcan.evaluation")
+    write_json(path, short)
+
+
+def parse_metrics(text: str, place: str, remedy: str) -> dict[str, float]:
+    """The test scores of a metrics.json's text, found at `place`.
+
+    Raises:
+        UserError: it is damaged, or lacks them.
+    """
+    metrics = parse_json(text, dict, place, "scores", remedy)
+    require(MetricsFile, metrics, place, remedy, ["test"])
+    return dict(metrics["test"])
 
 
 def read_scores(

@@ -225,6 +225,18 @@ class ScoresFile(_Part):
     findings: Annotated[Findings, AfterValidator(_same_findings)] = ABSENT
 
 
+class MetricsFile(_Part):
+    """metrics.json, what `dvc metrics show` and `dvc exp show` list: strict scores, the floor, and
+    what neither tells: variety, the fall of BLEU-4 with other studies' images, findings' macro F1.
+    """
+
+    test: dict[str, float]
+    floor: dict[str, float]
+    distinct: int
+    fall: float
+    finding_f1: float | None = ABSENT
+
+
 class BestFile(_Part):
     """best.json: the epoch that validation chose, and what was trained on what."""
 
