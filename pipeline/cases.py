@@ -20,10 +20,10 @@ from rcan.evaluation.labelers import LABELERS
 from rcan.files import write_text
 from rcan.project import project_root
 from rcan.reporting.attention_maps import draw_attention
+from rcan.reporting.attention_numbers import write_no_numbers, write_numbers
 from rcan.reporting.case_page import case_page, clear
 from rcan.reporting.cases import Rows, draw_cases, rows_of
-from rcan.reporting.pointing import write_no_pointing, write_pointing
-from rcan.reporting.scene import Looker, Scene
+from rcan.reporting.labelled_split import LabelledSplit, ModelAttention
 
 EXAMPLES = REPORTS / "cases" / "examples"
 POINTING = REPORTS / "cases" / "fig4.csv"
@@ -41,16 +41,18 @@ def main(settings: PipelineSettings) -> None:
     shown: dict[str, list[str]] = {}
     clear(EXAMPLES)
     if labeler:
-        lookers = [_looker(name, split, rows[name]) for name in done if cell_of(name) in looking]
+        models = [
+            _attention_of(name, split, rows[name]) for name in done if cell_of(name) in looking
+        ]
         regions = _regions(split, settings) if summary["name"] == "demo" else None
-        scene = Scene(summary["name"], split, labeler, regions)
+        labelled = LabelledSplit(summary["name"], split, labeler, regions)
         bootstrap = settings.eval.model_dump()
-        write_pointing(scene, lookers, out=POINTING, **bootstrap)
+        write_numbers(labelled, models, out=POINTING, **bootstrap)
         if not restricted:
-            shown["fig4"] = draw_attention(scene, lookers, cells, EXAMPLES / "fig4.png")
-            shown["fig6"] = draw_cases(scene, rows, cells, EXAMPLES / "fig6.png")
+            shown["fig4"] = draw_attention(labelled, models, cells, EXAMPLES / "fig4.png")
+            shown["fig6"] = draw_cases(labelled, rows, cells, EXAMPLES / "fig6.png")
     else:
-        write_no_pointing(POINTING)
+        write_no_numbers(POINTING)
     missing = [name for name in names if name not in done]
     text = case_page(summary["name"], shown, missing, restricted=restricted, known=bool(labeler))
     write_text(EXAMPLES / "cases.md", text)
@@ -62,7 +64,7 @@ def _is_run(place: str) -> bool:
     return weights.is_file() and reports.is_file()
 
 
-def _looker(name: str, split: Split, rows: Rows) -> Looker:
+def _attention_of(name: str, split: Split, rows: Rows) -> ModelAttention:
     """Have a trained model read its own reports, looking at the images."""
     from rcan.attention.patches import places_of
     from rcan.attention.weights import attention_of_reports
@@ -86,7 +88,7 @@ def _looker(name: str, split: Split, rows: Rows) -> Looker:
     reports = [words.encode(text, trained.data.max_length) for text in texts]
     attention = attention_of_reports(model, batches.in_order(), reports, pad_id=words.pad_id)
     _, map_side = model.cnn.map_shape(trained.visual.crop)
-    return Looker(name, texts, attention, places_of(trained, map_side))
+    return ModelAttention(name, texts, attention, places_of(trained, map_side))
 
 
 def _regions(split: Split, settings: PipelineSettings) -> Callable[[int], Mapping[str, np.ndarray]]:

@@ -4,7 +4,7 @@ from pipeline.stage import EVALUATION, PROCESSED, REPORTS, RUN, run
 from rcan.command import command, other_than_committed
 from rcan.config import PipelineSettings
 from rcan.project import project_root
-from rcan.reporting.page import write_report
+from rcan.reporting.report import write_report
 from rcan.tracking import RunFolders, sync
 
 

@@ -8,8 +8,8 @@ from rcan.ablation.plan import PLAN
 from rcan.command import command, seeds
 from rcan.config import PipelineSettings
 from rcan.project import git_output, git_state, project_root
+from rcan.reporting.cells.page import Places, write_ablations
 from rcan.reporting.cells.study import Settings, read_ablations
-from rcan.reporting.cells.write import Places, write_ablations
 from rcan.tracking import run_folders, sync
 
 PLACES = Places(

@@ -146,7 +146,7 @@ class Table:
 
     def html(self) -> str:
         """The grid, in a box of its own that scrolls where it is wide."""
-        return _page_parts().from_string(_GRID).render(table=self)
+        return html_environment().from_string(_GRID).render(table=self)
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,7 @@ class Section:
 
     def html(self) -> str:
         """A section of a page."""
-        return _page_parts().from_string(_SECTION).render(section=self)
+        return html_environment().from_string(_SECTION).render(section=self)
 
 
 def _listed(notes: Sequence[str]) -> str:
@@ -264,7 +264,7 @@ _SECTION = """\
 
 
 @cache
-def _page_parts() -> "jinja2.Environment":
+def html_environment() -> "jinja2.Environment":
     import jinja2
 
     made = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)

@@ -174,7 +174,7 @@ LIGHT = [
     ("rcan.text.cleaning, rcan.text.tokenizer", HEAVY),
     ("rcan.data.preprocess, rcan.data.store", HEAVY),
     ("rcan.evaluation.evaluate", HEAVY),
-    ("rcan.reporting.page", HEAVY - {"matplotlib", "pandas"}),
+    ("rcan.reporting.report", HEAVY - {"matplotlib", "pandas"}),
     ("pipeline.preprocess", HEAVY),
     ("pipeline.tokenizer", HEAVY),
     ("pipeline.plan", HEAVY),

@@ -12,7 +12,7 @@ from PIL import Image
 
 from rcan.errors import UserError
 from rcan.reporting.cells.figures import figure_3, figure_5
-from rcan.reporting.cells.write import Places, write_ablations
+from rcan.reporting.cells.page import Places, write_ablations
 
 ENDLESS = {"meta", "img", "br", "hr", "link", "input"}
 

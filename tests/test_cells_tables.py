@@ -8,15 +8,15 @@ import pytest
 from cells_on_disk import project
 from imports import TOP
 
-import rcan.reporting.pointing as pointing_rows
+import rcan.reporting.attention_numbers as attention_rows
 from rcan.errors import UserError
+from rcan.reporting.cells.attention_table import COMMON, attention_table
 from rcan.reporting.cells.controls import controls_table
+from rcan.reporting.cells.data_table import data_table
 from rcan.reporting.cells.findings import findings_table
 from rcan.reporting.cells.listings import listings
-from rcan.reporting.cells.pointing import COMMON, pointing_table
+from rcan.reporting.cells.page import Places, write_ablations
 from rcan.reporting.cells.scores import scores_section, scores_sections
-from rcan.reporting.cells.table2 import data_table
-from rcan.reporting.cells.write import Places, write_ablations
 from rcan.reporting.published import METRICS, independent_run, misprints, published_table
 
 LEDGER = TOP / "docs" / "readings.md"
@@ -296,27 +296,27 @@ def pointing(path, data="demo", words="342"):
 
 
 def test_figure_4_as_numbers_tells_what_all_models_name(demo, tmp_path):
-    table = pointing_table(demo, pointing(tmp_path / "fig4.csv"))
+    table = attention_table(demo, pointing(tmp_path / "fig4.csv"))
     [row] = [[str(cell) for cell in row] for row in table.tables[0].rows]
     assert row[0] == "RCAN (rcan-1)" and row[2:] == ["342", "1.50 [1.25, 1.75]", "–"]
     assert len(table.records) == 2
 
 
 def test_figure_4_is_read_by_the_name_that_it_is_written_under():
-    assert COMMON == pointing_rows.COMMON
+    assert COMMON == attention_rows.COMMON
 
 
 def test_figure_4_of_no_measure_has_no_table_and_of_other_data_is_refused(demo, tmp_path):
-    assert pointing_table(demo, tmp_path / "none.csv") is None
+    assert attention_table(demo, tmp_path / "none.csv") is None
     path = tmp_path / "fig4.csv"
     path.write_text("data,run,word,finding\n")
-    assert pointing_table(demo, path) is None
-    assert pointing_table(demo, pointing(path, words="0")) is None
+    assert attention_table(demo, path) is None
+    assert attention_table(demo, pointing(path, words="0")) is None
     with pytest.raises(UserError, match="one data set in a table"):
-        pointing_table(demo, pointing(path, data="iu_xray"))
+        attention_table(demo, pointing(path, data="iu_xray"))
     path.write_text("data,run\ndemo,rcan-1\n")
     with pytest.raises(UserError, match=r"fig4\.csv: expected the columns"):
-        pointing_table(demo, path)
+        attention_table(demo, path)
 
 
 def test_markdown_latex_and_csv_hold_the_same_table(tmp_path, iu_xray):

@@ -15,7 +15,7 @@ from rcan.attention.patches import places_of
 from rcan.cli import main
 from rcan.data.images import read_grey
 from rcan.errors import UserError
-from rcan.sharing.attention import numbers_of_words, times_an_even_share
+from rcan.sharing.attention import numbers_of_words
 
 
 @pytest.fixture(scope="module")
@@ -208,7 +208,7 @@ def test_without_a_chosen_word_all_but_full_stops_are_drawn():
 def test_a_repeated_view_is_drawn_once_with_all_that_it_was_given():
     places = places_of(tiny(), 7)
     weights = np.random.default_rng(0).random(places.num_patches)
-    once, twice = (times_an_even_share(places, weights, views) for views in (1, 2))
+    once, twice = (places.times_even(weights, views) for views in (1, 2))
     assert once.shape == (1, 32, 32) and twice.shape == (2, 32, 32)
     seen = ~np.isnan(once[0])
     assert np.allclose(once[0][seen], twice.mean(0)[seen])

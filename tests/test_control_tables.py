@@ -8,8 +8,7 @@ from fabricated import scores_of, write_evaluation, write_run
 from rcan.errors import UserError
 from rcan.evaluation.results import read_results
 from rcan.files import write_json
-from rcan.reporting.control_tables import controls_markdown
-from rcan.reporting.tables import cautions
+from rcan.reporting.tables import cautions, controls_markdown
 
 
 def line(text: str, beginning: str) -> list[str]:

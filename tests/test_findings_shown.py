@@ -11,8 +11,8 @@ from rcan.data.store import Study, View, open_split
 from rcan.errors import UserError
 from rcan.evaluation.labelers import LABELERS
 from rcan.reporting.cases import even_ranks, verdict
+from rcan.reporting.labelled_split import FIRST, NAME, chosen_words
 from rcan.reporting.mentions import mentions, truth
-from rcan.reporting.scene import FIRST, NAME, chosen_words
 
 DEMO, IU_XRAY = LABELERS["demo"], LABELERS["iu_xray"]
 

@@ -6,8 +6,8 @@ import pytest
 from fabricated import SENTENCES, scores_of, write_evaluation, write_processed, write_run
 
 from rcan.errors import UserError
-from rcan.reporting.page import write_report
 from rcan.reporting.published import METRICS, num_reports, published_table, rcan_row
+from rcan.reporting.report import write_report
 from rcan.reporting.tables import (
     COLUMNS,
     cautions,

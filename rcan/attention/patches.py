@@ -43,6 +43,16 @@ class Places:
         """(I, size, size): what every pixel gets when all patches weigh the same."""
         return self.spread(np.full(self.num_patches, 1 / self.num_patches))
 
+    def times_even(self, weights: np.ndarray, num_views: int) -> np.ndarray:
+        """(num_views, size, size): attention (S,) on each pixel over what it would get if all
+        patches weighed the same, NaN where no patch lies; a repeated view is one with itself."""
+        spread, even = (
+            np.concatenate([x[: num_views - 1], x[num_views - 1 :].sum(0, keepdims=True)])
+            for x in (self.spread(weights), self.even())
+        )
+        ratio: np.ndarray = np.divide(spread, even, out=np.full_like(even, np.nan), where=even > 0)
+        return ratio
+
 
 def places_of(settings: Settings, map_side: int) -> Places:
     """Where the patches lie in packed images; `map_side` is that of the CNN's map of a crop."""

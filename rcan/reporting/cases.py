@@ -16,8 +16,8 @@ from rcan.evaluation.labelers import Labeler
 from rcan.evaluation.results import PREDICTIONS, SCORES, read_predictions, read_scores
 from rcan.reporting.case_figure import Case, Marked, Text, Verdict, cases_figure
 from rcan.reporting.cells.wording import data_name
+from rcan.reporting.labelled_split import LabelledSplit
 from rcan.reporting.mentions import Mention, label_of, mentions
-from rcan.reporting.scene import Scene
 
 NUM_CASES = 4
 NUM_VIEWS = 2
@@ -49,23 +49,27 @@ def even_ranks(number: int, of: int) -> list[int]:
     return [int(rank) for rank in np.linspace(0, of - 1, min(number, of)).round()]
 
 
-def draw_cases(scene: Scene, rows: Mapping[str, Rows], cells: Cells, out: Path) -> list[str]:
+def draw_cases(
+    labelled: LabelledSplit, rows: Mapping[str, Rows], cells: Cells, out: Path
+) -> list[str]:
     """Draw Fig. 6, a column a cell that the register gives it, of its first run; `rows` by run. The
     runs that it shows; none if no run or no finding is there, and nothing is drawn."""
     first: dict[str, str] = {}
     for run in rows:
         first.setdefault(cell_of(run), run)
     shown = [first[cell] for cell in cells.of_figure("fig6") if cell in first]
-    cases = _cases(scene, [rows[run] for run in shown])
+    cases = _cases(labelled, [rows[run] for run in shown])
     if cases:
-        title = f"{data_name(scene.data_name)}, {scene.split.name} split: references and reports"
+        title = (
+            f"{data_name(labelled.data_name)}, {labelled.split.name} split: references and reports"
+        )
         columns = ["Reference", *(cells.show(cell_of(run)).title for run in shown)]
         cases_figure(cases, columns, title, out)
     return shown if cases else []
 
 
-def _cases(scene: Scene, columns: Sequence[Rows]) -> list[Case]:
-    with_finding = [index for index, there in enumerate(scene.truths) if there]
+def _cases(labelled: LabelledSplit, columns: Sequence[Rows]) -> list[Case]:
+    with_finding = [index for index, there in enumerate(labelled.truths) if there]
     if not columns or not with_finding:
         return []
     ranked = sorted(with_finding, key=lambda index: -float(columns[-1][index]["BLEU-4"]))
@@ -74,12 +78,12 @@ def _cases(scene: Scene, columns: Sequence[Rows]) -> list[Case]:
         index = ranked[rank]
         which = f"{rank + 1} of {len(ranked)} studies with a finding"
         predictions = [rows[index]["prediction"] for rows in columns]
-        cases.append(_case(scene, index, predictions, which))
+        cases.append(_case(labelled, index, predictions, which))
     return cases
 
 
-def _case(scene: Scene, index: int, predictions: Sequence[str], which: str) -> Case:
-    study, there, labeler = scene.split.studies[index], scene.truths[index], scene.labeler
+def _case(labelled: LabelledSplit, index: int, predictions: Sequence[str], which: str) -> Case:
+    study, there, labeler = labelled.split.studies[index], labelled.truths[index], labelled.labeler
     found = [mentions(text, labeler) for text in (study.text, *predictions)]
     said = [mention.finding for of_text in found for mention in of_text]
     unsaid = [finding for finding in labeler.findings if label_of(finding, there, labeler)]
@@ -87,7 +91,7 @@ def _case(scene: Scene, index: int, predictions: Sequence[str], which: str) -> C
     views = study.views[:NUM_VIEWS]
     return Case(
         heading=f"{which} · {study.id}",
-        images=[np.array(scene.split.images[view.row]) for view in views],
+        images=[np.array(labelled.split.images[view.row]) for view in views],
         captions=[view.projection or "view" for view in views],
         findings=[_name(finding, there, labeler) for finding in numbers],
         texts=[

@@ -17,9 +17,9 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from rcan.evaluation.protocols import PROTOCOLS
 from rcan.files import replacing
 from rcan.reporting.published import METRICS, RCAN_SOURCE, rcan_row
-from rcan.reporting.tables import PROTOCOLS
 
 if TYPE_CHECKING:
     from matplotlib.typing import RcKeyType

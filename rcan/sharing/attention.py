@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rcan.attention.patches import Places, places_of
+from rcan.attention.patches import places_of
 from rcan.errors import UserError
 from rcan.sharing.predictor import Predictor, Report
 from rcan.sharing.study_files import ReadStudy
@@ -42,7 +42,7 @@ def draw_attention(
     num_views = len(study.images)
 
     def map_of(number: int) -> Map:
-        times_even = times_an_even_share(places, attention[number], num_views)
+        times_even = places.times_even(attention[number], num_views)
         peak = np.nanmax(times_even)
         return Map(times_even, words, number, f"word {number + 1}, {peak:.1f} at most")
 
@@ -56,17 +56,6 @@ def draw_attention(
     row = Row(_heading(words), list(study.images), list(study.projections), None, strips)
     title = "Where the model looks while it writes each word; not for clinical use"
     attention_figure([row], [""] * columns, title, out)
-
-
-def times_an_even_share(places: Places, weights: np.ndarray, num_views: int) -> np.ndarray:
-    """(num_views, size, size): attention on each pixel over what it would get if all patches
-    weighed the same, NaN where the model cannot look; a repeated view is one with itself."""
-    spread, even = (
-        np.concatenate([x[: num_views - 1], x[num_views - 1 :].sum(0, keepdims=True)])
-        for x in (places.spread(weights), places.even())
-    )
-    ratio: np.ndarray = np.divide(spread, even, out=np.full_like(even, np.nan), where=even > 0)
-    return ratio
 
 
 def numbers_of_words(words: Sequence[str], chosen: Sequence[str]) -> list[int]:

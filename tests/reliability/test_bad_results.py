@@ -20,7 +20,7 @@ from hypothesis import given
 
 from rcan.data.store import open_split
 from rcan.files import digest_of, sha256_of
-from rcan.reporting.page import write_report
+from rcan.reporting.report import write_report
 
 
 @pytest.fixture

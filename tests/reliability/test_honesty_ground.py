@@ -17,8 +17,8 @@ from rcan.evaluation.protocols import PROTOCOLS, reference
 from rcan.evaluation.scores import METRICS, score
 from rcan.evaluation.statistics import difference
 from rcan.files import write_csv, write_json
-from rcan.reporting.ground import require_same_ground
-from rcan.reporting.page import write_report
+from rcan.reporting.consistency import require_same_ground
+from rcan.reporting.report import write_report
 from rcan.reporting.tables import results_markdown, results_rows
 
 HELD = ("honesty", "checks that held", 1)

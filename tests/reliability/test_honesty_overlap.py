@@ -12,7 +12,7 @@ from rcan.data.sets.iu_xray_layouts import listed_studies
 from rcan.data.store import SPLITS, open_split
 from rcan.errors import UserError
 from rcan.files import write_json
-from rcan.reporting.page import write_report
+from rcan.reporting.report import write_report
 
 HELD = ("honesty", "checks that held", 1)
 BLACK = 0

@@ -1,27 +1,36 @@
-"""The one page: what was run, all tables and figures, the ledger of readings, every command.
+"""All that the cells come to, as files: every table, Figures 3 and 5, and the one page.
 
-It stands alone: no script, no network, figures inside; light or dark as the reader's machine is.
+The page stands alone: no script, no network, figures inside; light or dark as the reader's machine
+is. It has what was run, the ledger of readings, and every command.
 """
 
 import base64
-import html
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
+from markdown_it import MarkdownIt
 from PIL import Image
 
 from rcan.ablation.cells import FULL
 from rcan.evaluation.diagnostics import is_collapsed
-from rcan.reading import read_bytes
-from rcan.reporting.cells.runs import Run
+from rcan.files import write_text
+from rcan.reading import read_bytes, read_text
+from rcan.reporting.cells.attention_table import attention_table
+from rcan.reporting.cells.controls import controls_table
+from rcan.reporting.cells.data_table import data_table
+from rcan.reporting.cells.figures import figure_3, figure_5
+from rcan.reporting.cells.findings import findings_table
+from rcan.reporting.cells.scores import scores_sections
 from rcan.reporting.cells.study import Ablations
 from rcan.reporting.cells.wording import data_name, listed
-from rcan.reporting.markdown import to_html
 from rcan.reporting.published import rcan_row
-from rcan.table import Section, marked, measured
+from rcan.table import Row, Section, Table, html_environment, measured
 
+_MEND = "have it back by `git checkout`"
+_LEAD_ON = ("link_open", "link_close", "image")  # parts of a line
 _AFTER = {"fig3": "table4", "fig5": "fig5"}  # a figure -> the table that it stands behind
 _CAPTIONS = {
     "fig3": "Figure 3. The modules on and off, six metrics.",
@@ -31,8 +40,43 @@ _CAPTIONS = {
 }
 
 
+@dataclass(frozen=True)
+class Places:
+    """Where the results of all cells go, and where what the page quotes lies."""
+
+    tables: Path  # numbers and drawings of numbers
+    examples: Path  # holds fig4.png and fig6.png, which show images and report text
+    pointing: Path  # CSV: Figure 4 as numbers
+    page: Path
+    ledger: Path  # Markdown: how the paper was read
+
+
+def write_ablations(ablations: Ablations, places: Places) -> None:
+    """Write every table as Markdown, CSV and LaTeX, Figures 3 and 5 as PNG and SVG, the page.
+
+    Raises:
+        UserError: the ledger is missing.
+    """
+    ledger = read_text(places.ledger, "how the paper was read", _MEND)
+    apart = (findings_table(ablations), attention_table(ablations, places.pointing))
+    sections = [data_table(ablations), *scores_sections(ablations), controls_table(ablations)]
+    sections += filter(None, apart)
+    for section in sections:
+        write_text(places.tables / f"{section.name}.md", section.markdown())
+        write_text(places.tables / f"{section.name}.tex", section.latex())
+        write_text(places.tables / f"{section.name}.csv", section.csv())
+    for name, found in zip(("findings", "fig4"), apart, strict=True):
+        for stale in places.tables.glob(f"{name}.*") if found is None else ():
+            stale.unlink()
+    for name, draw in (("fig3", figure_3), ("fig5", figure_5)):
+        draw(ablations, places.tables / f"{name}.png")
+    figures = {name: places.tables / f"{name}.svg" for name in _AFTER}
+    shown = {name: places.examples / f"{name}.png" for name in ("fig4", "fig6")}
+    write_text(places.page, page(ablations, sections, figures, shown, ledger))
+
+
 def page(
-    ablations: Ablations, tables: Sequence[Section], figures: Mapping[str, Path],
+    ablations: Ablations, sections: Sequence[Section], figures: Mapping[str, Path],
     shown: Mapping[str, Path], ledger: str,
 ) -> str:  # fmt: skip
     """The page as HTML.
@@ -43,109 +87,69 @@ def page(
             data are drawn ones.
         ledger: Markdown, how the paper was read and what does not agree.
     """
-    title = f"RCAN reproduced: {data_name(ablations.data)}, scale {ablations.settings.scale}"
-    blocks = [f"<h1>{html.escape(title)}</h1>", _opening(ablations), _contents(tables)]
-    for table in tables:
-        blocks.append(table.html())
-        blocks += [
-            _figure(name, figures[name]) for name, behind in _AFTER.items() if behind == table.name
-        ]
-    blocks += ['<section id="examples"><h2>Figures 4 and 6</h2>']
-    blocks += [_shown(ablations, name, path) for name, path in shown.items()]
-    blocks += ["</section>", _commands(ablations)]
-    blocks += [f'<section id="ledger">{to_html(ledger, least=2)}</section>']
-    return _document(title, "\n".join(blocks))
-
-
-def _document(title: str, body: str) -> str:
-    css = files("rcan.reporting.cells").joinpath("page.css").read_text(encoding="utf-8")
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{html.escape(title)}</title>\n<style>\n{css}</style>\n</head>\n"
-        f"<body>\n{body}\n</body>\n</html>\n"
-    )
-
-
-def _opening(ablations: Ablations) -> str:
-    runs = _runs(ablations)
-    done = [run for run in runs if run.result]
-    pointers = sum(run.place != run.name for run in runs)
-    seeds = sorted({run.seed for run in runs})
-    lines = [
-        f'<p><span class="badge">{html.escape(ablations.ground())}</span></p>',
-        _about_the_data(ablations),
-        f"<p>{len(done)} of {len(runs)} runs are here: {len(ablations.models)} cells, "
-        f"seed{'s' if len(seeds) > 1 else ''} {listed([str(seed) for seed in seeds])}; "
-        f"{pointers} equal another run and were trained once with it. A cell that is not run says "
-        f"so, with its command. Tables made at commit <code>{ablations.settings.commit}</code>, "
-        f"data digest <code>{ablations.summary['digest']}</code>.</p>",
-        _first_result(ablations),
-    ]
-    return "\n".join(line for line in lines if line)
-
-
-def _runs(ablations: Ablations) -> list[Run]:
-    return [run for model in ablations.models.values() for run in model.runs]
+    runs = [run for model in ablations.models.values() for run in model.runs]
+    if ablations.data == "demo":
+        figures = {**figures, **{name: path for name, path in shown.items() if path.is_file()}}
+    rows = [
+        Row([run.name, "run" if run.result else "not run", f"`{ablations.command_of(run)}`"],
+            "ours" if run.result else "missing")
+        for run in runs
+    ]  # fmt: skip
+    folder = files("rcan.reporting.cells")
+    environment = html_environment()
+    environment.filters["together"] = listed
+    return environment.from_string(folder.joinpath("page.html").read_text(encoding="utf-8")).render(
+        title=f"RCAN reproduced: {data_name(ablations.data)}, scale {ablations.settings.scale}",
+        css=folder.joinpath("page.css").read_text(encoding="utf-8"),
+        study=ablations,
+        sections=sections,
+        about=_about_the_data(ablations),
+        first_result=_first_result(ablations),
+        runs=runs,
+        seeds=[str(seed) for seed in sorted({run.seed for run in runs})],
+        pointers=sum(run.place != run.name for run in runs),
+        captions=_CAPTIONS,
+        after=_AFTER,
+        drawn={name: _inlined(path) for name, path in figures.items()},
+        shown={name: "/".join(path.parts[-3:]) for name, path in shown.items()},
+        commands=Table(["run", "state", "command"], rows),
+        ledger=document_html(ledger, deeper=1),
+    ) + "\n"  # fmt: skip
 
 
 def _about_the_data(ablations: Ablations) -> str:
-    if rcan_row(ablations.data):
-        told = (
-            "The paper's numbers come from its own data, model and machine, and without an "
-            "interval. Scale small is a model far smaller than the paper's: it shows that the "
-            "pipeline runs on real X-rays, not what the paper's model can do."
-            if ablations.settings.scale == "small"
-            else "The paper's numbers stand beside ours, and come without an interval."
-        )
-    else:
-        told = (
+    if rcan_row(ablations.data) is None:
+        return (
             f"All numbers called ours are of {data_name(ablations.data)}. They say nothing about "
             "the paper's, which stand apart, each under the name of its own data."
         )
-    return f'<p class="warn">{html.escape(told)}</p>'
+    if ablations.settings.scale == "small":
+        return (
+            "The paper's numbers come from its own data, model and machine, and without an "
+            "interval. Scale small is a model far smaller than the paper's: it shows that the "
+            "pipeline runs on real X-rays, not what the paper's model can do."
+        )
+    return "The paper's numbers stand beside ours, and come without an interval."
 
 
 def _first_result(ablations: Ablations) -> str:
     scores, floors = ablations.scores.get((FULL, "strict")), ablations.floors("strict")
     if not scores or not floors:
         return ""
-    model, floor = scores["BLEU-4"], floors["best_constant"]["BLEU-4"]
+    ours = measured({key: scores["BLEU-4"][key] for key in ("score", "low", "high")})
     looked = [
         r.scores["controls"]["image_swap"]["strict"]["model"]["BLEU-4"]["score"]
         for r in ablations.model(FULL).results
     ]
-    same = [r for r in ablations.results if is_collapsed(r.scores["diagnostics"])]
-    ours = measured({key: model[key] for key in ("score", "low", "high")})
     told = (
         f"The full model scores BLEU-4 {ours} (strict protocol); one report given to every study "
-        f"scores {floor['score']:.3f}, and the model given another study's images "
-        f"{sum(looked) / len(looked):.3f}."
+        f"scores {floors['best_constant']['BLEU-4']['score']:.3f}, and the model given another "
+        f"study's images {sum(looked) / len(looked):.3f}."
     )
+    same = [r.place for r in ablations.results if is_collapsed(r.scores["diagnostics"])]
     if same:
-        told += (
-            f" Collapsed, one or a few reports for all studies: {listed([r.place for r in same])}."
-        )
-    return f"<p>{html.escape(told)}</p>"
-
-
-def _contents(tables: Sequence[Section]) -> str:
-    links = [(table.name, table.title.split(":")[0]) for table in tables]
-    links += [
-        ("examples", "Figures 4 and 6"),
-        ("commands", "Commands"),
-        ("ledger", "How the paper was read"),
-    ]
-    anchors = [f'<a href="#{to}">{html.escape(name)}</a>' for to, name in links]
-    return f"<nav>{' '.join(anchors)}</nav>"
-
-
-def _figure(name: str, path: Path) -> str:
-    told = html.escape(_CAPTIONS[name])
-    return (
-        f'<figure class="wide"><img alt="{told}" src="{_inlined(path)}">'
-        f"<figcaption>{told}</figcaption></figure>"
-    )
+        told += f" Collapsed, one or a few reports for all studies: {listed(same)}."
+    return told
 
 
 def _inlined(path: Path) -> str:
@@ -158,29 +162,19 @@ def _inlined(path: Path) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def _shown(ablations: Ablations, name: str, path: Path) -> str:
-    told, place = _CAPTIONS[name], "/".join(path.parts[-3:])
-    if ablations.data != "demo":
-        told += f" It shows patients: once drawn, it stays on the machine, in `{place}`."
-    elif path.is_file():
-        return _figure(name, path)
-    else:
-        told += " Not drawn yet."
-    return f"<p>{marked(told)}</p>"
-
-
-def _commands(ablations: Ablations) -> str:
-    rows = "".join(
-        f'<tr class="{"ours" if run.result else "missing"}"><td class="words">{run.name}</td>'
-        f'<td class="words">{"run" if run.result else "not run"}</td>'
-        f'<td class="words"><code>{html.escape(ablations.command_of(run))}</code></td></tr>'
-        for run in _runs(ablations)
-    )
-    return (
-        '<section id="commands"><h2>The command behind every number</h2>'
-        f"<p>All at once: <code>{html.escape(ablations.command_of_all())}</code>. A run by "
-        "itself:</p>"
-        '<details><summary>One command a run</summary><div class="wide"><table><thead><tr>'
-        "<th>run</th><th class=words>state</th><th class=words>command</th></tr></thead>"
-        f"<tbody>{rows}</tbody></table></div></details></section>"
-    )
+def document_html(text: str, *, deeper: int = 0) -> str:
+    """A document in Markdown as part of the page: its headings so many levels `deeper`, wide tables
+    in boxes that scroll, no HTML of its own, and no link or image, for the page stands alone."""
+    reader = MarkdownIt("commonmark", {"html": False}).enable("table")
+    tokens = reader.parse(text)
+    for token in tokens:
+        if token.type.startswith("heading"):
+            token.tag = f"h{int(token.tag[1:]) + deeper}"
+        if token.type in ("table_open", "td_open", "th_open"):
+            token.attrs = {"class": "prose" if token.tag == "table" else "words"}
+        token.children = [child for child in token.children or [] if child.type not in _LEAD_ON]
+        for child in token.children:
+            if child.type == "softbreak":
+                child.type, child.content = "text", " "
+    drawn = str(reader.renderer.render(tokens, reader.options, {}))
+    return drawn.replace("<table", '<div class="wide"><table').replace("</table>", "</table></div>")

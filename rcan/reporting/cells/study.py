@@ -11,13 +11,13 @@ from typing import Any
 
 from rcan.ablation.cells import FULL, Cells, cell_of
 from rcan.data.store import read_summary
+from rcan.evaluation.protocols import PROTOCOLS
 from rcan.evaluation.scores import METRICS
 from rcan.evaluation.statistics import holm, seed_difference, seed_intervals
 from rcan.reporting.cells.runs import MAIN, Model, Result, Run, read_models
 from rcan.reporting.cells.wording import data_name
-from rcan.reporting.ground import require_same_ground
+from rcan.reporting.consistency import require_same_ground
 from rcan.reporting.published import published_row
-from rcan.reporting.tables import PROTOCOLS
 
 SIGNIFICANT = 0.05
 RESAMPLES_A_TEST = 40  # so many for each test of a table: else Holm's least p would be above 0.05

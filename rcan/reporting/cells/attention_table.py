@@ -6,7 +6,7 @@ from pathlib import Path
 from rcan.ablation.cells import cell_of
 from rcan.reading import read_csv, read_text
 from rcan.reporting.cells.study import Ablations
-from rcan.reporting.ground import require_same_ground
+from rcan.reporting.consistency import require_same_ground
 from rcan.table import NONE, Row, Section, Table, Value, measured
 
 COMMON = "all that every model names"  # as the stage cases writes it
@@ -15,7 +15,7 @@ _WORDS = {"first": "the first word of its sentence", "name": "the finding's name
 _COLUMNS = {"data": str, "run": str, "word": str, "finding": str, "words": int}
 
 
-def pointing_table(ablations: Ablations, path: Path) -> Section | None:
+def attention_table(ablations: Ablations, path: Path) -> Section | None:
     """The findings that every model names, a row a run and word; None where nothing is measured."""
     if not path.is_file() or len(read_text(path, _WHAT, _REMEDY).splitlines()) < 2:
         return None

@@ -8,45 +8,47 @@ import numpy as np
 
 from rcan.attention.pointing import Look, by_finding, look, spread_over, summary
 from rcan.files import write_csv, write_text
-from rcan.reporting.scene import FIRST, NAME, Looker, Scene, chosen_words
+from rcan.reporting.labelled_split import FIRST, NAME, LabelledSplit, ModelAttention, chosen_words
 
 ALL, COMMON = "all", "all that every model names"
 
 
-def looks_of(scene: Scene, looker: Looker) -> dict[str, list[Look]]:
+def looks_of(labelled: LabelledSplit, model: ModelAttention) -> dict[str, list[Look]]:
     """Kind of word -> a look for each finding that a report rightly names and that has a place."""
     looks: dict[str, list[Look]] = {FIRST: [], NAME: []}
-    for study, found in enumerate(scene.named(looker.texts)) if scene.regions else ():
+    for study, found in enumerate(labelled.named(model.texts)) if labelled.regions else ():
         for finding, mention in found.items():
-            region = scene.region(study, finding)
+            region = labelled.region(study, finding)
             if region is None:
                 continue
-            words = chosen_words(mention, looker.texts[study])
+            words = chosen_words(mention, model.texts[study])
             for kind, kept in looks.items():
                 word = words.get(kind, words[NAME])  # where one word is both
                 kept.append(
-                    look(study, finding, looker.attention[study], word, region, looker.places)
+                    look(study, finding, model.attention[study], word, region, model.places)
                 )
     return looks
 
 
-def pointing_rows(
-    scene: Scene, lookers: Sequence[Looker], *, resamples: int, seed: int
+def attention_rows(
+    labelled: LabelledSplit, models: Sequence[ModelAttention], *, resamples: int, seed: int
 ) -> list[dict[str, Any]]:
     """For each run, kind of word and finding what its attention points at."""
-    every = [looks_of(scene, looker) for looker in lookers]
+    every = [looks_of(labelled, model) for model in models]
     rows = []
-    for looker, looks in zip(lookers, every, strict=True):
-        wide = spread_over(np.concatenate(looker.attention))
+    for model, looks in zip(models, every, strict=True):
+        wide = spread_over(np.concatenate(model.attention))
         for kind, of_kind in looks.items():
             shared = set.intersection(
                 *({(one.study, one.finding) for one in of_model[kind]} for of_model in every)
             )
             common = [one for one in of_kind if (one.study, one.finding) in shared]
             for finding, some in {ALL: of_kind, COMMON: common, **by_finding(of_kind)}.items():
-                told = summary(some, num_studies=len(scene.truths), resamples=resamples, seed=seed)
-                first = {"data": scene.data_name, "run": looker.run, "word": kind}
-                sizes = {"patches": looker.places.num_patches, "spread_over": wide}
+                told = summary(
+                    some, num_studies=len(labelled.truths), resamples=resamples, seed=seed
+                )
+                first = {"data": labelled.data_name, "run": model.run, "word": kind}
+                sizes = {"patches": model.places.num_patches, "spread_over": wide}
                 rows.append({**first, "finding": finding, **told, **sizes})
     return [
         {key: round(cell, 6) if isinstance(cell, float) else cell for key, cell in row.items()}
@@ -54,17 +56,22 @@ def pointing_rows(
     ]
 
 
-def write_pointing(
-    scene: Scene, lookers: Sequence[Looker], *, out: Path, resamples: int, seed: int
+def write_numbers(
+    labelled: LabelledSplit,
+    models: Sequence[ModelAttention],
+    *,
+    out: Path,
+    resamples: int,
+    seed: int,
 ) -> None:
     """Write the rows as CSV."""
-    rows = pointing_rows(scene, lookers, resamples=resamples, seed=seed)
+    rows = attention_rows(labelled, models, resamples=resamples, seed=seed)
     if rows:
         write_csv(out, rows)
     else:
-        write_no_pointing(out)
+        write_no_numbers(out)
 
 
-def write_no_pointing(out: Path) -> None:
+def write_no_numbers(out: Path) -> None:
     """Where no model is run, or nothing reads its findings: a header without rows."""
     write_text(out, "data,run,word,finding\n")

@@ -23,7 +23,7 @@ NAMED_BY = {  # in the demo's wordings, whose mentions are whole sentences
 
 
 @dataclass(frozen=True)
-class Looker:
+class ModelAttention:
     """One trained model: its reports and, for each, attention (words, S) over patches."""
 
     run: str  # `rve_cgm-1`
@@ -38,7 +38,7 @@ class Looker:
 
 
 @dataclass(frozen=True)
-class Scene:
+class LabelledSplit:
     """The studies that models were shown.
 
     `regions(study)`: label -> (I, size, size) bool, where it shows; None where no study tells.

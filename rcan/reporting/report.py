@@ -1,0 +1,118 @@
+"""The report of one evaluation: results.md with its tables and figures, and the example studies."""
+
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from rcan.data.store import open_split, read_summary
+from rcan.evaluation.bleu import bleu
+from rcan.evaluation.protocols import PROTOCOLS
+from rcan.evaluation.results import Results, read_results
+from rcan.files import write_csv, write_text
+from rcan.reporting.consistency import overlap_cautions, require_one_run
+from rcan.reporting.examples import choose_examples, withhold_examples, write_examples
+from rcan.reporting.figures import scores_figure, training_curves
+from rcan.reporting.tables import (
+    LEAD,
+    cautions,
+    controls_markdown,
+    diagnostics_markdown,
+    published_note,
+    results_markdown,
+    results_rows,
+)
+from rcan.table import number
+
+
+def write_report(*, evaluation: Path, run: Path, processed: Path, out: Path, command: str) -> None:
+    """Write results.md, results.csv, scores.png, training.png and training.svg into `out`.
+
+    `out`/examples gets examples.md with images and report text, which must not be shared for data
+    sets that forbid it: keep that folder out of git.
+
+    Args:
+        evaluation: holds scores.json and predictions.csv.
+        run: holds history.csv and best.json.
+        processed: the processed data that both came from.
+        command: what a reader types to get these results again.
+
+    Raises:
+        UserError: a file is missing or damaged, they do not belong together, or a score would
+            stand without its floor.
+    """
+    found = read_results(evaluation, run)
+    scores, best = found.scores, found.best
+    summary = read_summary(processed)
+    examples = choose_examples(found.predictions, open_split(processed, scores["split"]))
+    require_one_run(scores, len(found.predictions), best, found.config, summary)
+    page, rows = results_page(found, summary, command), results_rows(scores)
+
+    training_curves(
+        found.history,
+        title=f"{scores['model']} on {scores['data']}",
+        chosen_epoch=best["epoch"],
+        floor=_validation_floor(scores, processed),
+        out=out / "training.png",
+    )
+    scores_figure(scores, out / "scores.png")
+    if scores["restricted"]:
+        withhold_examples(out / "examples")
+    else:
+        write_examples(
+            examples,
+            data_name=scores["data"],
+            floors={name: floor["text"] for name, floor in scores["floors"].items()},
+            out=out / "examples",
+        )
+    write_csv(out / "results.csv", rows)
+    write_text(out / "results.md", page)
+
+
+def _validation_floor(scores: Mapping[str, Any], processed: Path) -> float:
+    """BLEU-4 of the best constant report on the validation split, scored as training does."""
+    references = [study.text for study in open_split(processed, "val").studies]
+    constant = scores["floors"]["best_constant"]["text"]
+    return bleu([constant] * len(references), references)["BLEU-4"]
+
+
+def results_page(found: Results, summary: Mapping[str, Any], command: str) -> str:
+    """results.md. Raises UserError where a score would stand without its floor."""
+    import jinja2
+
+    def counts(what: str) -> str:
+        return " / ".join(str(summary["splits"][name][what]) for name in ("train", "val", "test"))
+
+    scores = found.scores
+    template = files("rcan.reporting").joinpath("results.md").read_text(encoding="utf-8")
+    made = jinja2.Environment(
+        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        keep_trailing_newline=True, autoescape=False,  # Markdown
+    ).from_string(template)  # fmt: skip
+    return made.render(
+        scores=scores,
+        strict=scores["protocols"]["strict"],
+        cautions=[*cautions(scores), *overlap_cautions(summary)],
+        results={protocol: results_markdown(scores, protocol) for protocol in PROTOCOLS},
+        published_note=published_note(scores),
+        lead=LEAD,
+        controls=controls_markdown(scores),
+        diagnostics=diagnostics_markdown(scores),
+        summary=summary,
+        counts=counts,
+        sizes=_sizes(found.config["visual"], found.config["model"]),
+        best={"trained_on": None, **found.best},
+        number=number,
+        command=command,
+    )
+
+
+def _sizes(visual: Mapping[str, Any], model: Mapping[str, Any]) -> str:
+    cnn = visual["backbone"]
+    if cnn != "small":
+        cnn += f" to {visual['last_layer']}, weights {visual['weights']}"
+    return (
+        f"CNN {cnn}, {'frozen' if visual['frozen'] else 'trained'}, {visual['crop']} pixels; "
+        f"d_model {model['d_model']}, {model['num_encoder_layers']} + "
+        f"{model['num_decoder_layers']} layers, {model['num_heads']} heads"
+    )
