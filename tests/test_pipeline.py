@@ -40,7 +40,7 @@ SHAPES_NOTHING = {
     "rcan/tracking": "a view of the files in MLflow, and with it reporting's published numbers",
 }
 DRAWN = "rcan/table.py"  # shapes what these stages write; others print a table
-DRAWING = ("report", "cases", "tables")
+DRAWING = ("report", "tables")
 
 # Stages that read the settings of the run from runs/main/config.json, whose change reruns them, and
 # what their scripts read of params.yaml all the same, since a change of it trains again.
