@@ -12,9 +12,9 @@ import numpy as np
 from rcan.ablation.cells import Cells
 from rcan.attention.pointing import look, spread_over
 from rcan.reporting.attention_figure import Map, Row, Strip, attention_figure
-from rcan.reporting.cells.wording import data_name
 from rcan.reporting.labelled_split import FIRST, NAME, LabelledSplit, ModelAttention, chosen_words
 from rcan.reporting.mentions import Mention, label_of
+from rcan.reporting.names import data_name
 
 NUM_ROWS = 4
 WHAT = {FIRST: "the first word of the mention", NAME: "the word that names it"}

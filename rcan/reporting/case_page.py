@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from rcan.reporting.cells.wording import data_name
+from rcan.reporting.names import data_name
 
 RULES = {
     "fig4": "Cross-attention of the decoder's last layer, mean over the heads, for words of the "

@@ -15,9 +15,9 @@ from rcan.errors import UserError
 from rcan.evaluation.labelers import Labeler
 from rcan.evaluation.results import PREDICTIONS, SCORES, read_predictions, read_scores
 from rcan.reporting.case_figure import Case, Marked, Text, Verdict, cases_figure
-from rcan.reporting.cells.wording import data_name
 from rcan.reporting.labelled_split import LabelledSplit
 from rcan.reporting.mentions import Mention, label_of, mentions
+from rcan.reporting.names import data_name
 
 NUM_CASES = 4
 NUM_VIEWS = 2

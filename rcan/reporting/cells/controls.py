@@ -10,7 +10,7 @@ from rcan.ablation.cells import FULL, cell_of
 from rcan.evaluation.schema import GROUPS
 from rcan.reporting.cells.runs import Model
 from rcan.reporting.cells.study import Ablations
-from rcan.reporting.cells.wording import FLOORS
+from rcan.reporting.names import FLOORS
 from rcan.table import NONE, Row, Section, Table, Value, mean_of, measured, number, percent
 
 PROTOCOL = "strict"

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from rcan.data.store import SPLITS
 from rcan.reporting.cells.study import Ablations
-from rcan.reporting.cells.wording import data_name
+from rcan.reporting.names import data_name
 from rcan.reporting.published import misprints, published_table
 from rcan.table import NONE, Row, Section, Table, Value
 

@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 
 from rcan.ablation.cells import FULL
 from rcan.reporting.cells.study import Ablations
-from rcan.reporting.cells.wording import listed
 from rcan.reporting.figures import (
     BLUE,
     FAINT,
@@ -22,6 +21,7 @@ from rcan.reporting.figures import (
     save_figure,
     style,
 )
+from rcan.reporting.names import listed
 from rcan.reporting.published import METRICS
 
 PROTOCOL = "paper"

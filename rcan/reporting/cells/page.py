@@ -25,7 +25,7 @@ from rcan.reporting.cells.figures import figure_3, figure_5
 from rcan.reporting.cells.findings import findings_table
 from rcan.reporting.cells.scores import scores_sections
 from rcan.reporting.cells.study import Ablations
-from rcan.reporting.cells.wording import data_name, listed
+from rcan.reporting.names import data_name, listed
 from rcan.reporting.published import rcan_row
 from rcan.table import Row, Section, Table, html_environment, measured
 

@@ -9,7 +9,7 @@ from rcan.reporting.cells.listings import Line, Listing, keys_of, listings
 from rcan.reporting.cells.records import records
 from rcan.reporting.cells.runs import Run
 from rcan.reporting.cells.study import SIGNIFICANT, Ablations, Values
-from rcan.reporting.cells.wording import FLOORS, data_name
+from rcan.reporting.names import FLOORS, data_name
 from rcan.reporting.published import (
     METRICS,
     TABLES,

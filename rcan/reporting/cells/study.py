@@ -15,8 +15,8 @@ from rcan.evaluation.protocols import PROTOCOLS
 from rcan.evaluation.scores import METRICS
 from rcan.evaluation.statistics import holm, seed_difference, seed_intervals
 from rcan.reporting.cells.runs import MAIN, Model, Result, Run, read_models
-from rcan.reporting.cells.wording import data_name
 from rcan.reporting.consistency import require_same_ground
+from rcan.reporting.names import data_name
 from rcan.reporting.published import published_row
 
 SIGNIFICANT = 0.05
