@@ -15,7 +15,7 @@ from rcan.attention.patches import places_of
 from rcan.cli import main
 from rcan.data.images import read_grey
 from rcan.errors import UserError
-from rcan.sharing.attention import numbers_of_words
+from rcan.sharing.word_maps import numbers_of_words
 
 
 @pytest.fixture(scope="module")

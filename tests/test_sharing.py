@@ -28,7 +28,7 @@ from rcan.errors import UserError
 from rcan.files import sha256_of, write_json
 from rcan.sharing.card import model_card
 from rcan.sharing.export import export, numbers_of
-from rcan.sharing.folder import sealed
+from rcan.sharing.exported_folder import sealed
 from rcan.sharing.loading import load_model
 from rcan.sharing.predictor import Predictor
 from rcan.sharing.study_files import GivenStudy, read_study, studies_of

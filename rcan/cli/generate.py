@@ -151,7 +151,7 @@ def _require_sense(
 def _draw(
     predictor: "Predictor", study: "ReadStudy", report: "Report", words: list[str], out: Path
 ) -> None:
-    from rcan.sharing.attention import draw_attention
+    from rcan.sharing.word_maps import draw_attention
 
     draw_attention(predictor, study, report, words, out)
     remark(f"attention in {out} and {out.with_suffix('.svg')}")

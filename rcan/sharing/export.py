@@ -1,4 +1,4 @@
-"""A run of this project to a folder that can be handed on, see `rcan.sharing.folder`."""
+"""A run of this project to a folder that can be handed on, see `rcan.sharing.exported_folder`."""
 
 import os
 import re
@@ -14,7 +14,7 @@ from rcan.evaluation.results import read_best, read_scores
 from rcan.files import place_beside, sha256_of, write_json, write_text
 from rcan.reading import parse_yaml, read_text
 from rcan.sharing.card import model_card
-from rcan.sharing.folder import CARD, CONFIG, FORMAT, SCORES, TOKENIZER, WEIGHTS, sealed
+from rcan.sharing.exported_folder import CARD, CONFIG, FORMAT, SCORES, TOKENIZER, WEIGHTS, sealed
 
 _NEEDS = (
     "run", "data", "split", "restricted", "num_studies", "signature", "protocols.strict",

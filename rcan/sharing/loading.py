@@ -7,7 +7,7 @@ from rcan.config import Settings
 from rcan.errors import UserError
 from rcan.files import sha256_of
 from rcan.model.rcan import RCAN
-from rcan.sharing import folder as exported
+from rcan.sharing import exported_folder as exported
 from rcan.streams import escaped
 from rcan.text.tokenizer import Tokenizer
 from rcan.training.run_folder import load_run, load_weights

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rcan.errors import UserError
 from rcan.sharing.export import Exported
-from rcan.sharing.folder import read_exported
+from rcan.sharing.exported_folder import read_exported
 from rcan.tracking import open_tracker
 from rcan.tracking.database import store_uri
 from rcan.tracking.guard import without_password
