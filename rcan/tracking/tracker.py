@@ -61,11 +61,8 @@ class Tracker:
     def _open(self) -> None:
         from mlflow import MlflowClient
 
-        with (
-            one_at_a_time(self._root / ".rcan" / "mlflow.lock")
-            if self.local
-            else contextlib.nullcontext()
-        ):
+        lock = self._root / ".rcan" / "mlflow.lock"
+        with one_at_a_time(lock) if self.local else contextlib.nullcontext():
             if self.local:
                 create_database(self._uri)
             self.client = MlflowClient(tracking_uri=self._uri)
