@@ -291,8 +291,8 @@ def parse_yaml(text: str) -> Any:
             depth -= isinstance(event, yaml.CollectionEndEvent)
             if depth > MOST_DEPTH:
                 raise ValueError(f"more than {MOST_DEPTH} levels")
-            if isinstance(event, yaml.AliasEvent):
-                raise ValueError(f"an alias (*{event.anchor}): write out what it stands for")
+            if name := getattr(event, "anchor", None):
+                raise ValueError(f"an alias or its anchor ({name}): write out what it stands for")
             if getattr(event, "version", None) not in (None, (1, 2)):
                 raise ValueError("expected YAML 1.2, found another version")
         return yaml.load(text, _Yaml)
