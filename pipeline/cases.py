@@ -21,8 +21,7 @@ from rcan.files import write_text
 from rcan.project import project_root
 from rcan.reporting.attention_maps import draw_attention
 from rcan.reporting.attention_numbers import write_no_numbers, write_numbers
-from rcan.reporting.case_page import case_page, clear
-from rcan.reporting.cases import Rows, draw_cases, rows_of
+from rcan.reporting.cases import Rows, cases_page, clear, draw_cases, rows_of
 from rcan.reporting.labelled_split import LabelledSplit, ModelAttention
 
 EXAMPLES = REPORTS / "cases" / "examples"
@@ -54,7 +53,7 @@ def main(settings: PipelineSettings) -> None:
     else:
         write_no_numbers(POINTING)
     missing = [name for name in names if name not in done]
-    text = case_page(summary["name"], shown, missing, restricted=restricted, known=bool(labeler))
+    text = cases_page(summary["name"], shown, missing, restricted=restricted, known=bool(labeler))
     write_text(EXAMPLES / "cases.md", text)
     print(text)
 

@@ -6,7 +6,7 @@ import pytest
 from fabricated import history_of, scores_of
 from PIL import Image
 
-from rcan.reporting.example_figure import Panel, examples_figure
+from rcan.reporting.examples import Example, examples_figure
 from rcan.reporting.figures import scores_figure, training_curves
 from rcan.reporting.layout import MAX_LINES
 
@@ -58,9 +58,9 @@ def test_equal_input_gives_equal_files_whatever_the_users_own_style(tmp_path):
 def test_examples_with_one_view_no_words_strange_words_and_far_too_many(tmp_path):
     image = np.full((32, 32), 90, np.uint8)
     panels = [
-        Panel("1 of 3", [image, image], ["frontal", "lateral"], "clear lungs .", "clear lungs ."),
-        Panel("2 of 3", [image], ["view"], "costs $5 and $6 <unk> \\frac", ""),
-        Panel("3 of 3", [image], ["view"], "word " * 2000, "w" * 60),
+        Example("1 of 3", [image, image], ["frontal", "lateral"], "clear lungs .", "clear lungs ."),
+        Example("2 of 3", [image], ["view"], "costs $5 and $6 <unk> \\frac", ""),
+        Example("3 of 3", [image], ["view"], "word " * 2000, "w" * 60),
     ]
     examples_figure(panels, tmp_path / "examples.png")
     pixels = drawn(tmp_path / "examples.png")
@@ -71,7 +71,7 @@ def test_words_that_differ_are_coloured(tmp_path):
     image = np.zeros((8, 8), np.uint8)
     saturation = []
     for prediction in ("the lungs are clear .", "the heart is large ."):
-        panel = Panel("1 of 1", [image], ["view"], "the lungs are clear .", prediction)
+        panel = Example("1 of 1", [image], ["view"], "the lungs are clear .", prediction)
         examples_figure([panel], tmp_path / "examples.png")
         colours = np.asarray(Image.open(tmp_path / "examples.png").convert("HSV"))
         saturation.append((colours[..., 1] > 120).sum())

@@ -10,7 +10,8 @@ from rcan.data.sets.demo import PLACED, finding_regions
 from rcan.data.store import Study, View, open_split
 from rcan.errors import UserError
 from rcan.evaluation.labelers import LABELERS
-from rcan.reporting.cases import even_ranks, verdict
+from rcan.reporting.cases import verdict
+from rcan.reporting.examples import even_ranks
 from rcan.reporting.labelled_split import FIRST, NAME, chosen_words
 from rcan.reporting.mentions import mentions, truth
 

@@ -17,7 +17,6 @@ from rcan.reporting.figures import FAINT, INK, save_figure, style
 from rcan.reporting.layout import (
     LINE,
     MAX_WORDS,
-    NOTHING,
     WORD_SIZE,
     Lines,
     Word,
@@ -30,6 +29,7 @@ from rcan.reporting.layout import (
     width_of,
     wrapped,
 )
+from rcan.reporting.templates import NOTHING
 
 IMAGE, GAP, MARGIN, COLUMN, BETWEEN = 1.15, 0.27, 0.25, 2.85, 0.42
 TOP, HEADING, FOOT = 1.2, 0.75, 0.25

@@ -15,9 +15,11 @@ from rcan.errors import UserError
 from rcan.evaluation.labelers import Labeler
 from rcan.evaluation.results import PREDICTIONS, SCORES, read_predictions, read_scores
 from rcan.reporting.case_figure import Case, Marked, Text, Verdict, cases_figure
+from rcan.reporting.examples import even_ranks
 from rcan.reporting.labelled_split import LabelledSplit
 from rcan.reporting.mentions import Mention, label_of, mentions
 from rcan.reporting.names import data_name
+from rcan.reporting.templates import markdown_page
 
 NUM_CASES = 4
 NUM_VIEWS = 2
@@ -44,9 +46,26 @@ def rows_of(evaluation: Path, split: Split, digest: str) -> Rows:
     return [of[study.id] for study in split.studies]
 
 
-def even_ranks(number: int, of: int) -> list[int]:
-    """`number` of the ranks 0 to of - 1, the first and the last among them, in even steps."""
-    return [int(rank) for rank in np.linspace(0, of - 1, min(number, of)).round()]
+def clear(out: Path) -> None:
+    """Remove what an earlier run drew of Figs. 4 and 6."""
+    for stale in (out / f"fig{n}.{kind}" for n in (4, 6) for kind in ("png", "svg")):
+        stale.unlink(missing_ok=True)
+
+
+def cases_page(
+    name: str, shown: Mapping[str, Sequence[str]], missing: Sequence[str], *,
+    restricted: bool, known: bool,
+) -> str:  # fmt: skip
+    """cases.md: what Figs. 4 and 6 show, by which rule it was chosen, or why it is not shown.
+
+    `shown`: figure -> the runs that it shows, none where nothing is drawn; `known`: whether there
+    is a labeler for the data set.
+    """
+    page = markdown_page(
+        "cases", data_name=data_name(name), shown=shown, missing=missing, restricted=restricted,
+        known=known,
+    )  # fmt: skip
+    return page.rstrip() + "\n"
 
 
 def draw_cases(

@@ -1,36 +1,70 @@
 """Example studies, chosen by rule: from the best prediction to the worst in even steps of rank.
 
-They show images and report text, so they are kept in a folder of their own that git ignores.
+They are drawn side by side, images, reference, prediction, and where the words part ways. They show
+images and report text, so they are kept in a folder of their own that git ignores.
 """
 
+import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
 from PIL import Image
 
 from rcan.data.store import Split
 from rcan.errors import UserError
 from rcan.files import replacing, write_csv, write_text
-from rcan.reporting.example_figure import Panel, examples_figure
+from rcan.reporting.figures import BLUE, VERMILLION, save_figure, style
+from rcan.reporting.layout import (
+    LINE,
+    MAX_WORDS,
+    WORD_SIZE,
+    Lines,
+    Word,
+    draw_image,
+    draw_rule,
+    draw_words,
+    new_page,
+    put,
+    short,
+    wrapped,
+)
+from rcan.reporting.templates import NOTHING, markdown_page
 
 NUM_EXAMPLES = 6
 NUM_VIEWS = 2
+IMAGE, GAP, MARGIN = 1.75, 0.12, 0.25
+COLUMN = 4.2
+COLUMNS = (MARGIN + 2 * (IMAGE + GAP) + 0.15, MARGIN + 2 * (IMAGE + GAP) + COLUMN + 0.5)
+WIDTH = COLUMNS[1] + COLUMN + MARGIN
+TOP, HEADING, FOOT = 0.75, 0.42, 0.32  # above the first study; above and below a study's images
+ONLY_REFERENCE = {"color": BLUE, "style": "normal"}
+ONLY_PREDICTION = {"color": VERMILLION, "style": "italic"}
 
 
 @dataclass(frozen=True)
 class Example:
-    """One study with what was written for it; `rank` counts from 1, the best BLEU-4."""
+    """One study with what was written for it; each image (size, size) uint8 with its caption.
 
-    id: str
-    rank: int
-    of: int
-    bleu_4: float
+    `rank` counts from 1, the best BLEU-4, to `of`.
+    """
+
+    heading: str
+    images: Sequence[np.ndarray]
+    captions: Sequence[str]
     reference: str
     prediction: str
-    images: tuple[np.ndarray, ...]  # each (size, size) uint8
-    projections: tuple[str, ...]
+    id: str = ""
+    rank: int = 0
+    of: int = 0
+    bleu_4: float = 0.0
+
+
+def even_ranks(number: int, of: int) -> list[int]:
+    """`number` of the ranks 0 to of - 1, the first and the last among them, in even steps."""
+    return [int(rank) for rank in np.linspace(0, of - 1, min(number, of)).round()]
 
 
 def choose_examples(predictions: Sequence[Mapping[str, str]], split: Split) -> list[Example]:
@@ -48,21 +82,21 @@ def choose_examples(predictions: Sequence[Mapping[str, str]], split: Split) -> l
             f"predictions.csv: expected one prediction for each study of the processed {split.name}"
             f" split; study {which}; run `dvc repro evaluate`"
         )
-    ranks = np.linspace(0, len(rows) - 1, min(NUM_EXAMPLES, len(rows))).round().astype(int)
     examples = []
-    for rank in ranks:
-        row = rows[rank]
+    for rank in even_ranks(NUM_EXAMPLES, len(rows)):
+        row, bleu_4 = rows[rank], float(rows[rank]["BLEU-4"])
         views = studies[row["id"]].views[:NUM_VIEWS]
         examples.append(
             Example(
-                id=row["id"],
-                rank=int(rank) + 1,
-                of=len(rows),
-                bleu_4=float(row["BLEU-4"]),
+                heading=f"{rank + 1} of {len(rows)} · BLEU-4 {bleu_4:.3f} · {row['id']}",
+                images=[np.array(split.images[view.row]) for view in views],
+                captions=[view.projection or "view" for view in views],
                 reference=row["reference"],
                 prediction=row["prediction"],
-                images=tuple(np.array(split.images[view.row]) for view in views),
-                projections=tuple(view.projection or "view" for view in views),
+                id=row["id"],
+                rank=rank + 1,
+                of=len(rows),
+                bleu_4=bleu_4,
             )
         )
     return examples
@@ -76,34 +110,19 @@ def write_examples(
     `floors` are the constant reports, `most_frequent` and `best_constant`.
     """
     _remove_images(out)
-    text = [
-        f"# Example studies: {data_name}\n",
-        f"{len(examples)} of {examples[0].of} test studies, ordered by the BLEU-4 of each (strict "
-        "protocol) and taken in even steps of rank from the best to the worst: nobody picked "
-        "them.\n",
-        "![The studies side by side](examples.png)\n",
+    views = [
+        [f"study{number}_view{view}.png" for view in range(1, len(example.images) + 1)]
+        for number, example in enumerate(examples, start=1)
     ]
-    for number, example in enumerate(examples, start=1):
-        names = [f"study{number}_view{i}.png" for i in range(1, len(example.images) + 1)]
+    for names, example in zip(views, examples, strict=True):
         for name, image in zip(names, example.images, strict=True):
-            _save_image(image, out / name)
-        views = zip(example.projections, names, strict=True)
-        text += [
-            f"## {heading(example)}\n",
-            " ".join(f"![{projection}]({name})" for projection, name in views) + "\n",
-            f"- **Reference:** {_escaped(example.reference)}",
-            f"- **Prediction:** {_escaped(example.prediction)}\n",
-        ]
-    text += [
-        "## The constant reports\n",
-        f"- **Best constant:** {_escaped(floors['best_constant'])}",
-        f"- **Most frequent in train:** {_escaped(floors['most_frequent'])}\n",
-    ]
-    panels = [
-        Panel(heading(e), e.images, e.projections, e.reference, e.prediction) for e in examples
-    ]
-    examples_figure(panels, out / "examples.png")
-    write_text(out / "examples.md", "\n".join(text))
+            with replacing(out / name) as beside:
+                Image.fromarray(image).save(beside, format="PNG")
+    examples_figure(examples, out / "examples.png")
+    page = markdown_page(
+        "examples", data_name=data_name, floors=floors, examples=examples, views=views
+    )
+    write_text(out / "examples.md", page)
     columns = ("rank", "id", "bleu_4", "reference", "prediction")
     rows = [{column: getattr(example, column) for column in columns} for example in examples]
     write_csv(out / "examples.csv", rows)
@@ -127,18 +146,60 @@ def _remove_images(out: Path) -> None:
         stale.unlink()
 
 
-def heading(example: Example) -> str:
-    """Which study it is and how well it went: `2 of 200 · BLEU-4 0.412 · CXR17`."""
-    return f"{example.rank} of {example.of} · BLEU-4 {example.bleu_4:.3f} · {example.id}"
+def examples_figure(examples: Sequence[Example], out: Path) -> None:
+    """Draw the examples one above the other, up to two images each.
+
+    Words that reference and prediction share, in order, are plain; what the prediction lacks is
+    blue, and what it adds is vermillion and in italics.
+    """
+    with style():
+        columns = [_compared(example) for example in examples]
+        heights = [
+            HEADING + FOOT + max(IMAGE, *(len(lines) * LINE for lines in pair)) for pair in columns
+        ]
+        height = TOP + sum(heights)
+        figure, axes = new_page(WIDTH, height)
+        _draw_legend(axes)
+        top = TOP
+        for example, pair, rise in zip(examples, columns, heights, strict=True):
+            draw_rule(axes, MARGIN, WIDTH - MARGIN, top)
+            put(axes, MARGIN, top + 0.1, example.heading, weight="bold")
+            views = zip(example.images, example.captions, strict=True)
+            for place, (image, caption) in enumerate(views):
+                left = MARGIN + place * (IMAGE + GAP)
+                draw_image(axes, image, left, top + HEADING, IMAGE, caption)
+            for left, lines in zip(COLUMNS, pair, strict=True):
+                draw_words(axes, lines, left, top + HEADING)
+            top += rise
+        axes.set(xlim=(0, WIDTH), ylim=(height, 0))
+        save_figure(figure, out, dpi=110)
 
 
-def _escaped(text: str) -> str:
-    """Words of a report that Markdown would swallow or style, e.g. `<unk>`."""
-    for mark in "\\`*_<#|[":
-        text = text.replace(mark, f"\\{mark}")
-    return text.strip() or "(nothing)"
+def _draw_legend(axes: Axes) -> None:
+    for left, title, meaning, look in (
+        (COLUMNS[0], "Reference", "not in the prediction", ONLY_REFERENCE),
+        (COLUMNS[1], "Prediction", "not in the reference", ONLY_PREDICTION),
+    ):
+        put(axes, left, 0.18, title, weight="bold", size=12)
+        put(axes, left, 0.45, meaning, size=WORD_SIZE, **look)
 
 
-def _save_image(image: np.ndarray, path: Path) -> None:
-    with replacing(path) as beside:
-        Image.fromarray(image).save(beside, format="PNG")
+def _compared(example: Example) -> tuple[Lines, Lines]:
+    """Reference and prediction as lines of placed words, those not shared in their own look."""
+    reference, prediction = (
+        text.split()[:MAX_WORDS] for text in (example.reference, example.prediction)
+    )
+    blocks = difflib.SequenceMatcher(None, reference, prediction, autojunk=False)
+    in_reference, in_prediction = set(), set()
+    for block in blocks.get_matching_blocks():
+        in_reference |= set(range(block.a, block.a + block.size))
+        in_prediction |= set(range(block.b, block.b + block.size))
+    return (
+        _marked(reference, in_reference, ONLY_REFERENCE),
+        _marked(prediction, in_prediction, ONLY_PREDICTION),
+    )
+
+
+def _marked(words: Sequence[str], shared: set[int], look: Mapping[str, str]) -> Lines:
+    marked = [Word(short(w), {} if i in shared else look) for i, w in enumerate(words)]
+    return wrapped(marked or [Word(NOTHING, look)], COLUMN)

@@ -19,7 +19,6 @@ POINTS = 72  # an inch
 WORD_SIZE, LINE = 10.5, 0.21
 MAX_LINES, MAX_LETTERS = 20, 30
 MAX_WORDS = 600  # more than so many lines hold
-NOTHING = "(nothing)"  # what is written in the place of no words
 RULE = "#D8D8D8"
 
 

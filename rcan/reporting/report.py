@@ -1,7 +1,6 @@
 """The report of one evaluation: results.md with its tables and figures, and the example studies."""
 
 from collections.abc import Mapping
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from rcan.reporting.tables import (
     results_markdown,
     results_rows,
 )
+from rcan.reporting.templates import markdown_page
 from rcan.table import number
 
 
@@ -78,18 +78,13 @@ def _validation_floor(scores: Mapping[str, Any], processed: Path) -> float:
 
 def results_page(found: Results, summary: Mapping[str, Any], command: str) -> str:
     """results.md. Raises UserError where a score would stand without its floor."""
-    import jinja2
 
     def counts(what: str) -> str:
         return " / ".join(str(summary["splits"][name][what]) for name in ("train", "val", "test"))
 
     scores = found.scores
-    template = files("rcan.reporting").joinpath("results.md").read_text(encoding="utf-8")
-    made = jinja2.Environment(
-        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
-        keep_trailing_newline=True, autoescape=False,  # Markdown
-    ).from_string(template)  # fmt: skip
-    return made.render(
+    return markdown_page(
+        "results",
         scores=scores,
         strict=scores["protocols"]["strict"],
         cautions=[*cautions(scores), *overlap_cautions(summary)],

@@ -1,16 +1,19 @@
 """Table 2: how large the data are, as found and as the paper counts them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from rcan.data.store import SPLITS
 from rcan.reporting.cells.study import Ablations
 from rcan.reporting.names import data_name
 from rcan.reporting.published import misprints, published_table
-from rcan.table import NONE, Row, Section, Table, Value
+from rcan.table import Row, Section, Table, Value, number
 
-_ROWS = {"IMAGEs": "images", "REPORTs": "reports", "PATIENTs": "patients",
-         "AVG.LEN": "average_length"}  # fmt: skip
-_FOUND = {"images": "images", "reports": "studies", "average_length": "mean_tokens"}
+_ROWS = {  # the paper's name -> its column, what the processed data call it, how it is told
+    "IMAGEs": ("images", "images", ",.0f"),
+    "REPORTs": ("reports", "studies", ",.0f"),
+    "PATIENTs": ("patients", "", ",.0f"),
+    "AVG.LEN": ("average_length", "mean_tokens", ",.2f"),
+}
 _NOTES = [
     "As found: studies, images and mean tokens of the cleaned reports, full stops among them, in "
     "the processed data. Patients are not counted there.",
@@ -20,89 +23,61 @@ _NOTES = [
 
 def data_table(ablations: Ablations) -> Section:
     """The paper's rows and columns, with a difference where the data set is the paper's."""
-    ours, name = ablations.summary["splits"], data_name(ablations.data)
-    paper = {(row["dataset"], row["split"]): row for row in published_table(2)}
-    has_paper = (ablations.data, "train") in paper
-    rows = []
-    for label, column in _ROWS.items():
-        row: list[object] = [label, *(_found(ours[split], column) for split in SPLITS)]
-        if has_paper:
-            row += [_printed(paper[ablations.data, split][column], column) for split in SPLITS]
-            row += [_gap(ours[split], paper[ablations.data, split], column) for split in SPLITS]
-        rows.append(Row(row))
-    head = ["", *(f"{split}, as found" for split in SPLITS)]
-    if has_paper:
-        head += [f"{split}, the paper" for split in SPLITS]
-        head += [f"{split}, as found − paper" for split in SPLITS]
-    digest = ablations.summary["digest"]
-    parts = [Table(head, rows, title="The data", caption=f"{name}, data digest {digest}.")]
-    for dataset in dict.fromkeys(key for key, _ in paper):
-        if dataset != ablations.data:
-            parts.append(_elsewhere(paper, dataset, name))
+    summary, name = ablations.summary, data_name(ablations.data)
+    paper: dict[str, list[dict[str, str]]] = {}
+    for line in published_table(2):
+        paper.setdefault(line["dataset"], []).append(line)
+    theirs = paper.pop(ablations.data, [])
+    rows, records = [], [_record(ablations, "as found", split) for split in SPLITS]
+    for label, (column, known, form) in _ROWS.items():
+        found = [summary["splits"][split].get(known) for split in SPLITS]
+        told = [Value("not counted") if n is None else number(n, form) for n in found]
+        gaps = [
+            number(None if n is None else n - float(line[column]), f"+{form}", minus="−")
+            for n, line in zip(found, theirs or found, strict=True)
+            if theirs
+        ]
+        rows.append(Row([label, *told, *_printed(theirs, column, form), *gaps]))
+        for record, n in zip(records, found, strict=True):
+            record[column] = "" if n is None else n
+    for record in records:
+        record |= {"commit": ablations.settings.commit, "command": ablations.settings.command}
+    for line in theirs:
+        of_paper = {column: line[column] for column, *_ in _ROWS.values()}
+        empty = {"commit": "", "command": ""}
+        records.append({**_record(ablations, "the paper", line["split"]), **of_paper, **empty})
+    whose = ("as found", "the paper", "as found − paper") if theirs else ("as found",)
     return Section(
-        "table2", f"Table 2, data: {name}", parts, [*_NOTES, *misprints(2)],
-        [*_records(ablations, ours), *_paper_records(paper, ablations.data)],
-    )  # fmt: skip
-
-
-def _elsewhere(
-    paper: Mapping[tuple[str, str], Mapping[str, str]], dataset: str, name: str
-) -> Table:
-    rows = [
-        Row(
-            [label, *(_printed(paper[dataset, split][column], column) for split in SPLITS)], "paper"
-        )
-        for label, column in _ROWS.items()
-    ]
-    return Table(
-        ["", *(f"{split}, the paper" for split in SPLITS)],
-        rows,
-        title=f"The paper's own numbers of {data_name(dataset)}: other data than above",
-        caption=f"As printed in its Table 2. Nothing of them is in {name}.",
-        folded=True,
+        "table2",
+        f"Table 2, data: {name}",
+        [
+            Table(
+                ["", *(f"{split}, {of}" for of in whose for split in SPLITS)],
+                rows,
+                title="The data",
+                caption=f"{name}, data digest {summary['digest']}.",
+            ),
+            *(_elsewhere(dataset, lines, name) for dataset, lines in paper.items()),
+        ],
+        [*_NOTES, *misprints(2)],
+        records,
     )
 
 
-def _number(column: str, value: float) -> str:
-    return f"{value:.2f}" if column == "average_length" else f"{int(value):,}"
+def _elsewhere(dataset: str, lines: Sequence[Mapping[str, str]], name: str) -> Table:
+    return Table(
+        ["", *(f"{line['split']}, the paper" for line in lines)],
+        [Row([label, *_printed(lines, column, form)], "paper")
+         for label, (column, _, form) in _ROWS.items()],
+        title=f"The paper's own numbers of {data_name(dataset)}: other data than above",
+        caption=f"As printed in its Table 2. Nothing of them is in {name}.",
+        folded=True,
+    )  # fmt: skip
 
 
-def _found(split: Mapping[str, float], column: str) -> Value:
-    known = split.get(_FOUND.get(column, ""))
-    return Value("not counted" if known is None else _number(column, known))
+def _printed(lines: Sequence[Mapping[str, str]], column: str, form: str) -> list[Value]:
+    return [number(float(line[column]), form) for line in lines]
 
 
-def _printed(text: str, column: str) -> Value:
-    return Value(_number(column, float(text)))
-
-
-def _gap(split: Mapping[str, float], row: Mapping[str, str], column: str) -> Value:
-    known = split.get(_FOUND.get(column, ""))
-    if known is None:
-        return Value(NONE)
-    gap = known - float(row[column])
-    told = f"{gap:+.2f}" if column == "average_length" else f"{int(gap):+,}"
-    return Value(told.replace("-", "−"))
-
-
-def _records(
-    ablations: Ablations, ours: Mapping[str, Mapping[str, float]]
-) -> list[dict[str, object]]:
-    return [
-        {"data": ablations.data, "source": "as found", "split": split,
-         **{column: ours[split].get(_FOUND.get(column, "")) for column in _ROWS.values()},
-         "commit": ablations.settings.commit, "command": ablations.settings.command}
-        for split in SPLITS
-    ]  # fmt: skip
-
-
-def _paper_records(
-    paper: Mapping[tuple[str, str], Mapping[str, str]], data: str
-) -> list[dict[str, object]]:
-    """The paper's row of the data set at hand alone."""
-    return [
-        {"data": dataset, "source": "the paper", "split": split,
-         **{column: row[column] for column in _ROWS.values()}, "commit": "", "command": ""}
-        for (dataset, split), row in paper.items()
-        if dataset == data
-    ]  # fmt: skip
+def _record(ablations: Ablations, source: str, split: str) -> dict[str, object]:
+    return {"data": ablations.data, "source": source, "split": split}

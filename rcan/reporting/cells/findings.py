@@ -166,10 +166,7 @@ def _records(ablations: Ablations, writers: Sequence[Writer]) -> list[dict[str, 
             for finding, rates in named.items():
                 rows.append(
                     {
-                        "data": ablations.data,
-                        "scale": ablations.settings.scale,
-                        "split": "test",
-                        "studies": ablations.num_studies,
+                        **ablations.about(),
                         "reports of": writer.name,
                         "seed": "" if seed is None else seed,
                         "finding": finding,

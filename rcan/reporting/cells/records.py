@@ -20,7 +20,10 @@ def records(ablations: Ablations, listing: Listing, compared: Compared) -> list[
     for line in listing.lines:
         keys = dict(zip(listing.columns, line.keys, strict=True))
         if line.published:
-            about = _about(ablations, "published", num_reports(ablations.data, "test"), "")
+            about = {
+                **ablations.about("published", num_reports(ablations.data, "test")),
+                "scale": "",
+            }
             rows.append(
                 {**keys, "source": line.source, **about, "statistic": "score", "seeds": "",
                  **{m: line.published.get(m) for m in METRICS}, "commit": "", "command": ""}
@@ -33,25 +36,13 @@ def records(ablations: Ablations, listing: Listing, compared: Compared) -> list[
     for protocol in ("paper", "strict"):
         for floor, of_floor in ablations.floors(protocol).items():
             for statistic in ("score", "low", "high"):
-                about = _about(ablations, protocol, ablations.num_studies)
+                about = ablations.about(protocol)
                 rows.append(
                     {**blank, "source": f"floor: {floor}", **about, "statistic": statistic,
                      "seeds": "", **{m: round(of_floor[m][statistic], 6) for m in METRICS},
                      "commit": ablations.settings.commit, "command": ablations.settings.command}
                 )  # fmt: skip
     return rows
-
-
-def _about(
-    ablations: Ablations, protocol: str, studies: int | None, scale: str | None = None
-) -> Record:
-    return {
-        "data": ablations.data,
-        "scale": ablations.settings.scale if scale is None else scale,
-        "split": "test",
-        "studies": studies,
-        "protocol": protocol,
-    }
 
 
 def _own(
@@ -63,7 +54,7 @@ def _own(
     return {
         **keys,
         "source": f"ours: {line.cell}",
-        **_about(ablations, protocol, ablations.num_studies),
+        **ablations.about(protocol),
         "statistic": statistic,
         "seeds": " ".join(str(run.seed) for run in model.done),
         **{metric: values.get(metric) for metric in METRICS},

@@ -81,6 +81,12 @@ class Ablations:
         told = f"{data_name(self.data)}, scale {self.settings.scale}, test split, "
         return f"{told}{self.num_studies} studies{f', {protocol} protocol' if protocol else ''}"
 
+    def about(self, protocol: str = "", studies: int | None = None) -> dict[str, object]:
+        """What a record for programs says of its numbers first."""
+        told: dict[str, object] = {"data": self.data, "scale": self.settings.scale, "split": "test"}
+        told["studies"] = self.num_studies if studies is None else studies
+        return {**told, "protocol": protocol} if protocol else told
+
     def command_of(self, run: Run) -> str:
         """What trains and scores one run, with the settings that the main run was given."""
         if run.place == MAIN:
