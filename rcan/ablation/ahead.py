@@ -19,9 +19,9 @@ from rcan.files import digest_of, exclusive, place_beside, sha256_of
 from rcan.training.parts import code_digest, input_parts
 
 EVALUATION_CODE = (  # as the deps of stage evaluate
-    "config", "data/arrays.py", "data/batches.py", "data/features.py", "data/findings.py",
-    "data/phantom.py", "data/store.py", "data/study.py", "evaluation", "files.py", "generation",
-    "model", "reading.py", "text", "training",
+    "config", "data/batches.py", "data/features.py", "data/sets/demo_findings.py",
+    "data/sets/demo_phantom.py", "data/store.py", "evaluation", "files.py", "generation", "model",
+    "reading.py", "text", "training",
 )  # fmt: skip
 DAYS = 30
 OF_A_RUN = ("best.json", "best.safetensors", "config.json")  # what evaluation reads of it
