@@ -24,7 +24,7 @@ REGISTER, LINE = "rcan/data/sets/__init__.py", '    "mimic_cxr": "MIMIC-CXR",\n'
 def project(tmp_path_factory):
     top = tmp_path_factory.mktemp("own")
     tiny = TINY | {"train.epochs": 1, "privacy.restricted": False, "data.num_views": 1}
-    made = Repository(top / "project", {k: json.dumps(v) for k, v in tiny.items()})
+    made = Repository(top / "project", {k: json.dumps(v) for k, v in tiny.items()}).warm()
     module, line = re.findall(r"```python\n(.*?)```", DOC.read_text(encoding="utf-8"), re.DOTALL)
     (made.folder / "rcan/data/sets/my_set.py").write_text(module, encoding="utf-8")
     register = made.folder / REGISTER
@@ -48,8 +48,8 @@ def project(tmp_path_factory):
     return made
 
 
-def run(project, *command: str) -> str:
-    done = project.run(sys.executable, *command)
+def run(project, *command: str, python: str | None = None) -> str:
+    done = project.run(python or project.python, *command)
     assert done.returncode == 0, done.stdout
     return done.stdout
 
@@ -69,4 +69,5 @@ def test_the_set_is_checked_trained_on_and_scored_under_its_own_name(project):
 def test_the_tests_of_the_copy_find_it_at_every_place(project):
     names = ("tests/test_data_sets.py", "tests/test_architecture.py", "tests/test_pipeline.py")
     asked = "not overrid"  # those want the project's own params.yaml
-    run(project, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", "-k", asked, *names)
+    options = ("-q", "-n", "0", "-p", "no:cacheprovider", "-k", asked)
+    run(project, "-m", "pytest", *options, *names, python=sys.executable)  # rewrites imports

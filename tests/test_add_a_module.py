@@ -2,7 +2,6 @@
 
 import json
 import re
-import sys
 
 from repository import Repository
 from safetensors import safe_open
@@ -25,12 +24,12 @@ def test_a_module_takes_few_lines():
 def test_the_module_of_the_example_is_planned_trained_and_scored(tmp_path):
     tiny = TINY | {"train.epochs": 1, "cgm.num_slots": 32}  # r2gencmn reads as many
     changes = {key: json.dumps(value) for key, value in tiny.items()}
-    project = Repository(tmp_path / "project", changes)
+    project = Repository(tmp_path / "project", changes).warm()
     (project.folder / "module.diff").write_text(added(), encoding="utf-8")
     applied = project.run("git", "apply", "--verbose", "module.diff")
     assert applied.returncode == 0, applied.stdout
     for stage in ("preprocess", "tokenizer", "floors", "plan", "train eca-1"):
-        done = project.run(sys.executable, "-m", *f"pipeline.{stage}".split())
+        done = project.run(project.python, "-m", *f"pipeline.{stage}".split())
         assert done.returncode == 0, done.stdout
     run = project.folder / "runs" / "eca-1"
     with safe_open(run / "best.safetensors", framework="pt") as weights:

@@ -1,7 +1,6 @@
 """`rcan submit`: cells trained as jobs, which DVC's stages then find trained."""
 
 import json
-import sys
 
 import pytest
 from repository import Repository
@@ -24,17 +23,17 @@ readings:
 def project(tmp_path_factory):
     """A planned project with data, nothing trained."""
     changes = {key: json.dumps(value) for key, value in TINY.items()} | {"train.epochs": 1}
-    made = Repository(tmp_path_factory.mktemp("project"), changes)
+    made = Repository(tmp_path_factory.mktemp("project"), changes).warm()
     (made.folder / "ablations/cells.yaml").write_text(CELLS)
     for stage in ("preprocess", "tokenizer", "floors", "plan"):
-        done = made.run(sys.executable, "-m", f"pipeline.{stage}")
+        done = made.run(made.python, "-m", f"pipeline.{stage}")
         assert done.returncode == 0, done.stdout
     return made
 
 
 def rcan(project, *arguments: str):
     code = "from rcan.cli import main; main()"
-    return project.run(sys.executable, "-c", code, *arguments)
+    return project.run(project.python, "-c", code, *arguments)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +57,7 @@ def test_jobs_leave_states_that_the_stages_only_write_out(project):
     assert done.returncode == 0, done.stdout
     assert "\tcgm-1" in done.stdout and "transformer" not in done.stdout
     assert not (project.folder / "runs").exists()
-    written = project.run(sys.executable, "-m", "pipeline.train", "cgm-1")
+    written = project.run(project.python, "-m", "pipeline.train", "cgm-1")
     assert written.returncode == 0 and "epoch 1/" not in written.stdout
     assert (project.folder / "runs/cgm-1/best.safetensors").is_file()
     again = rcan(project, "submit", "cgm-1", "--cluster", "local", "--gpus", "0")
