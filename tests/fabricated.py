@@ -11,13 +11,10 @@ from rcan.evaluation.scores import METRICS
 from rcan.files import digest_of, sha256_of, write_csv, write_json
 
 SENTENCES = (
-    "the heart is normal in size .",
-    "the lungs are clear .",
-    "there is no pleural effusion .",
-    "a small nodule is seen in the right upper lobe .",
-    "the bones are intact .",
+    "the heart is normal in size .", "the lungs are clear .", "there is no pleural effusion .",
+    "a small nodule is seen in the right upper lobe .", "the bones are intact .",
     "mild scoliosis is present .",
-)
+)  # fmt: skip
 KEY = "0123456789abcdef0123456789abcdef"
 DIGEST = "d" * 32  # of data that no file holds
 
@@ -29,40 +26,16 @@ def scores_of(
     shape = dict(zip(METRICS, (0.31, 0.15, 0.06, 0.0, 0.03, 0.2), strict=True))
 
     def row(bleu_4: float, half: float = 0.012) -> dict:
-        return {
-            metric: {
-                "score": bleu_4 + rise,
-                "low": bleu_4 + rise - half,
-                "high": bleu_4 + rise + half,
-            }
-            for metric, rise in shape.items()
-        }
+        scores = {metric: bleu_4 + rise for metric, rise in shape.items()}
+        return {m: {"score": s, "low": s - half, "high": s + half} for m, s in scores.items()}
 
-    def lead() -> dict:
-        gain = model - constant
-        return {
-            m: {
-                "difference": gain,
-                "low": gain - 0.01,
-                "high": gain + 0.01,
-                "floor": "best_constant",
-            }
-            for m in METRICS
-        }
-
+    gain = model - constant
+    lead = {"difference": gain, "low": gain - 0.01, "high": gain + 0.01, "floor": "best_constant"}
     floors = {"best_constant": row(constant), "most_frequent": row(0.08)}
     return {
-        "data": data,
-        "split": "test",
-        "restricted": False,
-        "num_studies": num_studies,
-        "data_digest": DIGEST,
-        "run": KEY,
-        "model": "RVE+CGM+WCL tau=0.1 lambda=0.7 seed=1",
-        "seed": 1,
-        "epoch": 9,
-        "beam_size": 3,
-        "length_penalty": 0.5,
+        "data": data, "split": "test", "restricted": False, "num_studies": num_studies,
+        "data_digest": DIGEST, "run": KEY, "model": "RVE+CGM+WCL tau=0.1 lambda=0.7 seed=1",
+        "seed": 1, "epoch": 9, "beam_size": 3, "length_penalty": 0.5,
         "signature": "BLEU and ROUGE-L pycocoevalcap 1.2, METEOR 1.5, 1000 resamples",
         "protocols": {
             "strict": {"model": row(model), "floors": floors},
@@ -73,16 +46,12 @@ def scores_of(
             "best_constant": {"text": " ".join(SENTENCES[:3]), "chosen_on": "val"},
         },
         "diagnostics": {
-            "num_studies": num_studies,
-            "distinct_reports": num_studies // 2,
-            "top_share": 0.03,
-            "mean_length": 40.1,
-            "reference_mean_length": 41.0,
-            "copied_from_train": 0.02,
+            "num_studies": num_studies, "distinct_reports": num_studies // 2, "top_share": 0.03,
+            "mean_length": 40.1, "reference_mean_length": 41.0, "copied_from_train": 0.02,
         },
-        "beats_floor": {"strict": lead(), "paper": lead()},
+        "beats_floor": {p: {metric: dict(lead) for metric in METRICS} for p in ("strict", "paper")},
         **controls_of(row(model - 0.06), row(model), row(constant), num_studies),
-    }
+    }  # fmt: skip
 
 
 def controls_of(swapped: dict, of_model: dict, of_constant: dict, num_studies: int) -> dict:
@@ -91,11 +60,9 @@ def controls_of(swapped: dict, of_model: dict, of_constant: dict, num_studies: i
     swap = {"model": swapped, "fall": dict.fromkeys(METRICS, fall)}
     half, third = num_studies // 2, num_studies // 3
     sizes = {
-        "in_train": half,
-        "not_in_train": num_studies - half,
-        "normal": third,
-        "abnormal": num_studies - third,
-    }
+        "in_train": half, "not_in_train": num_studies - half,
+        "normal": third, "abnormal": num_studies - third,
+    }  # fmt: skip
     group = {"model": of_model, "best_constant": of_constant}
     groups = {name: {"num_studies": size, **group} for name, size in sizes.items()}
 
@@ -119,32 +86,28 @@ def controls_of(swapped: dict, of_model: dict, of_constant: dict, num_studies: i
             "test": {"num_studies": num_studies, "in_train": 0.47, "normal": 0.52},
         },
         "findings": {
-            "labeler": "words",
-            "num_studies": num_studies,
-            "model": found(0.5),
-            "image_swap": found(0.25),
-            "best_constant": found(0.2),
-            "references": found(0.875),
+            "labeler": "words", "num_studies": num_studies, "model": found(0.5),
+            "image_swap": found(0.25), "best_constant": found(0.2), "references": found(0.875),
         },
-    }
+    }  # fmt: skip
 
 
 def history_of(num_epochs: int = 12) -> list[dict]:
     """Rows of history.csv: losses fall, validation rises and levels off."""
     return [
         {
-            "epoch": epoch,
-            "loss": round(3.5 / (1 + 0.3 * epoch) + 0.4, 4),
-            "loss_ce": round(4.2 / (1 + 0.35 * epoch) + 0.3, 4),
-            "loss_wcl": round(2.0 / (1 + 0.15 * epoch) + 0.5, 4),
+            "epoch": n,
+            "loss": round(3.5 / (1 + 0.3 * n) + 0.4, 4),
+            "loss_ce": round(4.2 / (1 + 0.35 * n) + 0.3, 4),
+            "loss_wcl": round(2.0 / (1 + 0.15 * n) + 0.5, 4),
             "lr": 1e-4,
             **{
-                f"val_BLEU-{n}": round((0.6 - 0.1 * n) * (1 - 0.8**epoch) - 0.004 * (epoch % 3), 4)
-                for n in (1, 2, 3, 4)
+                f"val_BLEU-{k}": round((0.6 - 0.1 * k) * (1 - 0.8**n) - 0.004 * (n % 3), 4)
+                for k in (1, 2, 3, 4)
             },
             "length_penalty": 0.5,
         }
-        for epoch in range(1, num_epochs + 1)
+        for n in range(1, num_epochs + 1)
     ]
 
 
@@ -158,11 +121,9 @@ def write_run(
         section, _, field = dotted.partition(".")
         config[section][field] = value
     write_json(folder / "config.json", config)
-    best = {"epoch": 9, "length_penalty": 0.5, "val": {"BLEU-4": 0.17}}
-    write_json(
-        folder / "best.json",
-        {"name": "RVE+CGM+WCL tau=0.1", **best, "key": key, "data_digest": data_digest},
-    )
+    best = {"name": "RVE+CGM+WCL tau=0.1", "epoch": 9, "length_penalty": 0.5}
+    best |= {"val": {"BLEU-4": 0.17}, "key": key, "data_digest": data_digest}
+    write_json(folder / "best.json", best)
     write_csv(folder / "history.csv", history_of(num_epochs))
 
 
@@ -173,14 +134,9 @@ def write_evaluation(folder: Path, scores: dict) -> None:
     for i in range(scores["num_studies"]):
         reference = [SENTENCES[(i + j) % len(SENTENCES)] for j in range(4)]
         prediction = [*reference[:2], SENTENCES[(i * 2) % len(SENTENCES)], *reference[3:]]
-        rows.append(
-            {
-                "id": f"study-{i:03}",
-                "reference": " ".join(reference),
-                "prediction": " ".join(prediction),
-                **dict.fromkeys(METRICS, round(i / scores["num_studies"], 4)),
-            }
-        )
+        texts = {"reference": " ".join(reference), "prediction": " ".join(prediction)}
+        share = round(i / scores["num_studies"], 4)
+        rows.append({"id": f"study-{i:03}", **texts, **dict.fromkeys(METRICS, share)})
     write_csv(folder / "predictions.csv", rows)
 
 

@@ -2,12 +2,12 @@
 
 import json
 import subprocess
-import sys
 
 import pytest
 from java_programs import python_java
 from stages import copy, make, results
 from tiny import tiny
+from warm import warm_python
 
 from rcan.data.preprocess import preprocess
 
@@ -74,7 +74,7 @@ def watched(tmp_path_factory):
         told = top / "told.json"
         asked = json.dumps([(str(top / f), stage, OTHERS.get(f, "")) for f, stage in jobs])
         done = subprocess.run(
-            [sys.executable, "-c", STAGES_WATCHED, asked, str(java), str(told)],
+            [warm_python(), "-c", STAGES_WATCHED, asked, str(java), str(told)],
             capture_output=True, text=True, timeout=300,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr

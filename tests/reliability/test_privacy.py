@@ -25,12 +25,7 @@ from zygote import STAGES, Zygote
 from rcan.data.sets.iu_xray_layouts import listed_studies
 
 STUDIES = {"train": 24, "val": 8, "test": 8}
-WORDS = (
-    "zorblaxia",
-    "quixotumor",
-    "xenoward",
-    "plovertine",
-)  # in reports, and so in the vocabulary
+WORDS = ("zorblaxia", "quixotumor", "xenoward", "plovertine")  # in reports: in the vocabulary
 PIXELS = bytes(random.Random(0).randrange(256) for _ in range(16))  # in the first row of each image
 SETTINGS = {
     "data.name": "iu_xray", "data.image_size": 32, "data.num_views": 2, "privacy.restricted": True,
@@ -66,9 +61,8 @@ def write_raw(root: Path) -> None:
             pixels[0, :16] = list(PIXELS)
             (root / "images" / name).parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(pixels).save(root / "images" / name)
-        report = (
-            f"The {WORDS[number % 2]} lungs are clear. No {WORDS[2]} {WORDS[3]} of mark{number}."
-        )
+        words = f"No {WORDS[2]} {WORDS[3]} of mark{number}."
+        report = f"The {WORDS[number % 2]} lungs are clear. {words}"
         annotation[study.split].append({"id": study.id, "report": report, "image_path": names})
     (root / "images" / annotation["train"][5]["image_path"][1]).unlink()  # a problem to tell of
     annotation["val"].append(annotation["val"][0])
@@ -93,9 +87,8 @@ def contents(path: Path) -> bytes:
             for table in tables:
                 if not table.startswith(("sqlite_", "idx", "index")):
                     try:
-                        raw += repr(
-                            database.execute(f'SELECT * FROM "{table}"').fetchall()
-                        ).encode()
+                        rows = database.execute(f'SELECT * FROM "{table}"').fetchall()
+                        raw += repr(rows).encode()
                     except sqlite3.OperationalError:  # an index
                         continue
         database.close()
