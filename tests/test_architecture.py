@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+from collections import Counter
 from itertools import pairwise
 
 import pytest
@@ -140,6 +141,18 @@ def test_the_picture_of_the_house_is_true():
     for upper, lower in pairwise(rows):
         below = set().union(*(MAY_IMPORT[folder] for folder in upper))
         assert below & set(lower), f"README.md: an arrow from {upper} to {lower}, and no import"
+
+
+def test_no_two_modules_have_one_name():
+    """But a command, a table of cells or a family's model may have that of what it is of."""
+    of_another = {"cli", "cells", "families"}
+    named = Counter(
+        path.name
+        for path in sources()
+        if part_of(path) != "pipeline" and not of_another & set(path.relative_to(TOP).parts)
+    )
+    del named["__init__.py"]
+    assert [name for name, number in named.items() if number > 1] == []
 
 
 @pytest.mark.parametrize(
