@@ -20,7 +20,6 @@ COLUMNS = ("data", "split", "protocol", "system", "metric", "score", "low", "hig
 LEAD = "model - best floor"
 SWAP = "model, other studies' images"
 
-_SHOWN = ("BLEU-4", "METEOR", "ROUGE-L")
 _GROUP_NAMES = {
     "in_train": "reference word for word in train",
     "not_in_train": "reference not in train",
@@ -34,14 +33,6 @@ _WRITER_NAMES = {
     "references": "the references themselves",
 }
 
-_NOTE = (
-    "A report may overlap with its reference for reasons that have nothing to do with the image. "
-    "So the model is also given another study's images: a score that does not fall was not owed to "
-    "the image. Studies whose report stands in train, and normal ones, are scored apart. Where "
-    "studies have labels, the findings that a report tells of are compared with them; the last row "
-    "is the reference reports' own agreement with the labels, the most that can be had."
-)
-
 
 def results_rows(scores: Mapping[str, Any]) -> list[dict[str, object]]:
     """One row a score, in COLUMNS.
@@ -53,21 +44,21 @@ def results_rows(scores: Mapping[str, Any]) -> list[dict[str, object]]:
     Raises:
         UserError: a protocol or a floor is missing.
     """
+    told = [
+        (protocol, system, metric, values[metric])
+        for protocol in PROTOCOLS
+        for system, values in _systems(scores, protocol).items()
+        for metric in METRICS
+    ]
+    published = (rcan_row(scores["data"]) or {}).items()
+    told += [("published", "RCAN", metric, {"score": score}) for metric, score in published]
     rows = []
-
-    def add(protocol: str, system: str, metric: str, value: Mapping[str, Any]) -> None:
+    for protocol, system, metric, value in told:
         score = value["difference"] if system == LEAD else value["score"]
         numbers = [score, value.get("low"), value.get("high")]
         names = [scores["data"], scores["split"], protocol, system, metric]
         rounded = [None if number is None else round(number, 6) for number in numbers]
         rows.append(dict(zip(COLUMNS, names + rounded, strict=True)))
-
-    for protocol in PROTOCOLS:
-        for system, values in _systems(scores, protocol).items():
-            for metric in METRICS:
-                add(protocol, system, metric, values[metric])
-    for metric, score in (rcan_row(scores["data"]) or {}).items():
-        add("published", "RCAN", metric, {"score": score})
     return rows
 
 
@@ -104,15 +95,16 @@ def results_markdown(scores: Mapping[str, Any], protocol: str) -> str:
     )
     head = ["", "model", "best constant", "most frequent", LEAD]
     head += [RCAN_SOURCE] if published else []
-    rows = []
-    for metric in METRICS:
-        row: list[object] = [
+    rows = [
+        [
             metric,
             measured(systems["model"][metric]),
             *(number(systems[floor][metric]["score"]) for floor in FLOORS),
             measured(systems[LEAD][metric], "+.3f"),
+            *([number(published[metric])] if published else []),
         ]
-        rows.append(row + ([number(published[metric])] if published else []))
+        for metric in METRICS
+    ]
     return f"{caption}\n\n{Table(head, rows).markdown()}"
 
 
@@ -168,26 +160,24 @@ def cautions(scores: Mapping[str, Any]) -> list[str]:
 
 def controls_markdown(scores: Mapping[str, Any]) -> str:
     """The section's paragraphs and tables, under the strict protocol."""
-    parts = [_NOTE, _image_swap(scores), _shares(scores), _groups(scores)]
+    parts = [_image_swap(scores), _shares(scores), _groups(scores)]
     if "findings" in scores:
         parts += [_overall(scores["findings"]), _each(scores["findings"])]
-    return "\n\n".join(part.rstrip("\n") for part in parts)
+    return "\n\n".join(parts)
 
 
 def _image_swap(scores: Mapping[str, Any]) -> str:
     right, control = scores["protocols"]["strict"], scores["controls"]["image_swap"]["strict"]
-    rows = []
-    for metric in _SHOWN:
-        fall = control["fall"][metric]
-        rows.append(
-            [
-                metric,
-                number(right["model"][metric]["score"]),
-                number(control["model"][metric]["score"]),
-                measured(fall, "+.3f"),
-                number(right["floors"]["best_constant"][metric]["score"]),
-            ]
-        )
+    rows = [
+        [
+            metric,
+            number(right["model"][metric]["score"]),
+            number(control["model"][metric]["score"]),
+            measured(control["fall"][metric], "+.3f"),
+            number(right["floors"]["best_constant"][metric]["score"]),
+        ]
+        for metric in ("BLEU-4", "METEOR", "ROUGE-L")
+    ]
     head = ["", "model", "other studies' images", "fall", "best constant"]
     return Table(head, rows).markdown()
 
@@ -196,13 +186,12 @@ def _shares(scores: Mapping[str, Any]) -> str:
     told = []
     for split in SPLITS:
         shares = scores["group_shares"][split]
-        normal = ""
-        if "normal" in shares:
-            normal = f", {percent(shares['normal'], 0)} of the labelled ones are normal"
         told.append(
             f"{percent(shares['in_train'], 0)} of the {shares['num_studies']} {split} reports "
-            f"stand word for word in train{normal}"
+            "stand word for word in train"
         )
+        if "normal" in shares:
+            told[-1] += f", {percent(shares['normal'], 0)} of the labelled ones are normal"
     return "; ".join(told) + "."
 
 
