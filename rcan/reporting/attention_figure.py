@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 
-from rcan.reporting.figures import FAINT, save_figure, style
+from rcan.reporting.figures import FAINT, save_both, style
 from rcan.reporting.layout import (
     Lines,
     Word,
@@ -97,8 +97,7 @@ def attention_figure(rows: Sequence[Row], models: Sequence[str], title: str, out
                 _draw_strip(axes, row, strip, lefts, top, block)
                 top += strip_height
         axes.set(xlim=(0, width), ylim=(height, 0))
-        save_figure(figure, out, dpi=130)
-        save_figure(figure, out.with_suffix(".svg"))
+        save_both(figure, out, dpi=130)
 
 
 def _draw_scale(axes: Axes, left: float, top: float, with_regions: bool) -> None:

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.patches import Rectangle
 
-from rcan.reporting.figures import FAINT, INK, save_figure, style
+from rcan.reporting.figures import FAINT, INK, save_both, style
 from rcan.reporting.layout import (
     LINE,
     MAX_WORDS,
@@ -106,8 +106,7 @@ def cases_figure(cases: Sequence[Case], columns: Sequence[str], title: str, out:
                 draw_words(axes, lines, left, top + HEADING)
             top += rise
         axes.set(xlim=(0, width), ylim=(height, 0))
-        save_figure(figure, out, dpi=110)
-        save_figure(figure, out.with_suffix(".svg"))
+        save_both(figure, out, dpi=110)
 
 
 def tint(number: int) -> tuple[float, ...]:

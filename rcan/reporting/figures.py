@@ -78,6 +78,18 @@ def save_figure(figure: Figure, path: Path, *, dpi: int = 150) -> None:
         beside.write_bytes(drawn.getvalue())
 
 
+def save_both(figure: Figure, out: Path, *, dpi: int = 150) -> None:
+    """Write `out` (PNG) and beside it the same as SVG."""
+    save_figure(figure, out, dpi=dpi)
+    save_figure(figure, out.with_suffix(".svg"))
+
+
+def around(value: Mapping[str, float]) -> tuple[float, float]:
+    """How far the interval reaches, if there is one; a bootstrap's need not hold the score."""
+    score = value["score"]
+    return max(0.0, score - value.get("low", score)), max(0.0, value.get("high", score) - score)
+
+
 def training_curves(
     history: Sequence[Mapping[str, str]],
     *,
@@ -111,8 +123,7 @@ def training_curves(
             axes.set_xlabel("epoch")
             axes.xaxis.get_major_locator().set_params(integer=True)
         bleu.legend(fontsize=9, loc="best")
-        save_figure(figure, out)
-        save_figure(figure, out.with_suffix(".svg"))
+        save_both(figure, out)
 
 
 def _draw_validation(
@@ -184,13 +195,9 @@ def _draw_scores(axes: Axes, scores: Mapping[str, Any], protocol: str) -> None:
         shown = [(i, values[metric]) for i, metric in enumerate(METRICS)]
         heights = [i + (place - middle) * rows_apart for i, _ in shown]
         at = [value["score"] for _, value in shown]
-        around = [
-            # A bootstrap's interval need not hold the score itself.
-            [max(0.0, value["score"] - value.get("low", value["score"])) for _, value in shown],
-            [max(0.0, value.get("high", value["score"]) - value["score"]) for _, value in shown],
-        ]
+        reach = list(zip(*(around(value) for _, value in shown), strict=True))
         axes.errorbar(
-            at, heights, xerr=around, fmt=mark, color=colour, ms=6, elinewidth=2, label=label
+            at, heights, xerr=reach, fmt=mark, color=colour, ms=6, elinewidth=2, label=label
         )
     axes.set_title(f"{protocol} protocol")
     axes.set_yticks(range(len(METRICS)), METRICS)

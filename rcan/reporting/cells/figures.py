@@ -17,8 +17,9 @@ from rcan.reporting.figures import (
     GREEN,
     INK,
     ORANGE,
+    around,
     new_figure,
-    save_figure,
+    save_both,
     style,
 )
 from rcan.reporting.names import listed
@@ -45,7 +46,7 @@ def figure_3(ablations: Ablations, out: Path) -> None:
         for axes, metric in zip(panels.flat, METRICS, strict=True):
             _bars(axes, ablations, metric)
         _legend(figure, panels.flat[0])
-        _save(figure, out)
+        save_both(figure, out)
 
 
 def _seeds(ablations: Ablations) -> str:
@@ -93,15 +94,10 @@ def _mark_seeds(axes: Axes, ablations: Ablations, cell: str, metric: str, place:
 
 
 def _whiskers(axes: Axes, value: Mapping[str, float], place: float) -> None:
-    below, above = _around(value)
+    below, above = around(value)
     axes.errorbar(
         value["score"], place, xerr=[[below], [above]], color=INK, elinewidth=1.4, capsize=2.5
     )
-
-
-def _around(value: Mapping[str, float]) -> tuple[float, float]:
-    """How far the interval reaches; a bootstrap's need not hold the score itself."""
-    return max(0.0, value["score"] - value["low"]), max(0.0, value["high"] - value["score"])
 
 
 def _mark_published(axes: Axes, ablations: Ablations, metric: str) -> None:
@@ -142,7 +138,7 @@ def figure_5(ablations: Ablations, out: Path) -> None:
         for axes, metric in zip(panels, FIG_5_METRICS, strict=True):
             _curve(axes, ablations, points, metric)
         _legend(figure, panels[0])
-        _save(figure, out)
+        save_both(figure, out)
 
 
 def _grid(ablations: Ablations) -> dict[str, float]:
@@ -189,10 +185,9 @@ def _curve(
     _floor_line(axes, ablations, metric, vertical=False)
     if points:
         values = [ablations.scores[cell, PROTOCOL][metric] for _, cell in points]
-        below, above = zip(*map(_around, values), strict=True)
-        around: Any = [list(below), list(above)]
+        reach: Any = list(zip(*map(around, values), strict=True))
         axes.errorbar(
-            [at for at, _ in points], [value["score"] for value in values], yerr=around,
+            [at for at, _ in points], [value["score"] for value in values], yerr=reach,
             fmt="o", color=BLUE, ms=5, elinewidth=1.4, capsize=2.5, label="CE + WCL",
         )  # fmt: skip
         for left, right in pairwise(points):
@@ -215,8 +210,3 @@ def _curve(
     axes.set_xticks(ticks, [f"{at:g}" for at in ticks])
     axes.tick_params(axis="x", labelsize=8)
     axes.margins(y=0.12)
-
-
-def _save(figure: Figure, out: Path) -> None:
-    save_figure(figure, out)
-    save_figure(figure, out.with_suffix(".svg"))
