@@ -14,6 +14,7 @@ from rcan.files import digest_of, sha256_of
 from rcan.reading import Shape, parse_json, read_json, require_file, require_shape
 
 SPLITS = ("train", "val", "test")
+PROJECTIONS = ("frontal", "lateral")
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,6 @@ _PROBLEM: Shape = {"count": int, "ids": [str]}
 _VIEW: Shape = {"row": int, "projection": str | None}
 _STUDY: Shape = {"id": str, "report": str, "text": str, "views": [_VIEW], "labels": list | None}
 _BLOCK = 1 << 24  # bytes searched for line ends at once
-_PROJECTIONS = (None, "frontal", "lateral")
 
 
 def first_views(values: list[int], num_views: int) -> list[int]:
@@ -185,7 +185,7 @@ def _require_views(studies: Studies, path: Path, *, num_images: int) -> int:
                 f"{place}: expected views among the {num_images} images of {path.stem}.npy, "
                 f"found others; {_REMEDY}"
             )
-        if not all(view["projection"] in _PROJECTIONS for view in views):
+        if not all(view["projection"] in (None, *PROJECTIONS) for view in views):
             raise UserError(f"{place}: expected frontal, lateral or null as projection; {_REMEDY}")
         num_views += len(views)
     return num_views

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from rcan.data.images import fit_to_square, read_grey
+from rcan.data.store import PROJECTIONS
 from rcan.errors import UserError, reason_of
 from rcan.reading import require_file
 from rcan.sharing.dicom import holds_image, is_dicom, read_dicom
 
-PROJECTIONS = ("frontal", "lateral")
 LEAST = 16  # pixels a side: less is no X-ray, and no model is trained on less
 _NUMPY = b"\x93NUMPY"
 _STARTS = (b"\x89PNG", b"\xff\xd8\xff", _NUMPY)

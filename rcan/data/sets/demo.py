@@ -12,11 +12,10 @@ from rcan.data.raw import RawDataSet, RawImage, RawStudy
 from rcan.data.sets import DataSet, Source
 from rcan.data.sets.demo_findings import FINDINGS, Seen, report_on, see
 from rcan.data.sets.demo_phantom import Phantom
-from rcan.data.store import SPLITS, Split
+from rcan.data.store import PROJECTIONS, SPLITS, Split
 from rcan.errors import UserError
 from rcan.text.cleaning import clean_iu_xray
 
-PROJECTIONS = ("frontal", "lateral")
 CHANGED = 12  # grey levels of 255; the grain is the same in both drawings
 # A large heart, low lungs or a bent spine alter much of the picture: they have no place in it.
 PLACED = {finding.name for finding in FINDINGS if not finding.alters_anatomy}
