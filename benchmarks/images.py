@@ -150,7 +150,8 @@ def _memory_of_an_epoch(folder: Path) -> tuple[float, float, float]:
 
 def _open(folder: Path) -> tuple["Split", "StudyBatches"]:
     """A split of `_write_store` and its batches, as training makes and keeps them."""
-    import torch
+    from types import SimpleNamespace
+
     from ruamel.yaml import YAML
 
     from rcan.config import resolve
@@ -161,10 +162,11 @@ def _open(folder: Path) -> tuple["Split", "StudyBatches"]:
     raw = YAML(typ="safe", pure=True).load(PARAMS.read_text(encoding="utf-8"))
     raw["scale"], raw["data"]["name"] = "full", "iu_xray"  # windows of 224, two views a study
     settings = resolve(raw)
+    of_images = SimpleNamespace(takes_features=False, window=settings.visual.crop)
     split = open_split(folder, "train")
     batches = study_batches(
         split, Tokenizer.load(folder / "tokenizer.json"), settings,
-        cnn=None, device=torch.device("cpu"), processed=folder, root=folder,
+        visual=of_images, processed=folder, root=folder,
         batch_size=settings.train.batch_size,
     )  # fmt: skip
     return split, batches

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from rcan.config import Settings
 from rcan.config.resolve import resolve
 from rcan.model.build import build_model
-from rcan.model.rcan import RCAN
+from rcan.model.families.rcan.model import RCAN
 
 VOCABULARY = 757  # of IU X-ray with R2GenCMN's rule, id 0 included
 NUM_IMAGES, CHANNELS, MAP_SIDE, PIXELS = 2, 2048, 7, 224
@@ -71,10 +71,10 @@ def names(theirs: dict[str, Tensor]) -> Iterator[tuple[str, str]]:
     for name in theirs:
         if name.startswith("visual_extractor.model."):
             index, rest = name.removeprefix("visual_extractor.model.").split(".", 1)
-            yield f"cnn.body.{OF_RESNET[int(index)]}.{rest}", name
+            yield f"visual.cnn.body.{OF_RESNET[int(index)]}.{rest}", name
     top = "encoder_decoder."
     pairs = {
-        "patches.project.0": f"{top}att_embed.0", "classifier": f"{top}logit",
+        "visual.patches.project.0": f"{top}att_embed.0", "classifier": f"{top}logit",
         **{f"cgm.{w}": f"{top}cmn.linears.{i}" for i, w in enumerate(("W_q", "W_k", "W_v", "W_o"))},
     }  # fmt: skip
     attentions = {
@@ -104,7 +104,7 @@ def names(theirs: dict[str, Tensor]) -> Iterator[tuple[str, str]]:
 
 
 def scale(own: str, value: Tensor) -> float:
-    is_norm = ".norm" in own and own.endswith(".weight") and not own.startswith("cnn.")
+    is_norm = ".norm" in own and own.endswith(".weight") and not own.startswith("visual.cnn.")
     return ((len(value) - 1) / len(value)) ** 0.5 if is_norm else 1.0
 
 

@@ -10,9 +10,11 @@ from benchmarks import models
 from benchmarks.measure import Result, in_turns, timed
 from benchmarks.models import BEAMS, IDS, LONGEST
 from benchmarks.work import BATCH, endless_model, features, images_of, reports
+from rcan.data.batches import Batch
 from rcan.generation.beam_search import beam_search
-from rcan.model.contrastive import contrastive_loss
-from rcan.model.rcan import RCAN, joint_loss
+from rcan.model.families.rcan.contrastive import contrastive_loss
+from rcan.model.families.rcan.model import RCAN
+from rcan.model.interface import Alone
 from rcan.training.optimization import build_optimizer
 
 KINDS = {
@@ -92,15 +94,13 @@ def _step(changes: dict, device: str) -> tuple[Callable[[], None], int]:
     settings = models.settings(changes)
     model = models.our_model(changes).to(device).train()
     optimizer = build_optimizer(model, settings.train)
-    images, projections = images_of(device)
-    tokens, wcl = reports(device), settings.wcl
+    batch = Batch(*images_of(device), reports(device), pad_id=-1)
     bf16 = device == "cuda"
 
     def forward():
         with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=bf16):
-            logits, p = model(images, projections, tokens[:, :-1])
-        return joint_loss(logits, tokens[:, 1:], p, pad_id=-1, lambda_ce=wcl.lambda_ce,
-                          tau=wcl.tau, denominator=wcl.denominator)["loss"]  # fmt: skip
+            output = model(batch)
+        return model.losses(output, batch, Alone())["loss"]
 
     def step() -> None:
         forward().backward()
@@ -116,7 +116,7 @@ def _step(changes: dict, device: str) -> tuple[Callable[[], None], int]:
 def _wcl_alone(options, whole: float) -> Result:
     """Projection, labels, loss and their gradients, as a share of RCAN's step."""
     model = models.our_model().to(options.device).train()
-    wcl = models.settings().wcl
+    wcl = model.wcl
     maps = features(BATCH, 0, options.device)[0].requires_grad_()
 
     def step() -> None:

@@ -16,8 +16,10 @@ from benchmarks import models, peers
 from benchmarks.measure import paired
 from benchmarks.models import LONGEST, VOCABULARY
 from benchmarks.work import BATCH, NEVER, as_patches, features, our_reports
+from rcan.data.batches import Batch
 from rcan.data.sets.demo import demo_studies
-from rcan.model.rcan import RCAN, cross_entropy
+from rcan.model.families.rcan.model import RCAN
+from rcan.model.interface import Alone, cross_entropy
 
 LEARNING_STEPS, WARM_UP = 300, 50
 
@@ -109,7 +111,7 @@ def _learn(model: RCAN, steps: int) -> None:
     maps, projections = features(len(reports), seed=0)
     maps = maps[..., :2, :2]  # fewer patches will do for learning
     places, model.patch_positions = model.patch_positions, model.patch_positions[: 2 * 4]
-    parameters = [p for name, p in model.named_parameters() if not name.startswith("cnn.")]
+    parameters = [p for name, p in model.named_parameters() if not name.startswith("visual.cnn.")]
     optimizer = torch.optim.Adam(parameters)
     torch.manual_seed(0)
     model.train()
@@ -117,12 +119,13 @@ def _learn(model: RCAN, steps: int) -> None:
         some = torch.arange(step * 16, step * 16 + 16) % len(reports)
         longest = int((reports[some] != 0).sum(1).max()) + 2
         tokens = reports[some, :longest]
-        logits, _ = model(maps[some], projections[some], tokens[:, :-1])
-        targets = tokens[:, 1:].clone()
-        past_the_end = (targets == 0).cumsum(1) > 1
+        past_the_end = (tokens[:, 1:] == 0).cumsum(1) > 1
+        batch = Batch(maps[some], projections[some], tokens, pad_id=-1)
+        output = model(batch)
+        tokens = torch.cat([tokens[:, :1], tokens[:, 1:].masked_fill(past_the_end, -1)], 1)
         optimizer.param_groups[0]["lr"] = 5e-4 * min(1, (step + 1) / WARM_UP)
         optimizer.zero_grad()
-        cross_entropy(logits, targets.masked_fill(past_the_end, -1), -1).backward()
+        cross_entropy(output, batch._replace(tokens=tokens), Alone()).backward()
         optimizer.step()
     model.eval()
     model.patch_positions = places

@@ -11,9 +11,9 @@ from benchmarks import models
 from benchmarks.measure import Result, timed
 from rcan.data.batches import StudyBatches
 from rcan.generation.generate import generate
+from rcan.training.devices import launch
 from rcan.training.loop import train_epoch
 from rcan.training.optimization import build_optimizer
-from rcan.training.train import launch
 
 SPLITS = {"train": 2069, "val": 296, "test": 590}  # of R2Gen's IU X-ray
 QUICK = {"train": 2, "val": 1, "test": 1}
@@ -34,7 +34,10 @@ def run(options) -> list[Result]:
     wrapped, optimizer = fabric.setup(model, build_optimizer(model, settings.train))
 
     def epoch() -> None:
-        train_epoch(wrapped, optimizer, batches["train"], 1, settings=settings, fabric=fabric)
+        train_epoch(
+            wrapped, optimizer, batches["train"], 1, settings=settings, fabric=fabric,
+            losses_of=model.losses,
+        )  # fmt: skip
 
     def write(split: str) -> None:
         on_device = (batch.to(model.device) for batch in batches[split].in_order())

@@ -16,8 +16,9 @@ import torch
 
 from benchmarks.measure import Result, in_turns, timed
 from rcan.config import Settings, resolve
+from rcan.data.batches import Batch
 from rcan.model.build import build_model
-from rcan.model.rcan import joint_loss
+from rcan.model.interface import Alone
 from rcan.reading import parse_yaml
 from rcan.training.optimization import build_optimizer
 
@@ -84,21 +85,16 @@ def _step(settings: Settings) -> Callable[[], object]:
     optimizer = build_optimizer(model, settings.train)
     visual, shape = settings.visual, (settings.train.batch_size, settings.data.num_views)
     if visual.frozen:
-        channels, side = model.cnn.map_shape(visual.crop)
-        side = visual.feature_window or side
-        seen = torch.rand(*shape, channels, side, side).half()
+        side = visual.feature_window or model.visual.map_side
+        seen = torch.rand(*shape, model.visual.channels, side, side).half()
     else:
         seen = torch.randint(0, 256, (*shape, visual.crop, visual.crop)).to(torch.uint8)
     projections = torch.zeros(shape, dtype=torch.long)
     tokens = torch.randint(3, WORDS, (shape[0], settings.data.max_length // 2))
+    batch = Batch(seen, projections, tokens, pad_id=0)
 
     def step() -> None:
-        logits, p = model(seen, projections, tokens[:, :-1])
-        losses = joint_loss(
-            logits, tokens[:, 1:], p, pad_id=0, lambda_ce=settings.wcl.lambda_ce,
-            tau=settings.wcl.tau, denominator=settings.wcl.denominator,
-        )  # fmt: skip
-        losses["loss"].backward()
+        model.losses(model(batch), batch, Alone())["loss"].backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
 

@@ -15,9 +15,10 @@ from benchmarks import models, peers
 from benchmarks.measure import Result, in_turns, peak_rss_mb, timed
 from benchmarks.models import VOCABULARY
 from benchmarks.work import BATCH, as_patches, features, images_of, normalised, reports
-from rcan.model.rcan import cross_entropy, joint_loss
+from rcan.data.batches import Batch
+from rcan.model.interface import Alone, cross_entropy
+from rcan.training.devices import cpu_has_bf16
 from rcan.training.optimization import build_optimizer
-from rcan.training.train import cpu_has_bf16
 
 PEAK_STEPS = 4  # before peak memory is read: the allocator settles
 
@@ -124,14 +125,13 @@ def our_step(
     seen, projections = images_of(device, num_studies)
     if frozen:
         seen = features(num_studies, 0)[0].half().to(device)  # as they are kept
+    batch = Batch(seen, projections, tokens, pad_id=-1)
     bf16 = settings.train.precision == "bf16-mixed" or device == "cuda"
 
     def step() -> None:
         with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=bf16):
-            logits, p = model(seen, projections, tokens[:, :-1])
-        losses = joint_loss(logits, tokens[:, 1:], p, pad_id=-1, lambda_ce=1.0, tau=1.0,
-                            denominator="all")  # fmt: skip
-        losses["loss"].backward()
+            output = model(batch)
+        model.losses(output, batch, Alone())["loss"].backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
 
@@ -169,9 +169,9 @@ def _agreement(checkout: Path) -> Result:
     images, projections = images_of("cpu", num_studies=2)
     tokens = reports(num_studies=2)
     theirs_see = normalised(images.double(), ours)
-    maps = ours.cnn.body(theirs_see.flatten(0, 1)).unflatten(0, images.shape[:2])
-    logits, _ = ours(maps, projections, tokens[:, :-1])
-    our_loss = cross_entropy(logits, tokens[:, 1:], -1)
+    maps = ours.visual.cnn.body(theirs_see.flatten(0, 1)).unflatten(0, images.shape[:2])
+    batch = Batch(maps, projections, tokens, pad_id=-1)
+    our_loss = cross_entropy(ours(batch), batch, Alone())
     our_loss.backward()
     their_loss = peers.loss(peer, *peers.encode(peer, theirs_see), tokens)
     their_loss.backward()

@@ -6,7 +6,7 @@ from torch import Tensor
 from benchmarks import models
 from benchmarks.models import BEAMS, IDS, LONGEST, VOCABULARY
 from rcan.generation.beam_search import beam_search
-from rcan.model.rcan import RCAN
+from rcan.model.families.rcan.model import RCAN
 
 BATCH = 8
 NEVER = -1e4  # logit of a word that is not to come
@@ -22,7 +22,7 @@ def images_of(device: str, num_studies: int = BATCH) -> tuple[Tensor, Tensor]:
 
 def normalised(images: Tensor, model: RCAN) -> Tensor:
     """Images as the peers want them, (B, 2, 3, H, W); our CNN does the same inside."""
-    return (images.unsqueeze(2) / 255 - model.cnn.mean) / model.cnn.std
+    return (images.unsqueeze(2) / 255 - model.visual.cnn.mean) / model.visual.cnn.std
 
 
 def features(num_studies: int, seed: int, device: str = "cpu") -> tuple[Tensor, Tensor]:

@@ -75,7 +75,7 @@ def _attention_of(name: str, split: Split, rows: Rows) -> ModelAttention:
     model, trained, best = load_run(RUNS / same_as(name), len(words))
     require_same_inputs(best, processed=PROCESSED, tokenizer=TOKENIZER)
     batches = study_batches(
-        split, words, trained, cnn=model.cnn, device=model.device, processed=PROCESSED,
+        split, words, trained, visual=model.visual, processed=PROCESSED,
         root=project_root(), batch_size=trained.generate.batch_size,
     )  # fmt: skip
     texts = [row["prediction"] for row in rows]
@@ -86,8 +86,7 @@ def _attention_of(name: str, split: Split, rows: Rows) -> ModelAttention:
         )
     reports = [words.encode(text, trained.data.max_length) for text in texts]
     attention = attention_of_reports(model, batches.in_order(), reports, pad_id=words.pad_id)
-    _, map_side = model.cnn.map_shape(trained.visual.crop)
-    return ModelAttention(name, texts, attention, places_of(trained, map_side))
+    return ModelAttention(name, texts, attention, places_of(trained, model.visual.map_side))
 
 
 def _regions(split: Split, settings: PipelineSettings) -> Callable[[int], Mapping[str, np.ndarray]]:

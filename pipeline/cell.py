@@ -1,12 +1,12 @@
-"""A cell trained and scored ahead of its stages, which then only copy: a job of stage fill.
+"""A cell trained and scored ahead of its stages, which then only copy: a job of stage cells.
 
-`python -m pipeline.cell rve_cgm-1`: as fill calls it, and as stage train trains.
+`python -m pipeline.cell rve_cgm-1`: as stage cells calls it, and as stage train trains.
 """
 
 import sys
 from functools import partial
 
-from pipeline.evaluate import SCRIPT, forget_state, write_evaluation
+from pipeline.evaluate import forget_state, write_evaluation
 from pipeline.stage import FLOORS, PROCESSED, RUNS, TOKENIZER, run
 from pipeline.train import train_run
 from rcan.ablation.plan import planned_settings
@@ -15,22 +15,22 @@ from rcan.project import project_root
 
 
 def main(settings: PipelineSettings) -> None:
-    from rcan.ablation import ahead
-    from rcan.ablation.fill import trained_folder
+    from rcan.ablation import finished
+    from rcan.ablation.jobs import trained_folder
 
     name, root = sys.argv[1], project_root()
     own = planned_settings(name, settings).with_weights_under(root)
     inputs = {"processed": PROCESSED, "tokenizer": TOKENIZER}
     folder = trained_folder(own, root=root, run=RUNS / name, **inputs)
     if folder is None:
-        digest = ahead.of_training(own, **inputs)
-        if not ahead.make(root, digest, partial(train_run, own)):
+        digest = finished.of_training(own, **inputs)
+        if not finished.make(root, digest, partial(train_run, own)):
             return
-        folder = ahead.place(root, digest)
+        folder = finished.place(root, digest)
     forget_state(folder)
-    digest = ahead.of_evaluation(settings, folder, floors=FLOORS, stage=SCRIPT, **inputs)
-    if not ahead.is_ready(root, digest):
-        ahead.make(root, digest, partial(write_evaluation, settings, folder))
+    digest = finished.of_evaluation(own, folder, floors=FLOORS, **inputs)
+    if not finished.is_ready(root, digest):
+        finished.make(root, digest, partial(write_evaluation, settings, folder))
 
 
 if __name__ == "__main__":

@@ -13,8 +13,6 @@ from rcan.config import PipelineSettings
 from rcan.files import write_csv
 from rcan.project import project_root
 
-SCRIPT = Path(__file__)
-
 
 def main(settings: PipelineSettings) -> None:
     name = sys.argv[1] if len(sys.argv) > 1 else MAIN
@@ -30,18 +28,18 @@ def main(settings: PipelineSettings) -> None:
         write_metrics(REPORTS / "metrics.json", scores)
         forget_state(folder)
         return
-    from rcan.ablation import ahead
+    from rcan.ablation import finished
 
     inputs = {"processed": PROCESSED, "tokenizer": TOKENIZER}
-    made_of = ahead.of_evaluation(settings, folder, floors=FLOORS, stage=SCRIPT, **inputs)
-    if ahead.take(root, made_of, out):
-        print(f"{name} is scored already, by stage fill")
+    own = planned_settings(name, settings).with_weights_under(root)
+    made_of = finished.of_evaluation(own, folder, floors=FLOORS, **inputs)
+    if finished.take(root, made_of, out):
+        print(f"{name} is scored already, by stage cells")
     else:
         write_evaluation(settings, folder, out)
     forget_state(folder)
-    own = planned_settings(name, settings).with_weights_under(root)
-    ahead.forget(root, ahead.of_training(own, **inputs))  # DVC has saved it
-    ahead.mark_taken(root, made_of)
+    finished.forget(root, finished.of_training(own, **inputs))  # DVC has saved it
+    finished.mark_taken(root, made_of)
 
 
 def write_evaluation(settings: PipelineSettings, run: Path, out: Path) -> dict[str, Any]:
@@ -60,7 +58,7 @@ def write_evaluation(settings: PipelineSettings, run: Path, out: Path) -> dict[s
 def forget_state(run: Path) -> None:
     """Remove the state of the training that `run` holds whole."""
     from rcan.evaluation.results import read_best
-    from rcan.training.states import forget_training
+    from rcan.training.key import forget_training
 
     best = read_best(run, "run `dvc repro train`", "key")
     forget_training(project_root(), best["key"])
@@ -77,21 +75,21 @@ def _evaluated(
     from rcan.evaluation.kept_floors import read_floors
     from rcan.evaluation.labelers import LABELERS
     from rcan.evaluation.scores import signature
+    from rcan.generation.generate import write_reports
     from rcan.text.tokenizer import Tokenizer
     from rcan.training.inputs import study_batches
     from rcan.training.run_folder import load_run, require_same_inputs
-    from rcan.training.train import write_reports
 
     words = Tokenizer.load(TOKENIZER)
     model, trained, best = load_run(run, len(words))
     require_same_inputs(best, processed=PROCESSED, tokenizer=TOKENIZER)
     test = open_split(PROCESSED, "test")
     batches = study_batches(
-        test, words, trained, cnn=model.cnn, device=model.device, processed=PROCESSED,
+        test, words, trained, visual=model.visual, processed=PROCESSED,
         root=project_root(), batch_size=trained.generate.batch_size,
     )  # fmt: skip
     (predictions,) = write_reports(
-        model, batches, words, trained, penalties=[best["length_penalty"]]
+        model, batches.in_order(), words, trained.generate, penalties=[best["length_penalty"]]
     )
     train_texts = [study.text for study in open_split(PROCESSED, "train").studies]
     val = list(open_split(PROCESSED, "val").studies)

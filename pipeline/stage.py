@@ -19,6 +19,7 @@ PROCESSED = Path("data/processed")
 TOKENIZER = Path("data/tokenizer.json")
 FLOORS = Path("data/floors.json")
 RUNS = Path("runs")
+MAIN_PLAN = Path("data/plan")
 EVALUATIONS = Path("data/evaluation")
 RUN = RUNS / "main"
 EVALUATION = EVALUATIONS / "main"

@@ -30,11 +30,11 @@ def main(settings: PipelineSettings) -> None:
                 pass_on(out, of)
             print(f"{name} equals {of}: nothing to train")
             return
-        from rcan.ablation import ahead
+        from rcan.ablation import finished
 
         settings = planned_settings(name, settings).with_weights_under(root)
-        if out and ahead.take(root, ahead.of_training(settings, PROCESSED, TOKENIZER), out):
-            print(f"{name} is trained already, by stage fill")
+        if out and finished.take(root, finished.of_training(settings, PROCESSED, TOKENIZER), out):
+            print(f"{name} is trained already, by stage cells")
             return
     train_run(settings.with_weights_under(root), out)
 

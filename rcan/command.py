@@ -60,7 +60,7 @@ def _made_of(lock: str) -> object:
     try:
         stages = [parse_yaml(lock)["stages"][stage] for stage in ("train", "evaluate")]
         return [
-            [stage["params"], [dep for dep in stage["deps"] if dep["path"] != "runs/main"]]
+            [stage.get("params"), [dep for dep in stage["deps"] if dep["path"] != "runs/main"]]
             for stage in stages
         ]
     except (ValueError, LookupError, TypeError):

@@ -50,7 +50,7 @@ def make_project(root: Path, changes: dict[str, object] | None = None) -> Path:
     torch.manual_seed(3)
     model = build_model(settings, len(Tokenizer.load(tokenizer)))
     with torch.no_grad():  # sharp, or every image would have the same report
-        model.patches.project[0].weight.mul_(40)
+        model.visual.patches.project[0].weight.mul_(40)
         model.word_embedding.weight.mul_(4)
         model.classifier.weight.mul_(12)
         for layer in model.decoder.layers:
@@ -85,19 +85,20 @@ def pipeline_batch(root: Path) -> Batch:
 
 
 def _evaluated(root: Path) -> tuple[list[str], StudyBatches]:
+    from rcan.generation.generate import write_reports
     from rcan.training.inputs import study_batches
     from rcan.training.run_folder import load_run
-    from rcan.training.train import write_reports
 
     words = Tokenizer.load(root / "data" / "tokenizer.json")
     model, settings, best = load_run(root / "runs" / "main", len(words))
     processed = root / "data" / "processed"
     batches = study_batches(
-        open_split(processed, "test"), words, settings, cnn=model.cnn, device=model.device,
+        open_split(processed, "test"), words, settings, visual=model.visual,
         processed=processed, root=root, batch_size=settings.generate.batch_size,
     )  # fmt: skip
     penalties = [best["length_penalty"]]
-    return write_reports(model, batches, words, settings, penalties=penalties)[0], batches
+    written = write_reports(model, batches.in_order(), words, settings.generate, penalties)
+    return written[0], batches
 
 
 def write_scores(root: Path, scores: dict) -> None:

@@ -1,15 +1,18 @@
 """Tiny models and batches, with weights that make every part of an equation count."""
 
 import math
-from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
+from tiny import changed
 from torch import Tensor, nn
 
-from rcan.config import Settings, from_dict, load_settings
+from rcan.config import Settings, from_dict, resolve
+from rcan.config.sections import family_names
+from rcan.data.batches import Batch
 from rcan.model.build import build_model
-from rcan.model.rcan import RCAN
+from rcan.model.interface import Alone, Output, ReportModel, cross_entropy
 
 torch.set_num_threads(1)  # for tensors this small threads only wait for each other
 
@@ -52,6 +55,7 @@ READINGS = [
     {"visual.feature_pool": 3, "visual.token_grid": None},
 ]
 EVERY_KIND = COMBINATIONS + READINGS
+OTHER_FAMILIES = [{"model.family": name} for name in family_names() if name != "rcan"]
 
 
 def name_of(changes: object) -> str:
@@ -62,12 +66,17 @@ def name_of(changes: object) -> str:
 
 
 def settings_with(changes: dict, base: dict = TINY) -> Settings:
-    """The project's own settings with `base` and then `changes` ("section.key") in their place."""
-    resolved = load_settings(Path(__file__).parents[1] / "params.yaml").of_the_model()
+    """The project's own settings with `base` and then `changes` ("section.key") in their place.
+
+    What `base` says of sections of another family than `changes` ask for is left out.
+    """
+    family = {key: value for key, value in changes.items() if key == "model.family"}
+    resolved = resolve(changed(family)).of_the_model()
     for key, value in {**base, **changes}.items():
         section, field = key.split(".")
-        assert field in resolved[section], key
-        resolved[section][field] = value
+        if section in resolved or key in changes:
+            assert field in resolved[section], key
+            resolved[section][field] = value
     return from_dict(resolved)
 
 
@@ -89,11 +98,39 @@ def randomise(module: nn.Module, seed: int = 0) -> nn.Module:
     return module
 
 
-def tiny_model(changes: dict | None = None, seed: int = 0) -> RCAN:
-    """RCAN in evaluation mode with random weights everywhere."""
+def tiny_model(changes: dict | None = None, seed: int = 0) -> ReportModel:
+    """A model in evaluation mode with random weights everywhere."""
     torch.manual_seed(seed)
     model = build_model(settings_with(changes or {}), VOCABULARY)
     return randomise(model, seed).eval()
+
+
+def batch_of(images: Tensor, projections: Tensor, tokens: Tensor) -> Batch:
+    """A batch in which a model reads all of `tokens`, and has nothing to tell after the last."""
+    return Batch(images, projections, F.pad(tokens, (0, 1), value=PAD), PAD)
+
+
+def read(model, images: Tensor, projections: Tensor, tokens: Tensor):
+    """Logits of the words after `tokens`, and WCL's embeddings, or None."""
+    output = model(batch_of(images, projections, tokens))
+    return output.logits, output.parts.get("p")
+
+
+def losses_of(model, images: Tensor, projections: Tensor, tokens: Tensor) -> dict[str, Tensor]:
+    """Losses of one process that tells each of `tokens` (B, T + 1) from those before it."""
+    batch = Batch(images, projections, tokens, PAD)
+    return model.losses(model(batch), batch, Alone())
+
+
+def batch_told(targets: Tensor, pad_id: int = PAD) -> Batch:
+    """A batch of which only the words to be told, `targets` (B, T), count."""
+    nothing = targets.new_zeros(len(targets), 1)
+    return Batch(nothing, nothing, torch.cat([nothing, targets], 1), pad_id)
+
+
+def cross_entropy_of(logits: Tensor, targets: Tensor, pad_id: int = PAD) -> Tensor:
+    """L_CE of logits (B, T, Y) for one process."""
+    return cross_entropy(Output(logits), batch_told(targets, pad_id), Alone())
 
 
 def tiny_images(num_studies: int, seed: int = 0, side: int = 16) -> tuple[Tensor, Tensor]:
@@ -116,6 +153,7 @@ def tiny_reports(lengths: list[int], seed: int = 0, width: int | None = None) ->
 
 
 every_kind = pytest.mark.parametrize("changes", EVERY_KIND, ids=name_of)
+every_model = pytest.mark.parametrize("changes", EVERY_KIND + OTHER_FAMILIES, ids=name_of)
 every_combination = pytest.mark.parametrize("changes", COMBINATIONS, ids=name_of)
 
 

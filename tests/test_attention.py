@@ -9,12 +9,13 @@ import torch.nn.functional as F
 from tiny import R2GENCMN, TRANSFORMER, prepare, tiny
 
 from rcan.attention.patches import places_of
-from rcan.attention.weights import attention_of_reports, attention_weights, cross_attention
+from rcan.attention.weights import attention_of_reports
 from rcan.data.batches import Batch
 from rcan.data.store import Split, View, open_split
 from rcan.errors import UserError
 from rcan.model.build import build_model
-from rcan.model.transformer import Attention
+from rcan.model.interface import ReportModel
+from rcan.model.layers.transformer import Attention, attention_weights
 from rcan.text.tokenizer import Tokenizer
 from rcan.training.inputs import study_batches
 
@@ -29,7 +30,8 @@ def model_of(changes=None):
 def studies(number: int) -> Batch:
     random = torch.Generator().manual_seed(1)
     images = torch.randint(0, 256, (number, 2, 28, 28), dtype=torch.uint8, generator=random)
-    return Batch(images, torch.ones(number, 2, dtype=torch.int64), torch.zeros(number, 1).long())
+    projections = torch.ones(number, 2, dtype=torch.int64)
+    return Batch(images, projections, torch.zeros(number, 1).long(), pad_id=0)
 
 
 def reports(*lengths: int) -> list[list[int]]:
@@ -48,11 +50,11 @@ def test_weights_are_those_of_torchs_own_attention():
 
 @pytest.mark.parametrize("changes", [None, TRANSFORMER, R2GENCMN], ids=["rcan", "plain", "cmn"])
 def test_the_last_layers_answer_follows_from_the_weights(changes):
-    model, batch, tokens = model_of(changes), studies(2), torch.tensor(reports(6, 6))[:, :-1]
+    model, batch = model_of(changes), studies(2)._replace(tokens=torch.tensor(reports(6, 6)))
     layer = model.decoder.layers[-1].cross_attention
     seen = []
     hook = layer.register_forward_hook(lambda _, inputs, answer: seen.append((*inputs, answer)))
-    mean = cross_attention(model, batch.images, batch.projections, tokens)
+    mean = model.attention(batch)
     hook.remove()
     x, keys, values, answer = (one.clone() for one in seen[0])
     weights = attention_weights(layer, x, keys)
@@ -77,7 +79,7 @@ def test_neither_padding_nor_neighbours_change_what_a_report_looked_at():
     together = attention_of_reports(model, [batch], texts, pad_id=0)
     assert [rows.shape for rows in together] == [(9, 98), (3, 98), (0, 98)]
     for place, text in enumerate(texts[:2]):
-        alone = Batch(batch.images[[place]], batch.projections[[place]], batch.tokens[[place]])
+        alone = Batch(*(x[[place]] for x in batch[:3]), pad_id=0)
         [rows] = attention_of_reports(model, [alone], [text], pad_id=0)
         np.testing.assert_allclose(rows, together[place], atol=1e-6)
 
@@ -86,6 +88,12 @@ def test_neither_padding_nor_neighbours_change_what_a_report_looked_at():
 def test_reports_of_other_studies_are_refused(number):
     with pytest.raises(UserError, match="one report for each study"):
         attention_of_reports(model_of(), [studies(3)], reports(*[4] * number), pad_id=0)
+
+
+def test_a_model_that_looks_nowhere_is_refused_in_one_line():
+    model = ReportModel(model_of().visual, max_length=9)
+    with pytest.raises(UserError, match="this model has no attention to draw"):
+        attention_of_reports(model, [studies(1)], reports(4), pad_id=0)
 
 
 # How images become patches: as the demo, cut smaller, averaged, and from windows of kept maps.
@@ -124,11 +132,11 @@ def test_a_bright_spot_lights_up_the_patch_that_stands_for_it(way, at, tmp_path)
     words = Tokenizer.load(place["tokenizer"])
     model = build_model(settings, len(words)).eval()
     with torch.no_grad():  # so that light spreads alike to all sides, and most of it stays
-        for weights in (*model.cnn.parameters(), *model.patches.parameters()):
+        for weights in (*model.visual.cnn.parameters(), *model.visual.patches.parameters()):
             weights.fill_(weights.abs().mean())
             if weights.shape[2:] == (3, 3):
                 weights[:, :, 1, 1] *= 5
-    places = places_of(settings, model.cnn.map_shape(settings.visual.crop)[1])
+    places = places_of(settings, model.visual.map_side)
     images = spots(places.spread(np.eye(places.num_patches)), at)
     study = open_split(place["processed"], "test").studies[0]
     lit = [
@@ -136,21 +144,20 @@ def test_a_bright_spot_lights_up_the_patch_that_stands_for_it(way, at, tmp_path)
         for patch in range(places.num_patches)
     ]
     batches = study_batches(
-        Split("test", lit, images.reshape(-1, *images.shape[2:])), words, settings, cnn=model.cnn,
-        device=torch.device("cpu"), processed=place["processed"], root=tmp_path,
-        batch_size=len(lit),
+        Split("test", lit, images.reshape(-1, *images.shape[2:])), words, settings,
+        visual=model.visual, processed=place["processed"], root=tmp_path, batch_size=len(lit),
     )  # fmt: skip
     [batch] = batches.in_order()
     with torch.no_grad():
-        _, maps = model.recalibrate(batch.images, model.cnn)
-        patches = model.patches(maps, batch.projections)  # before any of them sees another
+        # before any of them sees another
+        patches = model.visual(batch.images, batch.projections).patches
     assert patches.sum(-1).argmax(1).tolist() == list(range(places.num_patches))
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_attention_is_spread_over_the_picture_and_none_is_lost(way):
     settings = tiny(WAYS[way])
-    side = build_model(settings, WORDS).cnn.map_shape(settings.visual.crop)[1]
+    side = build_model(settings, WORDS).visual.map_side
     places = places_of(settings, side)
     weights = np.random.default_rng(0).random((3, places.num_patches))
     pixels = places.spread(weights)

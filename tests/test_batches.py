@@ -214,6 +214,7 @@ def plain_epoch(source, rows, projections, tokens, *, window, batch_size, **opti
             images,
             torch.tensor([projections[study].tolist() for study in studies]),
             torch.tensor([tokens[i] + [PAD] * (width - len(tokens[i])) for i in studies]),
+            PAD,
         )
 
 

@@ -1,14 +1,15 @@
-"""The model as settings build it: modules on and off, the frozen CNN, sizes."""
+"""The model as settings build it: modules on and off, the frozen CNN, no image at all, sizes."""
 
 import pytest
 import torch
 from model_parts import (
-    PAD,
     VOCABULARY,
     close,
+    cross_entropy_of,
     every_combination,
-    every_kind,
+    losses_of,
     name_of,
+    read,
     settings_with,
     tiny_images,
     tiny_model,
@@ -17,52 +18,26 @@ from model_parts import (
 from torch import nn
 
 from rcan.errors import UserError
-from rcan.model.build import build_model, num_parameters, visual_parameters
-from rcan.model.memory import NoMemory
-from rcan.model.rcan import cross_entropy, joint_loss
-
-
-@every_kind
-def test_every_parameter_learns(changes):
-    model, (images, projections) = tiny_model(changes).train(), tiny_images(8)
-    tokens = tiny_reports([5, 2, 6, 3, 1, 4, 4, 7])
-    torch.manual_seed(0)
-    logits, p = model(images, projections, tokens[:, :-1])
-    losses = joint_loss(
-        logits, tokens[:, 1:], p, pad_id=PAD, lambda_ce=0.7, tau=0.1, denominator="negatives"
-    )
-    losses["loss"].backward()
-    for name, parameter in model.named_parameters():
-        assert parameter.grad is not None and parameter.grad.isfinite().all(), name
-        # What is added to every key alike leaves its softmax as it was.
-        if not name.endswith((".key.bias", ".W_k.bias")):
-            assert (parameter.grad != 0).any(), name
+from rcan.model.build import build_model, num_parameters
+from rcan.model.families.rcan.memory import NoMemory
+from rcan.model.visual.extractor import build_adapter
 
 
 @every_combination
 def test_a_module_that_is_off_leaves_no_parameter(changes):
     model = tiny_model(changes)
     parts = {"rve": "use_rve", "cgm": "use_cgm", "contrastive": "use_wcl"}
-    names = {name.split(".")[0] for name in model.state_dict()}
+    names = {name.removeprefix("visual.").split(".")[0] for name in model.state_dict()}
     assert {part for part in parts if part in names} == {
         part for part, flag in parts.items() if changes[f"model.{flag}"]
     }
-    assert isinstance(model.rve, nn.Identity) != changes["model.use_rve"]
+    assert isinstance(model.visual.rve, nn.Identity) != changes["model.use_rve"]
     assert isinstance(model.cgm, NoMemory) != changes["model.use_cgm"]
-
-
-@every_kind
-def test_two_passes_in_evaluation_agree(changes):
-    model, inputs = tiny_model(changes), (*tiny_images(2), tiny_reports([3, 5]))
-    (first, p), (second, q) = model(*inputs), model(*inputs)
-    assert torch.equal(first, second)
-    if changes.get("wcl.views") != "augment" and p is not None:
-        assert torch.equal(p, q)
 
 
 def test_dropout_works_in_training():
     model, inputs = tiny_model().train(), (*tiny_images(2), tiny_reports([3, 5]))
-    assert not torch.isclose(model(*inputs)[0], model(*inputs)[0]).all()
+    assert not torch.isclose(read(model, *inputs)[0], read(model, *inputs)[0]).all()
 
 
 def test_a_checkpoint_holds_parameters_and_running_statistics_alone():
@@ -84,10 +59,10 @@ def test_the_same_seed_builds_the_same_model():
 @every_combination
 def test_the_optimisers_two_groups_are_all_parameters_once(changes):
     model = tiny_model(changes)
-    visual, rest = visual_parameters(model)
+    visual, rest = model.parameter_groups().values()
     names = {id(p): name for name, p in model.named_parameters()}
-    assert {names[id(p)].split(".")[0] for p in visual} <= {"cnn", "rve"}
-    assert not {names[id(p)].split(".")[0] for p in rest} & {"cnn", "rve"}
+    assert all(names[id(p)].startswith(("visual.cnn.", "visual.rve.")) for p in visual)
+    assert not any(names[id(p)].startswith(("visual.cnn.", "visual.rve.")) for p in rest)
     assert sorted(names) == sorted(id(p) for p in [*visual, *rest])
 
 
@@ -98,41 +73,63 @@ FROZEN = {"visual.frozen": True}
 
 def test_a_frozen_cnn_stays_as_it_is_in_training():
     model, (images, projections) = tiny_model(FROZEN).train(), tiny_images(3)
-    before = {name: value.clone() for name, value in model.cnn.state_dict().items()}
-    assert model.training and model.rve.training
-    assert not any(part.training for part in model.cnn.modules())
+    before = {name: value.clone() for name, value in model.visual.cnn.state_dict().items()}
+    assert model.training and model.visual.rve.training
+    assert not any(part.training for part in model.visual.cnn.modules())
     tokens = tiny_reports([3, 4, 2])
-    logits, p = model(images, projections, tokens[:, :-1])
-    (cross_entropy(logits, tokens[:, 1:], PAD) + p.sum()).backward()
-    assert all(parameter.grad is None for parameter in model.cnn.parameters())
-    assert all(torch.equal(before[name], value) for name, value in model.cnn.state_dict().items())
-    visual, rest = visual_parameters(model)
-    assert {id(p) for p in visual} == {id(p) for p in model.rve.parameters()}
+    logits, p = read(model, images, projections, tokens[:, :-1])
+    (cross_entropy_of(logits, tokens[:, 1:]) + p.sum()).backward()
+    assert all(parameter.grad is None for parameter in model.visual.cnn.parameters())
+    assert all(
+        torch.equal(before[name], value) for name, value in model.visual.cnn.state_dict().items()
+    )
+    visual, rest = model.parameter_groups().values()
+    assert {id(p) for p in visual} == {id(p) for p in model.visual.rve.parameters()}
     assert num_parameters(model) == sum(p.numel() for p in [*visual, *rest])
 
 
 def test_a_cnn_that_is_not_frozen_trains():
     model = tiny_model().train()
-    assert all(part.training for part in model.cnn.modules())
-    assert not any(part.training for part in model.eval().cnn.modules())
+    assert all(part.training for part in model.visual.cnn.modules())
+    assert not any(part.training for part in model.eval().visual.cnn.modules())
 
 
-@pytest.mark.parametrize("changes", [FROZEN, FROZEN | {"visual.feature_pool": 3}], ids=name_of)
-@torch.no_grad()
-def test_features_computed_beforehand_are_as_good_as_images(changes):
-    model, (images, projections) = tiny_model(changes), tiny_images(3)
-    tokens = tiny_reports([3, 5, 4])
-    features = model.cnn(images.flatten(0, 1)).unflatten(0, (3, 2))  # (B, I, C, h, w)
-    (logits, p), (ours, q) = (model(seen, projections, tokens) for seen in (images, features))
-    assert close(logits, ours) and close(p, q)
-    half = model(features.half(), projections, tokens)[0]  # as they are kept on disk
-    assert half.dtype == torch.float32 and torch.allclose(half, logits, atol=0.05)
-    prepared = model.prepare()
-    steps = [
-        model.step(tokens[:, :1], model.start(seen, projections, 1, prepared))
-        for seen in (images, features)
-    ]
-    assert close(*steps)
+# --- blind, and the convolution by which WCL reaches a frozen CNN's map ---
+
+TRANSFORMER = {"model.use_rve": False, "model.use_cgm": False, "model.use_wcl": False}
+BLIND = TRANSFORMER | {"visual.blind": True}
+WCL_ALONE = TRANSFORMER | FROZEN | {"model.use_wcl": True, "wcl.features": "V_hat"}
+
+
+def test_a_blind_model_has_no_cnn_to_train():
+    assert num_parameters(tiny_model(BLIND).visual.cnn) == 0
+    assert num_parameters(tiny_model(TRANSFORMER).visual.cnn) > 0
+
+
+def test_blind_with_wcl_is_refused():
+    with pytest.raises(UserError, match=r"visual\.blind leaves WCL nothing"):
+        settings_with({"visual.blind": True, "model.use_wcl": True})
+
+
+@pytest.mark.parametrize("adapter", [True, False])
+def test_wcl_alone_reaches_what_the_generator_reads_by_the_adapter_alone(adapter):
+    alone = {"visual.adapter": adapter, "wcl.lambda_ce": 0.0, "wcl.denominator": "all"}
+    model = tiny_model(WCL_ALONE | alone)
+    images, projections = tiny_images(6)
+    losses_of(model.train(), images, projections, tiny_reports([4] * 6))["loss"].backward()
+    shared = [p for n, p in model.named_parameters() if not n.startswith("contrastive.")]
+    reached = [p for p in shared if p.grad is not None and p.grad.abs().sum() > 0]
+    assert {id(p) for p in reached} == {id(p) for p in model.visual.adapter.parameters()}
+    assert bool(reached) == adapter
+
+
+def test_the_adapter_starts_as_the_identity_and_learns_at_the_visual_rate():
+    V = torch.randn(2, 6, 3, 3)
+    assert close(build_adapter(6)(V), V)
+    model = tiny_model({"visual.adapter": True})
+    visual, rest = model.parameter_groups().values()
+    assert all(any(p is q for q in visual) for p in model.visual.adapter.parameters())
+    assert not any(p is q for p in model.visual.adapter.parameters() for q in rest)
 
 
 # --- sizes ---
@@ -153,7 +150,9 @@ def test_at_the_papers_sizes_every_part_has_the_parameters_it_should():
         model = build_model(settings_with({}, base=PAPER), 760, pretrained=False)
     square, norm = 512 * 512 + 512, 2 * 512
     resnet101 = 44_549_160 - (2048 * 1000 + 1000)  # torchvision's count, without its classifier
-    assert {name: num_parameters(part) for name, part in model.named_children()} == {
+    parts = {**dict(model.named_children()), **dict(model.visual.named_children())}
+    assert num_parameters(parts.pop("visual")) == sum(map(num_parameters, model.visual.children()))
+    assert {name: num_parameters(part) for name, part in parts.items()} == {
         "cnn": resnet101,
         "standardize": 0,
         "adapter": 0,
@@ -185,11 +184,11 @@ def test_at_the_papers_sizes_every_part_has_the_parameters_it_should():
 )  # fmt: skip
 def test_places_are_learned_for_the_grid_that_the_encoder_sees(changes, cells):
     model, (images, projections) = tiny_model(changes), tiny_images(2)
-    assert model.patches.place.weight.shape == (cells * cells, 12)
-    features = model.cnn(images.flatten(0, 1)).unflatten(0, (2, 2))
+    assert model.visual.patches.place.weight.shape == (cells * cells, 12)
+    features = model.visual.cnn(images.flatten(0, 1)).unflatten(0, (2, 2))
     window = changes.get("visual.feature_window")
     seen = images if window is None else features[..., :window, :window]
-    assert model(seen, projections, tiny_reports([3, 2]))[0].isfinite().all()
+    assert read(model, seen, projections, tiny_reports([3, 2]))[0].isfinite().all()
 
 
 def test_a_window_wider_than_the_map_is_an_error():

@@ -90,7 +90,7 @@ def test_a_planned_cell_is_trained_by_its_own_settings(tmp_path):
     raw = changed(TINY | BASE)
     write_plan(plan(raw, load_cells(CELLS)), tmp_path / "plan")
     settings = planned_settings("r2gencmn-1", resolve(raw), tmp_path / "plan")
-    assert (settings.cgm.gate, settings.cgm.top_k) == ("response", 32)
+    assert (settings.family.cgm.gate, settings.family.cgm.top_k) == ("response", 32)
     assert settings.name == "CGM top_k=32 gate=response seed=1"
     expected = resolve(changed(TINY | BASE | {
         "model.use_rve": False, "model.use_wcl": False, "cgm.gate": "response", "cgm.top_k": 32,
@@ -102,7 +102,8 @@ def test_the_plan_replaces_an_older_one_whole(tmp_path, cells_of):
     raw, out = changed(TINY), tmp_path / "plan"
     write_plan(plan(raw, cells_of("seeds: [1]\ncells: {a: {}}\nreadings: {b: {}}\n")), out)
     write_plan(plan(raw, cells_of("seeds: [3]\ncells: {c: {}}\nreadings: {d: {}}\n")), out)
-    assert sorted(path.name for path in out.iterdir()) == ["c-3.json", "d-3.json", "order.txt"]
+    files = {path.relative_to(out).as_posix() for path in out.rglob("*.*")}
+    assert files == {"c-3.json", "d-3.json", "order.txt", "scoring/c-3.json", "scoring/d-3.json"}
     assert planned_runs(out) == ["c-3", "d-3"]
     assert (same_as("c-3", out), same_as("d-3", out)) == ("c-3", "c-3")
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []

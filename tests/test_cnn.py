@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from rcan.errors import UserError
 from rcan.model.build import build_model
-from rcan.model.cnn import CNN, RESNET_LAYERS, _reason, build_cnn, fold_batch_norm
+from rcan.model.visual.cnn import CNN, RESNET_LAYERS, _reason, build_cnn, fold_batch_norm
 
 MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 
@@ -58,7 +58,7 @@ def images(number: int = 2, side: int = 64) -> Tensor:
 NARROW = """
 import torch
 from torch import nn
-from rcan.model.cnn import LEAST_CHANNELS_LAST, build_cnn
+from rcan.model.visual.cnn import LEAST_CHANNELS_LAST, build_cnn
 torch.set_num_threads(1)
 images = torch.randint(0, 256, (4, 32, 32), dtype=torch.uint8)
 for width in range(1, LEAST_CHANNELS_LAST + 2):
@@ -333,7 +333,7 @@ def test_only_a_model_that_a_checkpoint_will_fill_is_built_without_its_weights(t
             "visual.token_grid": None,
         }
     )
-    assert build_model(settings, 14, pretrained=False).cnn.body.conv1.weight.isfinite().all()
+    assert build_model(settings, 14, pretrained=False).visual.cnn.body.conv1.weight.isfinite().all()
     with pytest.raises(UserError, match="no such file"):
         build_model(settings, 14)
 

@@ -4,7 +4,8 @@ import pytest
 from dvc.utils.serialize._yaml import loads_yaml
 from tiny import PARAMS, TOP, changed
 
-from rcan.config import PROFILES, PipelineSettings, from_dict, load_settings, resolve
+from rcan.config import PROFILES, from_dict, load_settings, resolve
+from rcan.config.resolve import file_sections
 from rcan.errors import UserError
 from rcan.reading import parse_yaml
 
@@ -73,7 +74,7 @@ WRONG_NAMES = [
     ("wlc", 1, "unknown key wlc; did you mean wcl?"),
     ("wcl.taau", 0.1, "unknown key wcl.taau; did you mean wcl.tau?"),
     ("model.rve", True, "unknown key model.rve; did you mean model.use_rve?"),
-    ("model.zzz", True, "unknown key model.zzz; known: use_rve, use_cgm"),
+    ("model.zzz", True, "unknown key model.zzz; known: family, use_rve, use_cgm"),
     (7, 1, "unknown key 7; known: scale, data"),
 ]
 
@@ -278,7 +279,7 @@ def test_the_small_scale_keeps_what_makes_it_the_same_task():
 def test_settings_cannot_be_edited():
     settings = resolve(changed({}))
     with pytest.raises(ValueError, match="frozen"):
-        settings.wcl.tau = 0.2
+        settings.family.wcl.tau = 0.2
 
 
 @pytest.mark.parametrize(
@@ -323,4 +324,4 @@ def test_the_file_names_no_profile_that_is_never_used():
         for profile in value
     }  # fmt: skip
     assert used == set(PROFILES)
-    assert list(PARAMS) == list(PipelineSettings.model_fields)
+    assert list(PARAMS) == ["scale", *file_sections()]

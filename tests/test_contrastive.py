@@ -1,5 +1,6 @@
 """WCL: weak labels by plain union-find, Eq. 19 by loops, one example by hand, and no NaN ever."""
 
+import itertools
 import math
 
 import pytest
@@ -8,7 +9,12 @@ import torch.nn.functional as F
 from model_parts import randomise
 from torch import Tensor
 
-from rcan.model.contrastive import WeaklySupervisedContrastive, contrastive_loss, weak_positives
+from rcan.model.families.rcan.contrastive import (
+    WeaklySupervisedContrastive,
+    contrastive_loss,
+    pooled_features,
+    weak_positives,
+)
 
 DENOMINATORS = ["negatives", "all"]
 
@@ -173,6 +179,15 @@ def test_no_batch_makes_a_number_that_is_none(case, denominator, tau):
     loss = contrastive_loss(F.normalize(points, dim=-1), tau=tau, denominator=denominator)
     loss.backward()
     assert loss.isfinite() and points.grad.isfinite().all()
+
+
+def test_pooled_features_average_every_map_and_keep_the_images_of_a_study_together():
+    V = torch.randn(6, 4, 2, 3, dtype=torch.float64)  # three studies of two images
+    pooled = pooled_features(V, 2)
+    assert pooled.shape == (3, 2, 4)
+    for study, image, c in itertools.product(range(3), range(2), range(4)):
+        values = V[2 * study + image, c].flatten().tolist()
+        assert pooled[study, image, c].item() == pytest.approx(sum(values) / 6)  # Eq. 2
 
 
 def head(views="images", dropout=0.3, noise=0.2) -> WeaklySupervisedContrastive:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from rcan.model.dropout import Dropout, dropout
+from rcan.model.layers.dropout import Dropout, dropout
 
 
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.9])

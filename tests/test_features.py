@@ -114,14 +114,14 @@ def source_of(demo, root, changes=None, split="val", seed=1) -> tuple[np.memmap,
     settings = tiny(FROZEN | (changes or {}))
     torch.manual_seed(seed)
     model = build_model(settings, 50)
-    batches = batches_of(demo, root, settings, split, model.cnn)
+    batches = batches_of(demo, root, settings, split, model.visual)
     return batches.source, set(names(root / "data" / "work" / "features"))
 
 
 def test_kept_features_are_those_of_the_cnn_in_the_model(demo, tmp_path):
     kept, _ = source_of(demo, tmp_path)
     torch.manual_seed(1)
-    cnn = build_model(tiny(FROZEN), 50).cnn.eval()
+    cnn = build_model(tiny(FROZEN), 50).visual.cnn.eval()
     images = torch.from_numpy(open_split(demo["processed"], "val").images[:, 2:30, 2:30].copy())
     with torch.inference_mode():
         expected = cnn(images)

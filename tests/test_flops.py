@@ -5,12 +5,12 @@ A count is of multiply-adds in matrix products, convolutions and attention, time
 
 import pytest
 import torch
-from model_parts import settings_with
+from model_parts import read, settings_with
 from torch.utils.flop_counter import FlopCounterMode
 
 from rcan.generation.beam_search import beam_search
 from rcan.model.build import build_model
-from rcan.model.rcan import RCAN
+from rcan.model.families.rcan.model import RCAN
 
 PAPER = {  # the paper's sizes; features in the place of images, and a small CNN that nobody asks
     "data.max_length": 60, "visual.channels": [8, 2048], "visual.crop": 28,
@@ -102,7 +102,7 @@ def test_a_search_that_is_decided_stops():
 def trained(model: RCAN, num_studies: int = 4, length: int = 59) -> int:
     """FLOPs of the forward pass from the CNN's maps on."""
     tokens = torch.ones(num_studies, length, dtype=torch.long)
-    return flops(lambda: model.train()(*maps(num_studies), tokens))
+    return flops(lambda: read(model.train(), *maps(num_studies), tokens))
 
 
 def test_rve_costs_its_convolutions():

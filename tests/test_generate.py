@@ -9,9 +9,11 @@ from model_parts import (
     BOS,
     EOS,
     MAX_LENGTH,
-    PAD,
     VOCABULARY,
+    cross_entropy_of,
+    losses_of,
     name_of,
+    read,
     settings_with,
     tiny_images,
     tiny_model,
@@ -23,7 +25,7 @@ from torch import Tensor
 from rcan.generation.beam_search import beam_search
 from rcan.generation.generate import generate
 from rcan.model.build import build_model
-from rcan.model.rcan import RCAN, cross_entropy
+from rcan.model.families.rcan.model import RCAN
 
 KINDS = [
     {"model.use_cgm": False, "model.use_rve": False},
@@ -45,12 +47,12 @@ def learned(kind: int, num_steps: int) -> RCAN:
     off = {"model.use_wcl": False, "model.dropout": 0.0, "visual.frozen": True}
     model = build_model(settings_with(KINDS[kind] | off), VOCABULARY)
     images, projections = tiny_images(5)
-    features = model.cnn(images.flatten(0, 1)).unflatten(0, (5, 2))
+    features = model.visual.cnn(images.flatten(0, 1)).unflatten(0, (5, 2))
     optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=5e-3)
     for _ in range(num_steps):
-        logits = model.train()(features, projections, REPORTS[:, :-1])[0]
+        losses = losses_of(model.train(), features, projections, REPORTS)
         optimizer.zero_grad()
-        cross_entropy(logits, REPORTS[:, 1:], PAD).backward()
+        losses["loss"].backward()
         optimizer.step()
     return model.eval()
 
@@ -65,7 +67,7 @@ def next_word_of(model, images: Tensor, projections: Tensor) -> NextWord:
     def next_word(words: Report) -> list[float]:
         tokens = torch.tensor([[BOS, *words]])
         with torch.no_grad():
-            return model(images, projections, tokens)[0][0, -1].log_softmax(-1).tolist()
+            return read(model, images, projections, tokens)[0][0, -1].log_softmax(-1).tolist()
 
     return next_word
 
@@ -110,8 +112,8 @@ def test_a_score_is_what_teacher_forcing_gives_the_report(kind):
             length = report.index(EOS) + 1 if EOS in report else MAX_LENGTH
             tokens = torch.tensor([[BOS, *report[:length]]])
             one = slice(s, s + 1)
-            logits = model(images[one], projections[one], tokens[:, :-1])[0]
-            total = -length * cross_entropy(logits, tokens[:, 1:], pad_id=-1).item()
+            logits = read(model, images[one], projections[one], tokens[:, :-1])[0]
+            total = -length * cross_entropy_of(logits, tokens[:, 1:], pad_id=-1).item()
             assert scores[a][s] == pytest.approx(total / length**penalty, abs=1e-4)
 
 

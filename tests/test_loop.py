@@ -39,7 +39,7 @@ class Fitted:
         words = Tokenizer.load(place["tokenizer"])
         loop.seed_epoch(1, 0)
         self.model = build_model(self.settings, len(words))
-        self.batches = batches_of(place, root, self.settings, "train", self.model.cnn)
+        self.batches = batches_of(place, root, self.settings, "train", self.model.visual)
         self.root, self.logged = root, []
 
     def __call__(self, scores):
@@ -94,19 +94,19 @@ def test_a_loss_that_is_no_number_ends_it_and_the_epoch_before_is_kept(
     whole = Fitted(place, tmp_path / "whole", changes)
     whole([0.1, 0.2, 0.3])
 
-    joint_loss, steps = loop.joint_loss, 0
+    fitted = Fitted(place, tmp_path / "cut", changes)
+    losses_of, steps = fitted.model.losses, 0
 
-    def fail(*arguments, **named):
+    def fail(*arguments):
         nonlocal steps
         steps += 1
-        losses = joint_loss(*arguments, **named)
+        losses = losses_of(*arguments)
         if steps == 5:  # the second step of epoch 2
             losses["loss"] = losses["loss"] * bad
         return losses
 
-    fitted = Fitted(place, tmp_path / "cut", changes)
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "joint_loss", fail)
+        patch.setattr(fitted.model, "losses", fail)
         with pytest.raises(UserError, match=r"in epoch 2: lower train\.lr") as caught:
             fitted([0.1, 0.2, 0.3])
     assert "\n" not in str(caught.value)

@@ -7,7 +7,7 @@ import torch
 from model_parts import randomise
 from torch import Tensor
 
-from rcan.model.memory import CrossModalGatedMemory, NoMemory
+from rcan.model.families.rcan.memory import CrossModalGatedMemory, NoMemory
 
 d, HEADS, SLOTS = 6, 2, 7
 

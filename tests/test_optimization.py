@@ -6,6 +6,7 @@ from math import cos, pi
 
 import pytest
 import torch
+from model_parts import read
 from tiny import tiny
 
 from rcan.model.build import build_model
@@ -33,13 +34,13 @@ def test_the_visual_extractor_and_rve_learn_at_one_rate_and_the_rest_at_another(
     rates = {names.pop(id(p)): g["lr"] for g in optimizer.param_groups for p in g["params"]}
     assert names == {}  # every parameter is in a group
     for name, rate in rates.items():
-        assert rate == (5e-4 if name.split(".")[0] in ("cnn", "rve") else 1e-4), name
+        assert rate == (5e-4 if name.startswith(("visual.cnn.", "visual.rve.")) else 1e-4), name
 
 
 def test_a_frozen_cnn_is_in_no_group():
     model = build_model(tiny({"visual.frozen": True}), 30)
     optimizer = build_optimizer(model, train_settings())
-    frozen = {id(p) for p in model.cnn.parameters()}
+    frozen = {id(p) for p in model.visual.cnn.parameters()}
     assert not frozen & {id(p) for g in optimizer.param_groups for p in g["params"]}
     plain = build_model(tiny({"visual.frozen": True, "model.use_rve": False}), 30)
     assert len(build_optimizer(plain, train_settings()).param_groups) == 1
@@ -87,7 +88,8 @@ def test_gradients_have_the_layout_of_their_parameters(rve):
     model = build_model(tiny({"model.use_rve": rve}), 30).train()
     side = tiny().visual.crop
     images = torch.randint(0, 256, (3, 2, side, side), dtype=torch.uint8)
-    logits, p = model(images, torch.zeros(3, 2, dtype=torch.long), torch.ones(3, 4).long())
+    projections = torch.zeros(3, 2, dtype=torch.long)
+    logits, p = read(model, images, projections, torch.ones(3, 4).long())
     (logits.sum() + p.sum()).backward()
     for name, parameter in model.named_parameters():
         own, of_gradient = (

@@ -1,6 +1,7 @@
 """The DVC pipeline: each stage names all that its outputs depend on."""
 
 import ast
+import json
 import os
 import shutil
 import signal
@@ -10,11 +11,15 @@ from pathlib import Path
 
 import pytest
 import yaml
-from imports import TOP, closure
+from imports import TOP, closure, file_of
 from tiny import PARAMS
 
 from pipeline import stage as place_of_stages
+from rcan.ablation.plan import evaluation_code, write_main_plan
+from rcan.code import SHAPES_NOTHING, shaping_nothing
 from rcan.config import load_settings
+from rcan.config.sections import family_names
+from rcan.training.key import modules_of, training_code
 
 
 def stages_of(file: str) -> dict[str, dict]:
@@ -26,21 +31,23 @@ STAGES = MAIN | {f"ablations {name}": stage for name, stage in CELLS.items()}
 NAMES = {stage: STAGES[stage]["cmd"].split()[2].removeprefix("pipeline.") for stage in STAGES}
 SCRIPTS = {stage: TOP / "pipeline" / f"{name}.py" for stage, name in NAMES.items()}
 
-AHEAD = "rcan/ablation/ahead.py"
-# Code that a stage runs and that yet shapes none of its outputs, with the reason.
-SHAPES_NOTHING = {
-    "rcan/errors.py": "messages",
-    "rcan/streams.py": "where messages go",
-    "pipeline/__init__.py": "what Ctrl-C does while a stage is loading, other programs' variables",
-    "rcan/data/sets/__init__.py": "which data sets there are; what is taken of one is in the data",
-    "rcan/project.py": "finds the repository and asks git",
-    AHEAD: "copies what was made of the same inputs",
-    "rcan/ablation/plan.py": "cells depend on the plan that it wrote; stage plan on itself",
-    "rcan/ablation/side_by_side.py": "processes",
-    "rcan/tracking": "a view of the files in MLflow, and with it reporting's published numbers",
+SETS = sorted((TOP / "rcan/data/sets").rglob("*.py"))
+KINDS = ("", "_reading")
+PLAN_OF_A_CELL = "ablations/plan/${key}.json"
+SCORING_OF_A_CELL = "ablations/plan/scoring/${key}.json"
+# Stages that depend on the code they run by its digest, which stage plan writes into these files.
+BY_DIGEST = {
+    "train": {"data/plan/train.json"},
+    "evaluate": {"data/plan/evaluate.json"},
+    "ablations cells": {"ablations/plan"},
+    **{f"ablations train{kind}": {PLAN_OF_A_CELL} for kind in KINDS},
+    **{f"ablations evaluate{kind}": {PLAN_OF_A_CELL, SCORING_OF_A_CELL} for kind in KINDS},
 }
 DRAWN = "rcan/table.py"  # shapes what these stages write; others print a table
 DRAWING = ("report", "tables")
+PLANS = ("plan", "ablations plan")
+WRITES = ("rcan.ablation.plan", "rcan.code")  # cells depend on what these write, plan on them
+HANDED_OVER = {"pipeline/train.py"}  # hands settings and places to rcan.training.train, no more
 
 # Stages that read the settings of the run from runs/main/config.json, whose change reruns them, and
 # what their scripts read of params.yaml all the same, since a change of it trains again.
@@ -52,7 +59,6 @@ OF_THE_RUN = {
     "ablations cases": set(),
     "ablations tables": set(),
 }
-OF_A_CELL = ("fill", "train", "evaluate")  # scripts whose settings are the plan's
 
 
 def paths(stage: str, kind: str) -> list[str]:
@@ -74,41 +80,65 @@ def says_nothing(path) -> bool:
     return len(ast.parse(path.read_text(encoding="utf-8")).body) <= 1 and path.name == "__init__.py"
 
 
-def run_by(stage: str, without=()) -> set[Path]:
-    """Files of the project that a stage runs; data sets are loaded by their names."""
-    files = closure(SCRIPTS[stage], without)
-    if stage == "preprocess":
-        sets = (TOP / "rcan/data/sets").rglob("*.py")
-        files = files.union(*(closure(file, without) for file in sets))
-    return files
+def is_of_config(path: Path) -> bool:
+    return path.is_relative_to(TOP / "rcan" / "config")
+
+
+def names_of(files) -> set[str]:
+    return {file.relative_to(TOP).as_posix() for file in files if not says_nothing(file)}
+
+
+def run_by(stage: str) -> list[Path]:
+    """The modules that a stage's work begins with; data sets and families load by their names."""
+    by_name = SETS if stage == "preprocess" else digested() if stage in PLANS else ()
+    return [SCRIPTS[stage], *by_name]
+
+
+def digested() -> list[Path]:
+    """The modules whose code, and that of all they import, stage plan digests."""
+    modules = {name for family in family_names() for name in modules_of(family)}
+    return [file_of(name) for name in ("rcan.training.train", "pipeline.evaluate", *modules)] + SETS
 
 
 def code_of(stage: str) -> set[str]:
     """Files of the project whose content can change what the stage writes."""
-    aside = {
-        file for name in SHAPES_NOTHING for file in [TOP / name, *(TOP / name).glob("**/*.py")]
-    }
-    if NAMES[stage] not in DRAWING:
-        aside.add(TOP / DRAWN)
-    return {
-        file.relative_to(TOP).as_posix()
-        for file in run_by(stage, without=aside)
-        if not says_nothing(file)
-    }
+    aside = shaping_nothing()
+    if NAMES[stage] in DRAWING:
+        aside.remove(TOP / DRAWN)
+    shaped = closure(run_by(stage), without=aside)
+    if stage in PLANS:  # the digests and what they are made with
+        own = closure([SCRIPTS[stage]], without=aside - {file_of(n) for n in WRITES})
+        shaped |= own
+    return names_of(shaped)
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_depends_on_all_code_that_shapes_its_outputs(stage):
-    missing = {name for name in code_of(stage) if not covers(paths(stage, "deps"), name)}
-    assert missing == set()
+    listed, code = paths(stage, "deps"), code_of(stage)
+    if stage in BY_DIGEST:
+        assert BY_DIGEST[stage] <= set(listed)
+        code -= names_of(closure(digested(), without=shaping_nothing())) | HANDED_OVER
+    assert {name for name in code if not covers(listed, name)} == set()
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_depends_on_no_code_that_it_does_not_run(stage):
-    run = {file.relative_to(TOP).as_posix() for file in run_by(stage)}
+    run = names_of(closure(run_by(stage)))
     for listed in paths(stage, "deps"):
         if listed.endswith(".py"):
-            assert listed in run, listed
+            assert listed in run or says_nothing(TOP / listed), listed
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_code_that_shapes_nothing_makes_no_stage_run_again(stage):
+    files = {path for path in shaping_nothing() if path.suffix} - {file_of(n) for n in WRITES}
+    aside = names_of(files) - ({DRAWN} if NAMES[stage] in DRAWING else set())
+    assert {name for name in aside if covers(paths(stage, "deps"), name)} == set()
+
+
+def test_what_shapes_nothing_is_there():
+    for name in SHAPES_NOTHING:
+        assert (TOP / name).exists(), name
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -124,9 +154,11 @@ def test_what_a_stage_depends_on_is_there_or_made_by_an_earlier_stage(stage):
 def test_a_stage_is_run_by_the_script_of_its_name(stage):
     name = NAMES[stage]
     of_cells = "matrix" in STAGES[stage]
-    assert STAGES[stage]["cmd"] == f"python -m pipeline.{name}" + " ${key}" * of_cells
+    arguments = " main" * (stage == "plan") + " ${key}" * of_cells
+    assert STAGES[stage]["cmd"] == f"python -m pipeline.{name}{arguments}"
     assert stage.split()[-1].removesuffix("_reading") == name
-    assert f"pipeline/{name}.py" in paths(stage, "deps")
+    by_digest = stage in BY_DIGEST and name in ("train", "evaluate")
+    assert (f"pipeline/{name}.py" in paths(stage, "deps")) != by_digest
     assert STAGES[stage]["desc"]
     assert stage in MAIN or STAGES[stage]["wdir"] == ".."
 
@@ -172,27 +204,40 @@ def settings_read(path) -> set[str]:
     return {name for name in read if name.split(".")[0] in PARAMS}
 
 
+@pytest.fixture(scope="module")
+def plan(tmp_path_factory) -> dict[str, dict]:
+    """What stage plan writes of the main run: file -> content."""
+    folder = tmp_path_factory.mktemp("plan")
+    write_main_plan(load_settings(TOP / "params.yaml"), folder / "plan")
+    found = (folder / "plan").iterdir()
+    return {path.name: json.loads(path.read_text(encoding="utf-8")) for path in found}
+
+
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_stage_depends_on_all_settings_that_its_code_reads(stage):
-    if stage not in MAIN and NAMES[stage] in OF_A_CELL:
-        assert any("ablations/plan" in listed for listed in paths(stage, "deps"))
+def test_a_stage_depends_on_all_settings_that_its_code_reads(stage, plan):
+    listed, planned = STAGES[stage].get("params", []), {}
+    if stage in PLANS:  # all of them
+        assert "params.yaml" in paths(stage, "deps") and not listed
         return
-    own = {SCRIPTS[stage]}
-    files = own if stage in OF_THE_RUN else closure(SCRIPTS[stage], without={TOP / AHEAD})
-    read = {name for file in files for name in settings_read(file) if file.parent.name != "config"}
-    listed = STAGES[stage].get("params", [])
+    if stage in BY_DIGEST and (stage not in MAIN or stage == "train"):
+        planned = plan["train.json"]
+    own = [SCRIPTS[stage]]
+    files = own if stage in OF_THE_RUN else closure(own, without=shaping_nothing())
+    read = {name for file in files for name in settings_read(file) if not is_of_config(file)}
     for name in read - OF_THE_RUN.get(stage, set()) - OF_ERRORS.keys():
-        section, dot, _ = name.partition(".")
+        section, dot, field = name.partition(".")
         of_section = any(one.partition(".")[0] == section for one in listed)
-        assert name in listed or section in listed or (of_section and not dot), name
+        is_listed = name in listed or section in listed or (of_section and not dot)
+        in_the_plan = section in planned and (section != "data" or field in planned["data"])
+        assert is_listed or in_the_plan, name
 
 
-def test_the_state_of_a_training_is_named_by_all_code_that_train_depends_on():
-    from rcan.training.parts import CODE
-
-    for listed in paths("train", "deps"):
-        if listed.startswith("rcan/"):
-            assert covers(CODE, listed.removeprefix("rcan/")), listed
+def test_the_plan_of_the_main_run_digests_the_code_that_trains_and_scores_it(plan):
+    assert plan["train.json"]["code"] == training_code("rcan")
+    assert plan["train.json"].keys() - {"code", "scale"} == PARAMS.keys() - {
+        "scale", "demo", "eval", "privacy",
+    }  # fmt: skip
+    assert plan["evaluate.json"] == {"code": evaluation_code("rcan", "demo")}
 
 
 def test_make_repro_runs_the_stages_by_the_python_of_its_own_environment(tmp_path):

@@ -32,7 +32,7 @@ def test_repro_goes_from_raw_data_to_tables_and_then_runs_only_what_a_change_nee
     project.set({"data.fit": "squash", "wcl.tau": 0.2})
     code, ran, output = project.repro()
     assert code == 0, output
-    assert ran == ["train", "evaluate", "report"]
+    assert ran == ["plan", "train", "evaluate", "report"]
     assert set(project.runs()) == {
         "RVE+CGM+WCL tau=0.1 lambda=0.7 seed=1", "RVE+CGM+WCL tau=0.2 lambda=0.7 seed=1",
     }  # fmt: skip
@@ -59,7 +59,7 @@ def cells_are_trained_once_and_again_when_they_use_what_changed(project: Reposit
     register.write_text(CELLS + text[text.index("tables:\n") :], encoding="utf-8")
     code, ran, output = project.repro("ablations/dvc.yaml")
     assert code == 0, output
-    assert [name.removeprefix("ablations/dvc.yaml:") for name in ran[:2]] == ["plan", "fill"]
+    assert [name.removeprefix("ablations/dvc.yaml:") for name in ran[:2]] == ["plan", "cells"]
     assert "3 cells, 2 to be trained; 1 equal another" in output
     assert {path.name for path in (folder / "runs").iterdir()} == {
         "main", "rcan-1", "transformer-1", "wcl_denominator_all-1",

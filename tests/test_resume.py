@@ -10,12 +10,13 @@ import sys
 import time
 
 import pytest
+from model_parts import OTHER_FAMILIES, name_of
 from tiny import TOP, TRANSFORMER, prepare, run_files, tiny, train_tiny
 
 from rcan.errors import UserError
 from rcan.training import checkpoint, loop, train
 from rcan.training.checkpoint import TrainingState
-from rcan.training.states import forget_training
+from rcan.training.key import forget_training
 
 EPOCHS = 3
 STEPS = 3  # an epoch: 12 studies in batches of 4
@@ -108,8 +109,9 @@ def test_a_training_cut_after_every_epoch_ends_in_the_same_bytes(place, uninterr
     [
         {"visual.frozen": True, "visual.feature_window": 4},
         TRANSFORMER | {"train.optimizer": "adam", "train.amsgrad": True, "train.warmup_steps": 5},
+        *OTHER_FAMILIES,
     ],
-    ids=["kept-features", "transformer-amsgrad"],
+    ids=name_of,
 )
 def test_other_configurations_resume_to_the_same_bytes_too(changes, place, tmp_path):
     def stop(epoch):

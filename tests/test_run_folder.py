@@ -3,19 +3,27 @@
 import json
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
+from handed_on import FROZEN, make_project
+from rcan.sharing.folder import sealed
 from safetensors.torch import load_file
 from tiny import TOP, prepare, run_files, tiny, train_tiny
 
+from rcan import code
+from rcan.data.store import open_split
 from rcan.errors import UserError
-from rcan.files import digest_of, write_json
-from rcan.training import parts
-from rcan.training.key import has_run, training_key, training_parts
-from rcan.training.parts import CODE
+from rcan.files import digest_of, sha256_of, write_json
+from rcan.generation.generate import write_reports
+from rcan.sharing.export import export
+from rcan.sharing.loading import load_model
+from rcan.training import key
+from rcan.training.checkpoint import read_tensors, write_tensors
+from rcan.training.inputs import study_batches
+from rcan.training.key import has_run, state_folder, training_code, training_key, training_parts
 from rcan.training.run_folder import load_run
-from rcan.training.states import state_folder
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +87,7 @@ def test_a_run_folder_that_is_not_whole_is_told_in_one_line(name, damage, run_fo
 
 # The key
 
+MODULES = ("rcan.training.train", "rcan.model.families.rcan", "rcan.config.families.rcan")
 OFF = {"model.use_wcl": False, "model.use_cgm": False, "model.use_rve": False}
 
 
@@ -170,31 +179,109 @@ def test_other_data_or_another_tokenizer_give_another_key(place, tmp_path):
 def test_other_code_or_another_torch_give_another_key(place, monkeypatch):
     before = key_of(place)
     with monkeypatch.context() as patch:
-        patch.setattr(parts, "code_digest", lambda *packages: "of other code")
+        patch.setattr(key, "code_digest", lambda *modules: "of other code")
         assert key_of(place) != before
-    monkeypatch.setattr(torch, "__version__", "9.9")
+    monkeypatch.setattr(key, "version", lambda package: "9.9")
     assert key_of(place) != before
 
 
-def test_every_file_of_training_code_gives_another_key_when_edited(tmp_path, monkeypatch):
-    top = tmp_path / "rcan"
-    files = []
-    for name in CODE:
-        source = TOP / "rcan" / name
-        assert source.exists(), name
-        files += [source] if source.is_file() else sorted(source.rglob("*.py"))
+@pytest.fixture
+def copied(tmp_path, monkeypatch) -> Path:
+    """A copy of the project's code, which is what digests are now of, by its content as it is."""
+    for name in code.PACKAGES:
+        shutil.copytree(TOP / name, tmp_path / name, ignore=shutil.ignore_patterns("*.pyc"))
+    of_path, known = code._running_code, {}
+
+    def of_content(path: Path) -> bytes:
+        content = path.read_bytes()
+        if content not in known:
+            code._tree.cache_clear()
+            known[content] = of_path(path)
+        return known[content]
+
+    monkeypatch.setattr(code, "TOP", tmp_path)
+    monkeypatch.setattr(code, "_running_code", of_content)
+    return tmp_path
+
+
+def test_every_file_of_training_code_gives_another_key_when_edited(copied):
+    before = training_code("rcan")
+    (documented := copied / "rcan/training/loop.py").write_text(
+        documented.read_text().replace('"""The training loop', '"""This is the training loop')
+    )
+    assert "This is the" in documented.read_text() and training_code("rcan") == before
+    modules = [file for name in MODULES if (file := code.file_of(name))]
+    files = code.closure(modules, without=code.shaping_nothing())
+    assert len(files) > 40 and {file.name for file in files} >= {
+        "loop.py", "optimization.py", "beam_search.py", "interface.py", "extractor.py", "memory.py",
+        "cnn.py", "transformer.py", "sections.py", "batches.py", "tokenizer.py", "bleu.py",
+    }  # fmt: skip
     for file in files:
-        copy = top / file.relative_to(TOP / "rcan")
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        copy.write_bytes(file.read_bytes())
-    before = parts.code_digest(*CODE)
-    monkeypatch.setattr(parts, "__file__", str(top / "training" / "parts.py"))
-    assert parts.code_digest(*CODE) == before
-    for file in files:
-        copy = top / file.relative_to(TOP / "rcan")
-        copy.write_bytes(file.read_bytes() + b"# edited\n")
-        assert parts.code_digest(*CODE) != before, file
-        copy.write_bytes(file.read_bytes())
+        content = file.read_bytes()
+        file.write_bytes(content + b"# edited\n")
+        assert training_code("rcan") == before, file
+        file.write_bytes(content + b"edited = 1\n")
+        assert training_code("rcan") != before, file
+        file.write_bytes(content)
+    assert training_code("rcan") == before
+
+
+def test_code_that_shapes_no_training_of_a_family_keeps_its_key(copied):
+    before = training_code("rcan")
+    (copied / "rcan/config/families/other.py").write_text("from rcan.config.sections import Family")
+    other = copied / "rcan/model/families/other.py"
+    other.write_text("from rcan.model.interface import ReportModel\n")
+    of_other = training_code("other")
+    assert training_code("rcan") == before != of_other
+    other.write_text("from rcan.model.interface import ReportModel\nedited = 1\n")
+    assert training_code("other") != of_other
+    for name in ("rcan/reporting/page.py", "rcan/tracking/run.py", "pipeline/stage.py"):
+        (copied / name).write_text("edited = 1")
+    assert training_code("rcan") == before
+
+
+# What was written before there were families of models
+
+
+def as_before(weights: Path, config: dict) -> dict:
+    """The same file of weights and the same settings as they were written then."""
+    tensors, facts = read_tensors(weights)
+    assert any(name.startswith("visual.") for name in tensors)
+    old = {name.removeprefix("visual."): tensor for name, tensor in tensors.items()}
+    write_tensors(weights, old, facts)
+    model = {k: v for k, v in config["model"].items() if k != "family"}
+    return {**config, "model": model}
+
+
+@pytest.mark.parametrize("changes", [None, FROZEN], ids=["images", "features"])
+def test_an_earlier_run_and_its_exported_folder_write_the_same_reports(changes, tmp_path):
+    make_project(tmp_path, changes)
+    run, out = tmp_path / "runs" / "main", tmp_path / "exported"
+    export(tmp_path, "main", out)
+
+    def reports(folder: Path) -> list[str]:
+        loaded = load_model(folder)
+        visual, words = loaded.model.visual, loaded.words
+        place = {"processed": tmp_path / "data/processed"}
+        batches = study_batches(
+            open_split(place["processed"], "test"), words, loaded.settings, visual=visual,
+            root=tmp_path, batch_size=4, **place,
+        )  # fmt: skip
+        penalties = [loaded.length_penalty]
+        settings = loaded.settings.generate
+        return write_reports(loaded.model, batches.in_order(), words, settings, penalties)[0]
+
+    before = reports(run)
+    assert before == reports(out) and len(set(before)) > 1
+    config = json.loads((run / "config.json").read_bytes())
+    write_json(run / "config.json", as_before(run / "best.safetensors", config))
+    exported = json.loads((out / "config.json").read_bytes())
+    exported["settings"] = as_before(out / "model.safetensors", exported["settings"])
+    exported["sha256"]["model.safetensors"] = sha256_of(out / "model.safetensors")
+    del exported["digest"]
+    write_json(out / "config.json", sealed(exported))
+    assert "visual.cnn.mean" not in read_tensors(out / "model.safetensors")[0]
+    assert reports(run) == before and reports(out) == before
 
 
 # Another kind of device

@@ -11,13 +11,13 @@ import torch
 from tiny import R2GENCMN, TOP, TRANSFORMER, batches_of, prepare, tiny, train_tiny
 
 from rcan.errors import UserError
+from rcan.generation.generate import write_reports
 from rcan.model.build import build_model
 from rcan.text.tokenizer import Tokenizer
-from rcan.training import loop, train
+from rcan.training import devices, loop, train
 from rcan.training.checkpoint import read_tensors
 from rcan.training.loop import SELECTION
 from rcan.training.run_folder import load_run
-from rcan.training.train import write_reports
 
 LEARNING = {
     "train.epochs": 6, "train.lr": 0.01, "train.schedule": "exponential",
@@ -103,10 +103,11 @@ def test_the_length_penalty_is_the_first_with_the_best_validation_bleu_4(
     # The test split is written under that penalty alone: the same reports.
     words = Tokenizer.load(place["tokenizer"])
     model, _, _ = load_run(tmp_path / "run", len(words))
-    inputs = batches_of(place, tmp_path, settings, "test", model.cnn)
-    by_penalty = write_reports(model, inputs, words, settings)
+    inputs = batches_of(place, tmp_path, settings, "test", model.visual)
+    by_penalty = write_reports(model, inputs.in_order(), words, settings.generate)
     assert len(by_penalty) == len(penalties)
-    assert write_reports(model, inputs, words, settings, penalties=[0.5]) == [by_penalty[1]]
+    of_one = write_reports(model, inputs.in_order(), words, settings.generate, penalties=[0.5])
+    assert of_one == [by_penalty[1]]
 
 
 def test_a_frozen_cnn_keeps_its_weights_and_evaluation_reads_the_features_of_training(
@@ -122,14 +123,14 @@ def test_a_frozen_cnn_keeps_its_weights_and_evaluation_reads_the_features_of_tra
     model, trained, _ = load_run(tmp_path / "run", len(words))
     loop.seed_epoch(settings.train.seed, 0)
     fresh = build_model(settings, len(words))
-    for name, value in fresh.cnn.state_dict().items():
-        assert torch.equal(value, model.cnn.state_dict()[name]), name
+    for name, value in fresh.visual.cnn.state_dict().items():
+        assert torch.equal(value, model.visual.cnn.state_dict()[name]), name
 
-    in_evaluation = next(batches_of(place, tmp_path, trained, "val", model.cnn).in_order())
-    in_training = next(batches_of(place, tmp_path, settings, "val", fresh.cnn).in_order())
+    in_evaluation = next(batches_of(place, tmp_path, trained, "val", model.visual).in_order())
+    in_training = next(batches_of(place, tmp_path, settings, "val", fresh.visual).in_order())
     assert torch.equal(in_evaluation.images, in_training.images)
     assert {path: path.read_bytes() for path in features.rglob("*.npy")} == before
-    batches_of(place, tmp_path, trained, "test", model.cnn)
+    batches_of(place, tmp_path, trained, "test", model.visual)
     assert {path.name for path in features.rglob("*.npy")} == {"train.npy", "val.npy", "test.npy"}
 
 
@@ -178,10 +179,10 @@ def test_bfloat16_that_the_processor_would_imitate_is_refused(
     monkeypatch.setattr("torch.cpu._is_avx512_bf16_supported", lambda: avx512_bf16)
     monkeypatch.setattr("torch.cpu._is_amx_tile_supported", lambda: amx)
     settings = tiny({"train.precision": "bf16-mixed"})
-    assert train.cpu_has_bf16() is (avx512_bf16 or amx)
-    train._require_bf16(settings, "cuda")
-    if train.cpu_has_bf16():
-        train._require_bf16(settings, "cpu")
+    assert devices.cpu_has_bf16() is (avx512_bf16 or amx)
+    devices.require_bf16(settings, "cuda")
+    if devices.cpu_has_bf16():
+        devices.require_bf16(settings, "cpu")
         return
     with pytest.raises(UserError, match=r"bf16-mixed, but this processor .* auto or 32-true"):
         train_tiny(place, tmp_path, {"train.precision": "bf16-mixed"})

@@ -7,7 +7,7 @@ import torch
 from model_parts import randomise
 from torch import Tensor
 
-from rcan.model.transformer import Ancestors, Attention, Decoder, Encoder, sinusoids
+from rcan.model.layers.transformer import Ancestors, Attention, Decoder, Encoder, sinusoids
 
 d, HEADS, D_FF = 8, 2, 5
 

@@ -8,7 +8,8 @@ import torch
 from model_parts import randomise
 from torch import Tensor
 
-from rcan.model.visual import PatchEmbedding, RecalibratedVisualExtractor, pooled_features
+from rcan.model.families.rcan.recalibration import RecalibratedVisualExtractor
+from rcan.model.visual.extractor import PatchEmbedding
 
 N, C, SIDE = 2, 4, 3
 
@@ -115,15 +116,6 @@ def test_at_the_papers_2048_channels_the_printed_residual_operation_is_76_millio
     assert sizes[256] == (
         (2048 * 256 + 256) + (256 * 256 * 9 + 256) + (256 * 2048 + 2048) + attention
     )
-
-
-def test_pooled_features_average_every_map_and_keep_the_images_of_a_study_together():
-    V = maps(6, C, 2, 3)  # three studies of two images
-    pooled = pooled_features(V, 2)
-    assert pooled.shape == (3, 2, C)
-    for study, image, c in itertools.product(range(3), range(2), range(C)):
-        values = V[2 * study + image, c].flatten().tolist()
-        assert pooled[study, image, c].item() == pytest.approx(sum(values) / 6)  # Eq. 2
 
 
 def patch_embedding(**options) -> PatchEmbedding:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from rcan.model.word_table import WordTable
+from rcan.model.layers.word_table import WordTable
 
 
 class Asked:

@@ -68,17 +68,15 @@ def prepare(folder: Path, settings: Settings) -> dict[str, Path]:
     return place | {"floors": floors}
 
 
-def batches_of(place: dict[str, Path], root: Path, settings: Settings, split: str, cnn):
+def batches_of(place: dict[str, Path], root: Path, settings: Settings, split: str, visual):
     """The batches of a split, as training and evaluation make them."""
-    import torch
-
     from rcan.data.store import open_split
     from rcan.text.tokenizer import Tokenizer
     from rcan.training.inputs import study_batches
 
     return study_batches(
         open_split(place["processed"], split), Tokenizer.load(place["tokenizer"]), settings,
-        cnn=cnn, device=torch.device("cpu"), processed=place["processed"], root=root,
+        visual=visual, processed=place["processed"], root=root,
         batch_size=settings.train.batch_size,
     )  # fmt: skip
 

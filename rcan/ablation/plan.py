@@ -1,25 +1,31 @@
 """Cells to settings: each cell resolved, without what it does not use, and equal ones trained once.
 
-A plan file holds the resolved settings of one run, so that a stage which depends on it runs again
-exactly when something changes that this cell uses. A run that equals the main one, or an earlier
-cell's, holds a pointer in their place: {"same_as": "main"}.
+A plan file holds the resolved settings of one run and the digest of the code that trains it, so
+that a stage which depends on it runs again exactly when something changes that this cell uses. A
+run that equals the main one, or an earlier cell's, holds a pointer in their place:
+{"same_as": "main"}. Beside them `scoring/` has, by run, the digest of the code that scores it.
 """
 
 import copy
 import difflib
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from rcan.ablation.cells import Cell, Cells, load_cells, run_name
-from rcan.config import PipelineSettings, from_dict, resolve
+from rcan.code import code_digest
+from rcan.config import PipelineSettings, from_sections, resolve
 from rcan.errors import UserError, name_shown
 from rcan.files import digest_of, place_beside, write_json, write_text
 from rcan.reading import parse_yaml, read_json, read_text
+from rcan.training.key import modules_of, training_code
 
 MAIN = "main"
 PLAN = Path("ablations/plan")
 ORDER = "order.txt"
+CODE = "code"
 _REMEDY = "run `dvc repro ablations/dvc.yaml:plan`"
 _DATA = ("root", "image_size", "fit", "min_freq")  # these shaped the data that are there
 
@@ -44,13 +50,44 @@ def plan(raw: object, cells: Cells) -> dict[str, dict[str, Any]]:
     return planned
 
 
+def evaluation_code(family: str, data: str) -> str:
+    """The digest of all code that shapes the scores of a model of this family on a data set."""
+    return code_digest("pipeline.evaluate", f"rcan.data.sets.{data}", *modules_of(family))
+
+
 def write_plan(planned: dict[str, dict[str, Any]], out: Path) -> None:
-    """A file a run and their order; the folder whole or not at all."""
+    """Two files a run and their order; the folder whole or not at all."""
+    with _whole(out) as beside:
+        for name, content in planned.items():
+            trained, scored = _with_code(content)
+            write_json(beside / f"{name}.json", trained)
+            write_json(beside / "scoring" / f"{name}.json", scored)
+        write_text(beside / ORDER, "".join(f"{name}\n" for name in planned))
+
+
+def write_main_plan(settings: PipelineSettings, out: Path) -> None:
+    """What the training of the main run depends on besides its data, and its evaluation."""
+    with _whole(out) as beside:
+        trained, scored = _with_code(_used(settings))
+        write_json(beside / "train.json", trained)
+        write_json(beside / "evaluate.json", scored)
+
+
+def _with_code(content: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A plan and the digest of the code that trains by it; and of that which scores its model."""
+    if "same_as" in content:
+        return content, content
+    family = content["model"]["family"]
+    scoring = evaluation_code(family, content["data"]["name"])
+    return {**content, CODE: training_code(family)}, {CODE: scoring}
+
+
+@contextmanager
+def _whole(out: Path) -> Iterator[Path]:
+    """A folder beside `out` that takes its place once the block is done."""
     beside = place_beside(out)
     shutil.rmtree(beside, ignore_errors=True)
-    for name, content in planned.items():
-        write_json(beside / f"{name}.json", content)
-    write_text(beside / ORDER, "".join(f"{name}\n" for name in planned))
+    yield beside
     shutil.rmtree(out, ignore_errors=True)
     beside.replace(out)
 
@@ -76,23 +113,20 @@ def planned_settings(
     What the run does not use, and where raw data lie, are taken from `settings`.
     """
     planned = _read(name, folder)
-    own = settings.model_dump()
+    own: dict[str, Any] = {**settings.model_dump(), **settings.others}
     for section, values in planned.items():
-        own[section] = {**own[section], **values} if isinstance(values, dict) else values
+        if section != CODE:
+            own[section] = {**own[section], **values} if isinstance(values, dict) else values
     try:
-        from_dict({key: own[key] for key in own if key not in ("eval", "privacy")})
+        return from_sections(own)
     except UserError as error:
         raise UserError(f"{folder / name}.json: {error}; {_REMEDY}") from None
-    return PipelineSettings.model_validate(own)
 
 
 def pass_on(out: Path, of: str) -> None:
     """Leave in `out`, a run's or an evaluation's folder, nothing but which one it equals."""
-    beside = place_beside(out)
-    shutil.rmtree(beside, ignore_errors=True)
-    write_json(beside / "same_as.json", {"same_as": of})
-    shutil.rmtree(out, ignore_errors=True)
-    beside.replace(out)
+    with _whole(out) as beside:
+        write_json(beside / "same_as.json", {"same_as": of})
 
 
 def _read(name: str, folder: Path) -> dict[str, Any]:

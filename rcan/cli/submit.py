@@ -38,7 +38,7 @@ def submit(
 ) -> None:
     """Train cells as jobs of a cluster. Afterwards run `dvc repro ablations/dvc.yaml` once."""
     from rcan.ablation import cluster as scheduler
-    from rcan.ablation.fill import untrained
+    from rcan.ablation.jobs import untrained
     from rcan.ablation.plan import planned_settings
     from rcan.config import load_settings
     from rcan.errors import UserError

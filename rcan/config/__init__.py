@@ -3,15 +3,19 @@
 There are no defaults in the code: the file is the one home of every value.
 """
 
-from rcan.config.resolve import PROFILES, from_dict, load_settings, resolve
-from rcan.config.sections import PipelineSettings, Settings, Train
+from rcan.config.resolve import PROFILES, from_dict, from_sections, load_settings, resolve
+from rcan.config.sections import Generate, Model, PipelineSettings, Settings, Train, Visual
 
 __all__ = [
     "PROFILES",
+    "Generate",
+    "Model",
     "PipelineSettings",
     "Settings",
     "Train",
+    "Visual",
     "from_dict",
+    "from_sections",
     "load_settings",
     "resolve",
 ]

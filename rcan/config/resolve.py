@@ -6,22 +6,39 @@ values of the profiles that are not in use.
 """
 
 import difflib
+from collections.abc import Callable, Collection
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar, cast
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from rcan.config.sections import Data, PipelineSettings, Settings
-from rcan.config.together import check_together
-from rcan.config.wording import allowed
+from rcan.config.sections import (
+    Data,
+    Model,
+    PipelineSettings,
+    Settings,
+    family_class,
+    family_names,
+)
 from rcan.data.sets import DEMO, REAL
 from rcan.errors import UserError, name_shown, shown
 from rcan.reading import parse_yaml, read_text
 
+S = TypeVar("S", bound=Settings)
 PROFILES = (DEMO, "paper", *REAL, "small")
 # Settings that came later, as it was before they could be chosen: what was kept then still loads.
-_LATER: dict[str, dict[str, Any]] = {"train": {"threads": None}}
+_LATER: dict[str, dict[str, Any]] = {"train": {"threads": None}, "model": {"family": "rcan"}}
 _RESTORE = "mend it, or have it back by `git checkout params.yaml`"
+STRIDES = {"layer3": 16, "layer4": 32}  # pixels a cell of a ResNet's map
+NOUNS = {
+    "integer": "a whole number", "number": "a number", "string": "a text",
+    "boolean": "true or false", "null": "empty",
+}  # fmt: skip
+BOUNDS = {
+    "minimum": "at least", "exclusiveMinimum": "above",
+    "maximum": "at most", "exclusiveMaximum": "below",
+}  # fmt: skip
 
 
 def load_settings(path: Path = Path("params.yaml")) -> PipelineSettings:
@@ -42,23 +59,37 @@ def load_settings(path: Path = Path("params.yaml")) -> PipelineSettings:
         raise UserError(f"{path}: {error}") from None
 
 
+def file_sections() -> dict[str, type[BaseModel]]:
+    """The sections of `params.yaml` in its order, those of the families after `model`."""
+    sections: dict[str, type[BaseModel]] = {}
+    for key, field in PipelineSettings.model_fields.items():
+        if key == "family":
+            for name in family_names():
+                sections |= _sections_of(family_class(name))
+        elif isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            sections[key] = field.annotation
+    return sections
+
+
+def _what_stands_at(key: str) -> str:
+    return allowed(Settings, key) if key == "scale" else "it must be a section of keys"
+
+
+def _sections_of(config: type[BaseModel]) -> dict[str, type[BaseModel]]:
+    return {key: cast(type[BaseModel], f.annotation) for key, f in config.model_fields.items()}
+
+
 def resolve(raw: object) -> PipelineSettings:
     """Choose each key's value for the data set and scale that `raw` names, and check everything."""
+    sections = file_sections()
+    known = ("scale", *sections)
     if not isinstance(raw, dict):
-        raise UserError(
-            f"expected sections ({', '.join(PipelineSettings.model_fields)}); got {shown(raw)}; "
-            f"{_RESTORE}"
-        )
-    _check_names(raw, PipelineSettings, "")
-    sections = {
-        key: field.annotation
-        for key, field in PipelineSettings.model_fields.items()
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
-    }
+        raise UserError(f"expected sections ({', '.join(known)}); got {shown(raw)}; {_RESTORE}")
+    _check_names(raw, known, "", _what_stands_at)
     for key, section in sections.items():
         if not isinstance(raw[key], dict):
             raise UserError(f"{key} must be a section of keys; it is {shown(raw[key])}")
-        _check_names(raw[key], section, f"{key}.")
+        _check_names(raw[key], section.model_fields, f"{key}.", partial(allowed, section))
 
     scale = _checked(Settings, "scale", "scale", raw["scale"])
     name = _checked(Data, "name", "data.name", raw["data"]["name"])
@@ -75,18 +106,43 @@ def resolve(raw: object) -> PipelineSettings:
             field: _choose(section, field, f"{key}.{field}", value, profiles)
             for field, value in raw[key].items()
         }
-    settings = PipelineSettings.model_validate(resolved)
-    check_together(settings)
-    return settings
+    return from_sections(resolved)
+
+
+def from_sections(values: dict[str, Any]) -> PipelineSettings:
+    """Settings of every section of `params.yaml`: the chosen family's and those of the `others`.
+
+    Raises `UserError` if they are of another version, or do not agree with each other.
+    """
+    model = values["model"]
+    family = model.get("family") if isinstance(model, dict) else None
+    if family not in family_names():
+        raise UserError(f"model.family is {shown(family)}; {allowed(Model, 'family')}")
+    own = family_class(family).model_fields
+    others = {
+        key: values[key]
+        for name in family_names()
+        for key in family_class(name).model_fields
+        if key not in own
+    }
+    rest = {key: value for key, value in values.items() if key not in others}
+    return _validated(PipelineSettings, {**rest, "others": others})
 
 
 def from_dict(resolved: dict[str, Any]) -> Settings:
-    """Settings from what `of_the_model` gave, as kept beside a trained model."""
+    """Settings from what `of_the_model` gave, as kept beside a trained model.
+
+    Raises `UserError` if they are of another version, or do not agree with each other.
+    """
     for section, values in _LATER.items():
         if isinstance(kept := resolved.get(section), dict):
             resolved = {**resolved, section: {**values, **kept}}
+    return _validated(Settings, resolved)
+
+
+def _validated(kind: type[S], values: dict[str, Any]) -> S:
     try:
-        settings = Settings.model_validate(resolved)
+        settings = kind.model_validate(values)
         check_together(settings)
         return settings
     except ValidationError as error:
@@ -95,8 +151,9 @@ def from_dict(resolved: dict[str, Any]) -> Settings:
         raise UserError(f"these settings are not of this version: {key}: {first['msg']}") from None
 
 
-def _check_names(raw: dict[str, Any], section: type[BaseModel], prefix: str) -> None:
-    known = list(section.model_fields)
+def _check_names(
+    raw: dict[str, Any], known: Collection[str], prefix: str, allowed: Callable[[str], str]
+) -> None:
     for key in raw:
         if key not in known:
             name = name_shown(key)
@@ -105,7 +162,7 @@ def _check_names(raw: dict[str, Any], section: type[BaseModel], prefix: str) -> 
             raise UserError(f"unknown key {prefix}{name}; {hint}")
     for key in known:
         if key not in raw:
-            raise UserError(f"{prefix}{key} is missing; {allowed(section, key)}")
+            raise UserError(f"{prefix}{key} is missing; {allowed(key)}")
 
 
 def _choose(
@@ -136,3 +193,80 @@ def _checked(section: type[BaseModel], field: str, key: str, value: Any) -> Any:
         return TypeAdapter(kind).validate_python(value, strict=True)
     except ValidationError:
         raise UserError(f"{key} is {shown(value)}; {allowed(section, field)}") from None
+
+
+def check_together(settings: Settings) -> None:
+    """Raise `UserError` unless settings agree with each other: what no single key can tell."""
+    visual, model = settings.visual, settings.model
+
+    def demand(condition: bool, message: str) -> None:
+        if not condition:
+            raise UserError(message)
+
+    demand(
+        "num_heads" not in settings.family.reads or model.d_model % model.num_heads == 0,
+        f"model.d_model ({model.d_model}) must be a multiple of model.num_heads "
+        f"({model.num_heads})",
+    )
+    demand(
+        visual.crop <= settings.data.image_size,
+        f"visual.crop ({visual.crop}) must be at most data.image_size ({settings.data.image_size})",
+    )
+    stride = 2 ** len(visual.channels) if visual.backbone == "small" else STRIDES[visual.last_layer]
+    side = visual.crop // stride + (visual.crop % stride > 0)  # of the CNN's map, in cells
+    for key, value, most in (
+        ("feature_window", visual.feature_window or 1, side),
+        ("feature_pool", visual.feature_pool, visual.feature_window or side),
+        (
+            "token_grid",
+            visual.token_grid or 1,
+            -(-(visual.feature_window or side) // visual.feature_pool),
+        ),
+    ):
+        demand(
+            value <= most,
+            f"visual.{key} is {value}; it must be at most {most}: the map of images of "
+            f"{visual.crop} pixels has {side} x {side} cells",
+        )
+    demand(
+        visual.feature_window is None or visual.frozen,
+        "visual.feature_window is for kept features: set visual.frozen to true or leave it empty",
+    )
+    demand(
+        visual.backbone != "small" or visual.weights == "none",
+        f"visual.weights is {visual.weights!r}, but backbone small has none to load: use none",
+    )
+    demand(
+        model.patch_positions != "sinusoidal" or "patch_positions" in settings.family.reads,
+        f"model.patch_positions: sinusoidal is not for model.family {model.family}; use learned or "
+        "none",
+    )
+    settings.family.check(settings, demand)
+
+
+def allowed(section: type[BaseModel], field: str) -> str:
+    """`it must be ...`, read from the JSON schema of the field."""
+    schema = section.model_json_schema()["properties"][field]
+    return f"it must be {' or '.join(_words(s) for s in schema.get('anyOf', [schema]))}"
+
+
+def _words(schema: dict[str, Any]) -> str:
+    if "const" in schema:
+        return str(schema["const"])
+    if len(schema.get("enum", ())) == 1:
+        return str(schema["enum"][0])
+    if "enum" in schema:
+        return ", ".join(map(str, schema["enum"][:-1])) + f" or {schema['enum'][-1]}"
+    if "$ref" in schema:
+        return "a section of keys"
+    if schema["type"] == "array":
+        most = f"to {schema['maxItems']}" if "maxItems" in schema else "or more"
+        return f"a list of {schema['minItems']} {most}, each {_words(schema['items'])}"
+    if schema["type"] == "string" and "minLength" in schema:
+        return "a text that is not empty"
+    limits = [f"{word} {_plain(schema[name])}" for name, word in BOUNDS.items() if name in schema]
+    return " ".join([NOUNS[schema["type"]], " and ".join(limits)]).strip()
+
+
+def _plain(limit: float) -> str:
+    return f"{limit:g}" if isinstance(limit, float) else str(limit)

@@ -1,10 +1,26 @@
-"""The sections of `params.yaml`: each key's type and range. The values stand in the file alone."""
+"""The sections of `params.yaml`: each key's type and range. The values stand in the file alone.
 
+Sections that only one family of models reads stand with it, in `rcan.config.families`.
+"""
+
+import importlib
 import os
+import pkgutil
+from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializeAsAny,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from rcan.data.sets import Name
 
@@ -24,6 +40,26 @@ class Section(BaseModel):
     """One section of the file: strict types, no unknown keys, not editable."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+@cache
+def family_names() -> tuple[str, ...]:
+    """The families of models, in alphabetical order: the modules of `rcan.config.families`."""
+    found = pkgutil.iter_modules([str(Path(__file__).with_name("families"))])
+    return tuple(sorted(module.name for module in found))
+
+
+def family_class(name: str) -> "type[Family]":
+    """The settings of a family, of which its module is loaded."""
+    module = importlib.import_module(f"rcan.config.families.{name}")
+    config: type[Family] = module.Config
+    return config
+
+
+def _known(name: str) -> str:
+    if name not in family_names():
+        raise ValueError(f"no family of models is called {name}")
+    return name
 
 
 class Data(Section):
@@ -65,8 +101,12 @@ class Visual(Section):
 
 
 class Model(Section):
-    """Which modules are on, and the Transformer's sizes (§3.5, §4.1.2)."""
+    """Which family of models, which of its modules are on, and sizes that families share (§3.5,
+    §4.1.2)."""
 
+    family: Annotated[
+        str, AfterValidator(_known), Field(json_schema_extra={"enum": list(family_names())})
+    ]
     use_rve: bool
     use_cgm: bool
     use_wcl: bool
@@ -77,38 +117,6 @@ class Model(Section):
     d_ff: Width
     dropout: Probability
     patch_positions: Literal["none", "learned", "sinusoidal"]
-
-
-class RVE(Section):
-    """Recalibrated visual extractor (§3.2)."""
-
-    residual: Literal["outer", "inner"]
-    spatial: Literal["depthwise", "single"]
-    reduction: Width
-    bottleneck: Width | None
-
-
-class CGM(Section):
-    """Cross-modal gated memory (§3.3)."""
-
-    num_slots: Count
-    num_heads: Width
-    top_k: Count | None
-    gate: Literal["gated", "response"]
-    fusion: Literal["add", "replace"]
-
-
-class WCL(Section):
-    """Weakly supervised contrastive learning (§3.4)."""
-
-    tau: Positive
-    lambda_ce: Fraction
-    denominator: Literal["negatives", "all"]
-    views: Literal["images", "augment"]
-    features: Literal["V", "V_hat"]
-    projection_dim: Width
-    augment_dropout: Probability
-    augment_noise: NonNegative
 
 
 class Train(Section):
@@ -160,44 +168,77 @@ class Privacy(Section):
     restricted: bool
 
 
+# Keys of section `model` that every family reads: those of the visual extractor, and dropout.
+OF_ALL = frozenset({"family", "d_model", "dropout", "patch_positions"})
+
+
+class Family(Section):
+    """What one family of models reads: its own sections are the fields of its `Config`.
+
+    A family's module in `rcan.config.families` holds its `Config`, the package of the same name in
+    `rcan.model.families` its `build`.
+    """
+
+    reads: ClassVar[frozenset[str]] = frozenset()  # keys of section `model`, besides `OF_ALL`
+
+    def title(self, settings: "Settings") -> str:
+        """The model in a word or two."""
+        return settings.model.family
+
+    def choices(self, settings: "Settings") -> list[str]:
+        """What a run's name tells of it besides, e.g. `tau=0.1`."""
+        return []
+
+    def unused(self, settings: "Settings") -> dict[str, bool]:
+        """Own sections, and keys (`wcl.features`), that shape nothing under these settings."""
+        return {}
+
+    def check(self, settings: "Settings", demand: Callable[[bool, str], None]) -> None:
+        """Call `demand(whether it holds, what to say if not)` for what no single key can tell."""
+
+
 class Settings(Section):
-    """All that shapes a trained model, resolved for its data set and scale."""
+    """All that shapes a trained model, resolved for its data set and scale.
+
+    `family` holds the sections of `model.family` alone; as plain values they stand beside the
+    others.
+    """
 
     scale: Literal["full", "small"]
     data: Data
     demo: Demo
     visual: Visual
     model: Model
-    rve: RVE
-    cgm: CGM
-    wcl: WCL
+    family: SerializeAsAny[Family]
     train: Train
     generate: Generate
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather_family(cls, values: Any) -> Any:
+        model = values.get("model") if isinstance(values, dict) else None
+        name = model.get("family") if isinstance(model, dict) else getattr(model, "family", None)
+        if name not in family_names() or "family" in values:
+            return values
+        config = family_class(name)
+        own = {key: values[key] for key in config.model_fields if key in values}
+        rest = {key: value for key, value in values.items() if key not in own}
+        return {**rest, "family": config.model_validate(own)}
+
+    @model_serializer(mode="wrap")
+    def _spread_family(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        for key, value in plain(self).items():
+            values |= value if key == "family" else {key: value}
+        return values
 
     @property
     def name(self) -> str:
         """What this run is, in a few words, other readings than the printed one named:
         `RVE+CGM+WCL tau=0.1 lambda=0.7 denominator=all small seed=1`."""
-        modules = [m for m in ("RVE", "CGM", "WCL") if getattr(self.model, f"use_{m.lower()}")]
-        words = ["+".join(modules) or "Transformer"]
+        words = [self.family.title(self)]
         words += ["blind"] if self.visual.blind else []
-        if self.model.use_wcl:
-            words += [f"tau={self.wcl.tau:g}", f"lambda={self.wcl.lambda_ce:g}"]
-        printed: dict[str, dict[str, object]] = {
-            "rve": {"residual": "outer", "spatial": "depthwise", "bottleneck": None},
-            "cgm": {"top_k": None, "gate": "gated", "fusion": "add"},
-            "wcl": {"denominator": "negatives"},
-        }
-        for module, readings in printed.items():
-            if getattr(self.model, f"use_{module}"):
-                chosen = getattr(self, module)
-                words += [
-                    f"{key}={getattr(chosen, key)}"
-                    for key, reading in readings.items()
-                    if getattr(chosen, key) != reading
-                ]
-        if self.model.use_wcl and self.wcl.views == "augment" and self.data.num_views == 2:
-            words += ["views=augment"]
+        words += self.family.choices(self)
         words += ["schedule=step"] if self.train.schedule == "step" else []
         words += ["small"] if self.scale == "small" else []
         return " ".join([*words, f"seed={self.train.seed}"])
@@ -215,36 +256,34 @@ class Settings(Section):
         """`of_the_model` without what shapes nothing here: modules that are off, other data sets,
         and settings that the choice of another one leaves without effect."""
         used, schedule = self.of_the_model(), self.train.schedule
-        off = [name for name in ("rve", "cgm", "wcl") if not used["model"][f"use_{name}"]]
-        for section in off + ["demo"] * (self.data.name != "demo"):
-            del used[section]
-        without_effect = {
+        unused = {
+            "demo": self.data.name != "demo",
             "visual.last_layer": self.visual.backbone == "small",
             "visual.channels": self.visual.backbone != "small",
-            "wcl.features": not self.model.use_rve,  # V and V_hat are one
-            "wcl.augment_dropout": self.wcl.views == "images",
-            "wcl.augment_noise": self.wcl.views == "images",
+            **{f"model.{key}": key not in self.family.reads | OF_ALL for key in used["model"]},
+            **self.family.unused(self),
             "train.lr_step": schedule != "step",
             "train.lr_decay": schedule == "cosine",
         }
-        for key, has_none in without_effect.items():
-            section, field = key.split(".")
-            if has_none and section in used:
-                del used[section][field]
+        for section, _, field in (key.partition(".") for key, is_so in unused.items() if is_so):
+            (used.get(section, {}) if field else used).pop(field or section, None)
         return used
 
     def of_the_model(self) -> dict[str, Any]:
         """These settings as plain values, without places on this machine."""
-        kept = {
-            key: value for key, value in self.model_dump().items() if key in Settings.model_fields
-        }
+        beside = PipelineSettings.model_fields.keys() - Settings.model_fields.keys()
+        kept: dict[str, Any] = self.model_dump(exclude=beside)
         kept["data"]["root"] = None
         kept["visual"]["weights"] = Path(self.visual.weights).name
         return kept
 
 
 class PipelineSettings(Settings):
-    """All of `params.yaml`: besides, how a trained model is scored and what may be shown."""
+    """All of `params.yaml`: besides, how a trained model is scored and what may be shown.
+
+    `others`: sections of the other families, for cells that train one of these.
+    """
 
     eval: Eval
     privacy: Privacy
+    others: Mapping[str, Mapping[str, Any]] = Field(default={}, exclude=True, repr=False)

@@ -5,7 +5,7 @@ Shapes: B studies, I images a study, C channels, side pixels (or cells of a kept
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,16 +15,17 @@ from torch import Tensor
 PROJECTIONS = {None: 0, "frontal": 1, "lateral": 2}
 
 
-@dataclass(frozen=True)
-class Batch:
+class Batch(NamedTuple):
     """Some studies: what is seen and, for training, what was written."""
 
     images: Tensor  # (B, I, side, side) uint8, or (B, I, C, side, side) float16 features
     projections: Tensor  # (B, I) int64: 0 unknown, 1 frontal, 2 lateral
     tokens: Tensor  # (B, T) int64: bos, words, eos, then padding
+    pad_id: int
 
     def to(self, device: torch.device) -> "Batch":
-        return Batch(*(x.to(device) for x in (self.images, self.projections, self.tokens)))
+        images, projections, tokens, pad_id = self
+        return Batch(images.to(device), projections.to(device), tokens.to(device), pad_id)
 
 
 class StudyBatches:
@@ -108,6 +109,7 @@ class StudyBatches:
             torch.from_numpy(np.ascontiguousarray(images)),
             self.projections[studies],
             torch.from_numpy(self._padded(studies)),
+            self.pad_id,
         )
 
     def _padded(self, studies: np.ndarray) -> np.ndarray:

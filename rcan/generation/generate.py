@@ -6,13 +6,21 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from rcan.config import Generate
+from rcan.data.batches import Batch
 from rcan.generation.beam_search import S, beam_search
+from rcan.text.tokenizer import Tokenizer
 
 
 class Generator(Protocol[S]):
     """Anything that looks at images once and then writes word by word."""
 
     max_length: int
+
+    @property
+    def device(self) -> torch.device: ...
+
+    def eval(self) -> Any: ...
 
     def prepare(self) -> Any: ...
 
@@ -48,3 +56,21 @@ def generate(
             for kept, of_penalty in zip(reports, words.cpu().tolist(), strict=True):
                 kept += of_penalty
     return reports
+
+
+def write_reports(
+    model: Generator[S], batches: Iterable[Batch], words: Tokenizer, settings: Generate,
+    penalties: Sequence[float] | None = None,
+) -> list[list[str]]:  # fmt: skip
+    """Texts of all studies of `batches` in order, one list a length penalty.
+
+    `penalties`: None for those of the settings.
+    """
+    model.eval()
+    on_device = (batch.to(model.device) for batch in batches)
+    ids = generate(
+        model, ((b.images, b.projections) for b in on_device),
+        beam_size=settings.beam_size, length_penalties=penalties or settings.length_penalty,
+        bos_id=words.bos_id, eos_id=words.eos_id, pad_id=words.pad_id,
+    )  # fmt: skip
+    return [[words.decode(report) for report in reports] for reports in ids]

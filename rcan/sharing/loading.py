@@ -6,7 +6,7 @@ from pathlib import Path
 from rcan.config import Settings
 from rcan.errors import UserError
 from rcan.files import sha256_of
-from rcan.model.rcan import RCAN
+from rcan.model.interface import ReportModel
 from rcan.sharing import exported_folder as exported
 from rcan.streams import escaped
 from rcan.text.tokenizer import Tokenizer
@@ -17,7 +17,7 @@ from rcan.training.run_folder import load_run, load_weights
 class Loaded:
     """A model in evaluation mode, on a GPU if there is one, and all that generation needs."""
 
-    model: RCAN
+    model: ReportModel
     words: Tokenizer
     settings: Settings
     length_penalty: float

@@ -12,10 +12,8 @@ import torch
 from rcan.data.batches import PROJECTIONS, Batch, StudyBatches
 from rcan.data.store import first_views
 from rcan.generation.beam_search import beam_search
-from rcan.model.cnn import fold_batch_norm
 from rcan.sharing.loading import Loaded
 from rcan.sharing.study_files import ReadStudy
-from rcan.training.inputs import maps_of
 
 
 @dataclass(frozen=True)
@@ -32,8 +30,8 @@ class Predictor:
 
     def __init__(self, loaded: Loaded) -> None:
         self.loaded = loaded
-        frozen = loaded.settings.visual.frozen
-        self._folded = fold_batch_norm(loaded.model.cnn) if frozen else None
+        visual = loaded.model.visual
+        self._maps = visual.features() if visual.takes_features else None
         with torch.inference_mode():
             self._prepared = loaded.model.prepare()
 
@@ -59,12 +57,10 @@ class Predictor:
     def batch_of(self, studies: Sequence[ReadStudy]) -> Batch:
         """Studies as the model takes them: images, or its frozen CNN's features; cut from the
         centre."""
-        settings, words = self.loaded.settings, self.loaded.words
+        visual, words = self.loaded.model.visual, self.loaded.words
         source = np.concatenate([study.images for study in studies])
-        window: int | None = settings.visual.crop
-        if settings.visual.frozen:
-            source = self._features(source, settings.visual.crop)
-            window = settings.visual.feature_window
+        if visual.takes_features:
+            source = self._features(source, visual.crop)
         rows, projections = [], []
         first = 0
         for study in studies:
@@ -76,7 +72,7 @@ class Predictor:
         (batch,) = StudyBatches(
             source, np.array(rows), np.array(projections),
             [[words.bos_id, words.eos_id]] * len(studies),
-            window=window, batch_size=len(studies), pad_id=words.pad_id,
+            window=visual.window, batch_size=len(studies), pad_id=words.pad_id,
         ).in_order()  # fmt: skip
         return batch.to(self.loaded.model.device)
 
@@ -103,12 +99,10 @@ class Predictor:
 
     def _features(self, images: np.ndarray, crop: int) -> np.ndarray:
         """(n, C, h, w) float16, as those that are kept."""
-        assert self._folded is not None, "features are those of a frozen CNN"
+        assert self._maps is not None, "features are those of a frozen CNN"
         device = self.loaded.model.device
         first = (images.shape[-1] - crop) // 2
         centre = slice(first, first + crop)
         cut = torch.from_numpy(np.ascontiguousarray(images[:, centre, centre])).to(device)
-        with torch.inference_mode():
-            maps = maps_of(self._folded, cut)
-        features: np.ndarray = maps.half().cpu().contiguous().numpy()
+        features: np.ndarray = self._maps(cut).half().cpu().contiguous().numpy()
         return features

@@ -37,8 +37,7 @@ def draw_attention(
     (attention,) = attention_of_reports(
         loaded.model, [predictor.batch_of([study])], [ids], pad_id=loaded.words.pad_id
     )
-    _, map_side = loaded.model.cnn.map_shape(loaded.settings.visual.crop)
-    places = places_of(loaded.settings, map_side)
+    places = places_of(loaded.settings, loaded.model.visual.map_side)
     num_views = len(study.images)
 
     def map_of(number: int) -> Map:

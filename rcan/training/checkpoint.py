@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from rcan.errors import UserError
 from rcan.files import exclusive, replacing
 from rcan.reading import Shape, parse_json, require_file, require_shape
-from rcan.training.states import DOING, LAST
+from rcan.training.key import DOING, LAST
 
 HEADER = "rcan"  # the one entry of a file's metadata, whose order would be another each time
 _AFRESH = "delete it and run again"

@@ -4,15 +4,14 @@ import hashlib
 from pathlib import Path
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
 from rcan.config import Settings
 from rcan.data.batches import PROJECTIONS, StudyBatches
 from rcan.data.features import kept_features
 from rcan.data.store import Split, first_views, read_summary
 from rcan.files import digest_of
-from rcan.model.cnn import CNN, fold_batch_norm
+from rcan.model.visual.cnn import CNN
+from rcan.model.visual.extractor import VisualExtractor
 from rcan.text.tokenizer import Tokenizer
 
 KEPT_FEATURES_VERSION = 2  # raise it when the way they are computed changes
@@ -20,15 +19,12 @@ KEPT_FEATURES_VERSION = 2  # raise it when the way they are computed changes
 
 def study_batches(
     split: Split, tokenizer: Tokenizer, settings: Settings, *,
-    cnn: CNN, device: torch.device, processed: Path, root: Path, batch_size: int,
+    visual: VisualExtractor, processed: Path, root: Path, batch_size: int,
 ) -> StudyBatches:  # fmt: skip
     """Batches of `split`; a frozen CNN's features are kept in `root`/data/work/features."""
-    visual = settings.visual
-    if visual.frozen:
-        source = _features(split, settings, cnn=cnn, device=device, processed=processed, root=root)
-        window = visual.feature_window
-    else:
-        source, window = split.images, visual.crop
+    source = split.images
+    if visual.takes_features:
+        source = _features(split, settings, visual, processed=processed, root=root)
     num_views = settings.data.num_views
     projections = np.zeros((len(split.studies), num_views), dtype=np.int64)
     for row, study in zip(projections, split.studies, strict=True):
@@ -36,35 +32,26 @@ def study_batches(
     tokens = (tokenizer.encode(s.text, settings.data.max_length) for s in split.studies)
     return StudyBatches(
         source, split.view_rows(num_views), projections, tokens,
-        window=window, batch_size=batch_size, pad_id=tokenizer.pad_id,
+        window=visual.window, batch_size=batch_size, pad_id=tokenizer.pad_id,
     )  # fmt: skip
 
 
 def _features(
-    split: Split, settings: Settings, *, cnn: CNN, device: torch.device, processed: Path, root: Path
+    split: Split, settings: Settings, visual: VisualExtractor, *, processed: Path, root: Path
 ) -> np.memmap:
-    visual = settings.visual
+    chosen = settings.visual
     what = {
         "images": read_summary(processed)["files"][f"{split.name}.npy"],
-        "weights": _weights_digest(cnn),
-        "visual": [visual.backbone, visual.last_layer, visual.crop],
+        "weights": _weights_digest(visual.cnn),
+        "visual": [chosen.backbone, chosen.last_layer, chosen.crop],
         "version": KEPT_FEATURES_VERSION,
     }
     folder = root / "data" / "work" / "features" / digest_of(what)
-    channels, side = cnn.map_shape(visual.crop)
-    folded = fold_batch_norm(cnn).to(device)
-
+    extract, device = visual.features(), visual.cnn.mean.device
     return kept_features(
-        split, folder, extract=lambda images: maps_of(folded, images.to(device)),
-        crop=visual.crop, map_shape=(channels, side, side),
+        split, folder, extract=lambda images: extract(images.to(device)), crop=visual.crop,
+        map_shape=(visual.channels, visual.map_side, visual.map_side),
     )  # fmt: skip
-
-
-def maps_of(cnn: nn.Module, images: Tensor) -> Tensor:
-    """A frozen CNN's maps, in float32 on every device: a GPU's own way is coarser (TF32)."""
-    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-        maps: Tensor = cnn(images)
-        return maps
 
 
 def _weights_digest(cnn: CNN) -> str:

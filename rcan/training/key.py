@@ -1,23 +1,53 @@
-"""What a training depends on, the name that follows from it, and why a training starts afresh."""
+"""What a training depends on, the name that follows from it, where its state lies, and why a
+training starts afresh; all told without loading torch.
+"""
 
+import contextlib
 import json
+import os
+import shutil
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import safetensors
-import torch
-
+from rcan.code import code_digest
 from rcan.config import Settings
 from rcan.errors import UserError
-from rcan.files import digest_of, holder_of, write_json
+from rcan.files import digest_of, exclusive, holder_of, sha256_of, write_json
 from rcan.reading import read_json, require_file
-from rcan.training.checkpoint import HEADER, Progress
-from rcan.training.parts import input_parts
-from rcan.training.states import LAST, state_folder
 
 PARTS = "parts.json"
+LAST = "last.safetensors"
+DOING = "training this exact configuration"  # who holds a state's lock
 KINDS = ("cpu", "cuda")
+
+
+def training_code(family: str) -> str:
+    """The digest of all code that shapes a training of this family of models."""
+    return code_digest("rcan.training.train", *modules_of(family))
+
+
+def modules_of(family: str) -> tuple[str, str]:
+    """A family's modules, which no other names: they are loaded when `model.family` asks."""
+    return f"rcan.model.families.{family}", f"rcan.config.families.{family}"
+
+
+def input_parts(settings: Settings, processed: Path, tokenizer: Path) -> dict[str, Any]:
+    """Settings, pretrained weights, data, tokenizer, code and torch."""
+    from rcan.data.store import read_summary  # loads NumPy, which a pointer needs not
+
+    used = settings.used()
+    used.pop("demo", None)  # its studies are part of the data's digest
+    weights = Path(settings.visual.weights)
+    return {
+        "settings": used,
+        "weights": sha256_of(weights) if os.path.isfile(weights) else None,
+        "data": read_summary(processed)["digest"],
+        "tokenizer": sha256_of(tokenizer),
+        "code": training_code(settings.model.family),
+        "torch": version("torch"),
+    }
 
 
 def training_parts(
@@ -27,7 +57,7 @@ def training_parts(
 
     By kind of device, in which alone they differ.
     """
-    shared = {**input_parts(settings, processed, tokenizer), "torch": torch.__version__}
+    shared = input_parts(settings, processed, tokenizer)
     return {kind: {**shared, "device": kind} for kind in KINDS}
 
 
@@ -96,6 +126,10 @@ def has_state(root: Path, key: str) -> bool:
 
 def _stopped_at(last: Path) -> tuple[int, dict[str, Any]] | None:
     """The last epoch of a training and its parts, flat; None if it is finished or not readable."""
+    import safetensors
+
+    from rcan.training.checkpoint import HEADER, Progress
+
     try:
         parts = read_json(last.with_name(PARTS), dict, "parts", "leave it")
         require_file(last)
@@ -116,3 +150,19 @@ def _flat(parts: Mapping[str, Any]) -> dict[str, Any]:
         for key, inner in (value.items() if isinstance(value, Mapping) else [("", value)])
     }
     return {**{name: value for name, value in parts.items() if name != "settings"}, **settings}
+
+
+def state_folder(root: Path, key: str) -> Path:
+    """The folder of the training with this key."""
+    return root / ".rcan" / "checkpoints" / key
+
+
+def forget_training(root: Path, key: str) -> None:
+    """Remove the state of a finished training, whose run folder is safe; trained again it starts
+    afresh. One that is under way again is left alone."""
+    folder = state_folder(root, key)
+    with contextlib.suppress(UserError, OSError):
+        if folder.is_dir():
+            with exclusive(folder / "lock", DOING):
+                (folder / LAST).unlink(missing_ok=True)  # first: without it the rest is of none
+                shutil.rmtree(folder)

@@ -21,28 +21,29 @@ from tqdm import tqdm
 from rcan.config import Settings, Train
 from rcan.data.batches import StudyBatches
 from rcan.errors import UserError
-from rcan.model.rcan import RCAN, joint_loss
+from rcan.model.interface import Batch, Output, ReportModel, Together
 from rcan.training.checkpoint import Progress, TrainingState
-from rcan.training.determinism import processor, seed_epoch
+from rcan.training.devices import Processes, processor, seed_epoch, share_batch_statistics
 from rcan.training.optimization import build_optimizer, set_learning_rate
-from rcan.training.processes import gathered, share_batch_statistics, share_of_tokens
 
-Validate = Callable[[RCAN], dict[str, float]]  # -> length_penalty and val_* of the best penalty
+Validate = Callable[
+    [ReportModel], dict[str, float]
+]  # -> length_penalty and val_* of the best penalty
+Losses = Callable[[Output, Batch, Together], dict[str, Tensor]]
 Log = Callable[[int, dict[str, float]], None]  # epoch, numbers
-LOSSES = ("loss", "loss_ce", "loss_wcl")
 SELECTION = "val_BLEU-4"  # the best epoch has the highest (§4.1.2)
 
 
 def fit(
-    model: RCAN, batches: StudyBatches, *, settings: Settings, fabric: Fabric,
+    model: ReportModel, batches: StudyBatches, *, settings: Settings, fabric: Fabric,
     state: TrainingState, validate: Validate, floor: float, log: Log,
 ) -> Progress:  # fmt: skip
     """Train to the last epoch (or until patience ends), from wherever `state` left off.
 
     `floor`: validation BLEU-4 of one constant report, printed beside the model's.
-    Each row of the progress' history holds epoch, loss, loss_ce, loss_wcl (with WCL), lr, and what
-    `validate` gave; `log` gets the same and images_per_second. Raises `UserError` if the loss stops
-    being a number.
+    Each row of the progress' history holds epoch, the model's losses (`loss`, `loss_ce`, ...), lr,
+    and what `validate` gave; `log` gets the same and images_per_second. Raises `UserError` if the
+    loss stops being a number.
     """
     train = settings.train
     optimizer = build_optimizer(model, train)
@@ -55,7 +56,10 @@ def fit(
     while not progress.is_done(train.epochs, train.patience):
         epoch = progress.epoch + 1
         seed_epoch(train.seed, epoch, fabric.global_rank)
-        numbers = train_epoch(wrapped, optimizer, batches, epoch, settings=settings, fabric=fabric)
+        numbers = train_epoch(
+            wrapped, optimizer, batches, epoch, settings=settings, fabric=fabric,
+            losses_of=model.losses,
+        )  # fmt: skip
         speed = numbers.pop("images_per_second")
         if fabric.is_global_zero:
             model.eval()
@@ -84,10 +88,13 @@ def _rank(numbers: dict[str, float], train: Train) -> tuple[bool, float]:
 
 def train_epoch(
     model: nn.Module, optimizer: torch.optim.Optimizer, batches: StudyBatches, epoch: int, *,
-    settings: Settings, fabric: Fabric,
+    settings: Settings, fabric: Fabric, losses_of: Losses,
 ) -> dict[str, float]:  # fmt: skip
-    """One pass over the training studies; the mean of each loss over steps, and the speed."""
-    train, wcl = settings.train, settings.wcl
+    """One pass over the training studies; the mean of each loss over steps, and the speed.
+
+    `model`: wrapped by Fabric; `losses_of`: its own `losses`, which Fabric's wrapper hides.
+    """
+    train, together = settings.train, Processes(fabric)
     model.train()
     sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=fabric.device))
     first_step = (epoch - 1) * batches.num_batches
@@ -100,13 +107,7 @@ def train_epoch(
         for step, batch in enumerate(shuffled):
             batch = batch.to(fabric.device)
             lr = set_learning_rate(optimizer, train, first_step + step, batches.num_batches)
-            logits, p = model(batch.images, batch.projections, batch.tokens[:, :-1])
-            targets = batch.tokens[:, 1:]
-            losses = joint_loss(
-                logits, targets, gathered(p, fabric), pad_id=batches.pad_id,
-                lambda_ce=wcl.lambda_ce, tau=wcl.tau, denominator=wcl.denominator,
-                share=share_of_tokens(targets, batches.pad_id, fabric),
-            )  # fmt: skip
+            losses = losses_of(model(batch), batch, together)
             fabric.backward(losses["loss"])
             if train.clip_norm is not None:
                 fabric.clip_gradients(
@@ -144,7 +145,7 @@ def _epoch_line(
 ) -> str:
     """One line an epoch, for terminals and log files alike."""
     parts = [f"epoch {epoch}/{epochs}"]
-    parts += [f"{name} {numbers[name]:.3f}" for name in LOSSES if name in numbers]
+    parts += [f"{name} {numbers[name]:.3f}" for name in numbers if name.startswith("loss")]
     parts.append(f"val BLEU-4 {numbers[SELECTION]:.3f} (floor {floor:.3f})")
     parts.append(f"{numbers['val_distinct_reports']:.0f} different reports")
     parts.append(f"lr {numbers['lr']:.1e}")

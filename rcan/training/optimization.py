@@ -5,16 +5,15 @@ from math import cos, pi
 import torch
 
 from rcan.config import Train
-from rcan.model.build import visual_parameters
-from rcan.model.rcan import RCAN
+from rcan.model.interface import ReportModel
 
 
-def build_optimizer(model: RCAN, train: Train) -> torch.optim.Optimizer:
+def build_optimizer(model: ReportModel, train: Train) -> torch.optim.Optimizer:
     """Adam or AdamW over the visual extractor (`lr_visual`) and the rest (`lr`)."""
-    visual, rest = visual_parameters(model)
+    rates = {"visual": train.lr_visual, "rest": train.lr}
     groups = [
-        {"params": parameters, "base_lr": lr}
-        for parameters, lr in ((visual, train.lr_visual), (rest, train.lr))
+        {"params": parameters, "base_lr": rates[name]}
+        for name, parameters in model.parameter_groups().items()
         if parameters
     ]
     kind = torch.optim.AdamW if train.optimizer == "adamw" else torch.optim.Adam

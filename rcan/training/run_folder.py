@@ -6,6 +6,7 @@ penalty that validation chose, the digests of what was trained on, and the kind 
 """
 
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,17 +19,18 @@ from rcan.data.store import read_summary
 from rcan.errors import UserError
 from rcan.files import place_beside, sha256_of, write_csv, write_json
 from rcan.model.build import build_model
-from rcan.model.rcan import RCAN
+from rcan.model.interface import ReportModel
 from rcan.reading import Shape, read_json
 from rcan.training.checkpoint import Progress, read_tensors, require_fit, write_tensors
-from rcan.training.determinism import compute_as
+from rcan.training.devices import compute_as
 
 _BEST: Shape = {"epoch": int, "length_penalty": float}
+_EARLIER = re.compile(r"^(cnn|standardize|adapter|rve|patches)\.")  # before families of models
 _REMEDY = "run `dvc repro train`, or `dvc checkout` to have it back"
 
 
 def write_run(
-    out: Path, *, best: Path, model: RCAN, progress: Progress, settings: Settings,
+    out: Path, *, best: Path, model: ReportModel, progress: Progress, settings: Settings,
     facts: dict[str, str],
 ) -> None:  # fmt: skip
     """Write the folder beside `out` and rename it; `best` is the file of the best weights."""
@@ -55,7 +57,7 @@ def write_run(
         shutil.rmtree(beside, ignore_errors=True)
 
 
-def load_run(folder: Path, vocabulary_size: int) -> tuple[RCAN, Settings, dict[str, Any]]:
+def load_run(folder: Path, vocabulary_size: int) -> tuple[ReportModel, Settings, dict[str, Any]]:
     """The best model, in evaluation mode and on a GPU if there is one, its settings and best.json.
 
     Raises `UserError` if the folder is not a whole run, or of another vocabulary.
@@ -71,12 +73,13 @@ def load_run(folder: Path, vocabulary_size: int) -> tuple[RCAN, Settings, dict[s
     return load_weights(weights, settings, vocabulary_size, _REMEDY), settings, best
 
 
-def load_weights(path: Path, settings: Settings, vocabulary_size: int, remedy: str) -> RCAN:
+def load_weights(path: Path, settings: Settings, vocabulary_size: int, remedy: str) -> ReportModel:
     """The model of a file of weights, in evaluation mode and on a GPU if there is one.
 
     Raises `UserError` that ends with the remedy if the file is damaged or another model's.
     """
     weights, _ = read_tensors(path, remedy)
+    weights = {_EARLIER.sub(r"visual.\1.", name): tensor for name, tensor in weights.items()}
     with torch.device("meta"):  # sizes without memory, should the settings be another model's
         require_fit(build_model(settings, vocabulary_size, pretrained=False), weights, path)
     model = build_model(settings, vocabulary_size, pretrained=False)

@@ -1,12 +1,9 @@
 """One training from processed data to a folder of weights and numbers."""
 
-import platform
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-import torch
 from lightning_fabric import Fabric
 
 from rcan.config import Settings
@@ -16,18 +13,16 @@ from rcan.errors import UserError
 from rcan.evaluation.bleu import bleu
 from rcan.evaluation.diagnostics import diagnostics, is_collapsed
 from rcan.evaluation.kept_floors import read_floors
-from rcan.generation.generate import generate
+from rcan.generation.generate import write_reports
 from rcan.model.build import build_model, num_parameters
-from rcan.model.rcan import RCAN
+from rcan.model.interface import ReportModel
 from rcan.text.tokenizer import Tokenizer
 from rcan.training.checkpoint import TrainingState
-from rcan.training.determinism import compute_as, seed_epoch
-from rcan.training.gpus import free_gpu
+from rcan.training.devices import devices_of, launch, require_bf16, seed_epoch
 from rcan.training.inputs import study_batches
-from rcan.training.key import has_state, kept_parts, training_key, why_afresh
+from rcan.training.key import has_state, kept_parts, state_folder, training_key, why_afresh
 from rcan.training.loop import SELECTION, Log, fit
 from rcan.training.run_folder import write_run
-from rcan.training.states import state_folder
 
 
 def train(
@@ -37,7 +32,7 @@ def train(
     """Train, or go on training, and write `out` whole: weights of the best and the last epoch
     (.safetensors), config.json, history.csv, best.json. With `out` None the state is all.
 
-    The state is kept in `root`/.rcan/checkpoints/<key> until `states.forget_training`: killed
+    The state is kept in `root`/.rcan/checkpoints/<key> until `key.forget_training`: killed
     before DVC has saved `out`, the same training only writes it again. `log_to(key)` gives what
     every epoch's numbers are handed to.
     Raises `UserError` for whatever the user can mend.
@@ -67,14 +62,14 @@ def _train_on(
                 "meanwhile; run this again"
             )
         if not has_state(root, key):
-            _require_bf16(settings, here)
+            require_bf16(settings, here)
         if fabric.is_global_zero and (told := why_afresh(folder, parts)):
             print(told)
         seed_epoch(settings.train.seed, 0)
         model = build_model(settings, len(words)).to(fabric.device)
         prepared = partial(
             study_batches, tokenizer=words, settings=settings, processed=processed, root=root,
-            cnn=model.cnn, device=fabric.device,
+            visual=model.visual,
         )  # fmt: skip
         studies, val = open_split(processed, "train"), open_split(processed, "val")
         with fabric.rank_zero_first():  # one process keeps the features, the others read them
@@ -105,64 +100,8 @@ def _train_on(
             )  # fmt: skip
 
 
-def _require_bf16(settings: Settings, device: str) -> None:
-    """Raise `UserError` if each step would imitate bfloat16, slowly."""
-    if settings.train.precision == "bf16-mixed" and device == "cpu" and not cpu_has_bf16():
-        raise UserError(
-            "train.precision is bf16-mixed, but this processor has no bfloat16 (AVX-512 BF16 or "
-            "AMX): a step would take 2 to 14 times that of float32; set train.precision to auto or "
-            "32-true"
-        )
-
-
 def _no_log(epoch: int, numbers: dict[str, float]) -> None:
     """For all processes but the first, which logs for all."""
-
-
-@contextmanager
-def devices_of(settings: Settings, root: Path) -> Iterator[int | str | list[int]]:
-    """What `launch` takes: the devices asked for, of which a single GPU is one of its own."""
-    devices: int | str = settings.train.devices
-    if devices != 1 or kind_of_device(settings) != "cuda":
-        yield devices
-        return
-    with free_gpu(root, torch.cuda.device_count()) as index:
-        yield [index]
-
-
-def launch(settings: Settings, devices: int | str | list[int]) -> Fabric:
-    """Device, precision and processes as the settings ask, bf16 on a GPU unless they say more."""
-    train = settings.train
-    accelerator, precision = kind_of_device(settings), train.precision
-    if precision == "auto":
-        bf16 = accelerator == "cuda" and torch.cuda.is_bf16_supported()
-        precision = "bf16-mixed" if bf16 else "32-true"
-    try:
-        fabric = Fabric(accelerator=accelerator, devices=devices, precision=precision)
-    except Exception as error:  # Lightning has its own kinds
-        reason = " ".join(str(error).split())
-        raise UserError(
-            f"train.accelerator {train.accelerator} with train.devices {train.devices} cannot be "
-            f"had here ({reason}): set train.accelerator to auto and train.devices to 1"
-        ) from None
-    fabric.launch()
-    compute_as(train)
-    return fabric
-
-
-def cpu_has_bf16() -> bool:
-    """Whether the processor itself multiplies bfloat16, which torch would imitate, slowly."""
-    if platform.machine() not in ("x86_64", "AMD64"):
-        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-
-
-def kind_of_device(settings: Settings) -> str:
-    """`cpu` or `cuda`: what these settings train on here."""
-    accelerator: str = settings.train.accelerator
-    if accelerator == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    return accelerator
 
 
 def _validation_floor(constant: str, val: Split) -> float:
@@ -172,16 +111,15 @@ def _validation_floor(constant: str, val: Split) -> float:
 
 
 def _validate(
-    model: RCAN, val: Split, batches: StudyBatches, words: Tokenizer, settings: Settings
+    model: ReportModel, val: Split, batches: StudyBatches, words: Tokenizer, settings: Settings
 ) -> dict[str, float]:
     """BLEU of reports for the validation studies under the length penalty with the best BLEU-4,
     and what betrays a collapse onto one report."""
     penalties = settings.generate.length_penalty
     references = [study.text for study in val.studies]
     best: dict[str, float] = {}
-    for penalty, reports in zip(
-        penalties, write_reports(model, batches, words, settings), strict=True
-    ):
+    written = write_reports(model, batches.in_order(), words, settings.generate)
+    for penalty, reports in zip(penalties, written, strict=True):
         scores = {f"val_{name}": score for name, score in bleu(reports, references).items()}
         if not best or scores[SELECTION] > best[SELECTION]:
             found = diagnostics(reports, references, ())
@@ -189,21 +127,3 @@ def _validate(
             best = {"length_penalty": penalty, **scores, **signs}
             best["val_collapsed"] = int(is_collapsed(found))
     return best
-
-
-def write_reports(
-    model: RCAN,
-    batches: StudyBatches,
-    words: Tokenizer,
-    settings: Settings,
-    penalties: list[float] | None = None,
-) -> list[list[str]]:
-    """Texts of all studies of `batches` in order, one list a length penalty."""
-    on_device = (batch.to(model.device) for batch in batches.in_order())
-    ids = generate(
-        model.eval(), ((b.images, b.projections) for b in on_device),
-        beam_size=settings.generate.beam_size,
-        length_penalties=penalties or settings.generate.length_penalty,
-        bos_id=words.bos_id, eos_id=words.eos_id, pad_id=words.pad_id,
-    )  # fmt: skip
-    return [[words.decode(report) for report in reports] for reports in ids]

@@ -17,7 +17,7 @@ from cases import Code, Fuzz, Sample, attempt, damaged
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-from rcan.model.cnn import build_cnn
+from rcan.model.visual.cnn import build_cnn
 
 SUFFIXES = (".pth", ".safetensors", "", ".pt", ".bin")
 LAYERS = ("conv1", "bn1", "relu", "maxpool", "layer1")
@@ -121,7 +121,7 @@ def others() -> list[bytes]:
 def weights(suffix: str, folder: Path, patch) -> Sample:
     """ResNets cut after layer1, and not initialised: these are filled, or refused, at once."""
     path, state = folder / f"weights{suffix}", first_layers()
-    patch.setattr("rcan.model.cnn.RESNET_LAYERS", LAYERS)
+    patch.setattr("rcan.model.visual.cnn.RESNET_LAYERS", LAYERS)
     for name in ("kaiming_normal_", "kaiming_uniform_", "uniform_"):
         patch.setattr(torch.nn.init, name, lambda tensor, *_, **__: tensor)
     (save_file if suffix == ".safetensors" else torch.save)(state, path)

@@ -8,7 +8,7 @@ from cases import attempt
 from formats_of_models import WORDS, Kept, trained
 from imports import TOP, modules_named, sources
 
-from rcan.model.cnn import build_cnn
+from rcan.model.visual.cnn import build_cnn
 from rcan.reading import _Yaml
 from rcan.training.checkpoint import TrainingState, write_tensors
 from rcan.training.run_folder import load_run

@@ -94,8 +94,8 @@ def weights_of_experiments(project: Repository) -> dict[str, str]:
         lock = project.run("git", "show", f"{ref}:dvc.lock")
         if lock.returncode == 0 and not ref.startswith("refs/exps/celery"):
             train = yaml.safe_load(lock.stdout)["stages"]["train"]
-            tau = str(train["params"]["params.yaml"]["wcl"]["tau"])
-            found[tau] = train["outs"][0]["md5"]
+            params = yaml.safe_load(project.run("git", "show", f"{ref}:params.yaml").stdout)
+            found[str(params["wcl"]["tau"])] = train["outs"][0]["md5"]
     return found
 
 

@@ -10,7 +10,7 @@ from zygote import Zygote
 STOPPED = before(
     "rcan.training.loop.seed_epoch", "os.kill(os.getpid(), signal.SIGKILL)", "arguments[1] == 3"
 )
-OTHER_CODE = "from rcan.training import parts; parts.code_digest = lambda *parts: 'edited'"
+OTHER_CODE = "from rcan.training import key; key.code_digest = lambda *modules: 'edited'"
 # What changes, the stages that run again before the training, and what is told of it.
 CHANGES = {
     "a setting": ({"wcl.tau": 0.2}, [], "", "wcl.tau"),

@@ -122,6 +122,7 @@ def _read_plan(plan: Path) -> Iterator[tuple[tuple[str, int], dict[str, Any]]]:
         settings = read_json(path, dict, "the plan of a cell", _PLAN)
         if "same_as" in settings:
             require_shape(settings, _POINTER, f"{path}", _PLAN)
+        settings.pop("code", None)  # by which a change of it is noticed
         yield (name[1], int(name[2])), settings
 
 

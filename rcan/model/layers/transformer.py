@@ -9,15 +9,17 @@ Shapes: B studies, K beams, T words, S patches, R rows (studies or reports), d m
 d_k = d / h.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import cast
+from math import sqrt
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rcan.model.dropout import Dropout, dropout
+from rcan.model.layers.dropout import Dropout, dropout
 
 
 class Attention(nn.Module):
@@ -239,3 +241,28 @@ def sinusoids(length: int, d_model: int) -> Tensor:
     frequency = 10000 ** (-torch.arange(0, d_model, 2, dtype=torch.float32) / d_model)
     angles = place * frequency  # (length, d / 2)
     return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)
+
+
+@contextmanager
+def last_cross_attention(decoder: Decoder) -> Iterator[list[Tensor]]:
+    """A list that gets the weights (R, h, T, S) of the decoder's last cross-attention, worked out
+    anew from what goes into it: the model keeps none."""
+    found: list[Tensor] = []
+
+    def keep_weights(layer: nn.Module, arguments: tuple[Any, ...]) -> None:
+        x, keys = arguments[:2]
+        found.append(attention_weights(cast(Attention, layer), x, keys))
+
+    last = cast(DecoderLayer, decoder.layers[-1]).cross_attention
+    hook = last.register_forward_pre_hook(keep_weights)
+    try:
+        yield found
+    finally:
+        hook.remove()
+
+
+def attention_weights(layer: Attention, x: Tensor, keys: Tensor) -> Tensor:
+    """softmax(q·k / √d_k): x (R, T, d) asks keys (R, h, S, d_k) -> (R, h, T, S)."""
+    queries = layer.query(x).unflatten(-1, (layer.num_heads, -1)).transpose(1, 2)
+    scores: Tensor = queries @ keys.transpose(-1, -2) / sqrt(keys.shape[-1])
+    return scores.float().softmax(-1)

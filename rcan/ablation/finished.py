@@ -1,6 +1,7 @@
-"""Results of cells made ahead of the stages that write them, so that many are made side by side.
+"""Finished results of cells, kept until the stages that write them take them: so many cells are
+made side by side.
 
-data/work/ahead/<digest> holds what a stage would write, named by all that it is made of: a stage
+data/work/finished/<digest> holds what a stage would write, named by all that it is made of: a stage
 that finds its own digest there copies, and loads neither torch nor Java. An empty folder says that
 the stage had it. They cannot lie where the stage writes, for DVC empties its outputs first.
 """
@@ -13,36 +14,31 @@ from contextlib import AbstractContextManager
 from importlib.metadata import version
 from pathlib import Path
 
+from rcan.ablation.plan import evaluation_code
 from rcan.config import PipelineSettings
 from rcan.data.store import read_summary
 from rcan.files import digest_of, exclusive, place_beside, sha256_of
-from rcan.training.parts import code_digest, input_parts
+from rcan.training.key import input_parts
 
-EVALUATION_CODE = (  # as the deps of stage evaluate
-    "config", "data/batches.py", "data/features.py", "data/sets/demo_findings.py",
-    "data/sets/demo_phantom.py", "data/store.py", "evaluation", "files.py", "generation", "model",
-    "reading.py", "text", "training",
-)  # fmt: skip
 DAYS = 30
 OF_A_RUN = ("best.json", "best.safetensors", "config.json")  # what evaluation reads of it
 
 
 def place(root: Path, digest: str) -> Path:
     """Where the result of this digest lies, or would."""
-    return root / "data" / "work" / "ahead" / digest
+    return root / "data" / "work" / "finished" / digest
 
 
 def of_training(settings: PipelineSettings, processed: Path, tokenizer: Path) -> str:
     """The digest of what a cell's training is made of, with its weights' path resolved."""
-    return digest_of({**input_parts(settings, processed, tokenizer), "torch": version("torch")})
+    return digest_of(input_parts(settings, processed, tokenizer))
 
 
 def of_evaluation(
-    settings: PipelineSettings, run: Path, *,
-    processed: Path, tokenizer: Path, floors: Path, stage: Path,
-) -> str:  # fmt: skip
-    """The digest of what the evaluation of the trained folder `run` is made of; `stage`: the
-    script that writes it."""
+    settings: PipelineSettings, run: Path, *, processed: Path, tokenizer: Path, floors: Path
+) -> str:
+    """The digest of what the evaluation of the trained folder `run` is made of; `settings`: the
+    cell's own."""
     return digest_of(
         {
             "run": [sha256_of(run / name) for name in OF_A_RUN],
@@ -50,8 +46,7 @@ def of_evaluation(
             "data": read_summary(processed)["digest"],
             "tokenizer": sha256_of(tokenizer),
             "floors": sha256_of(floors),
-            "stage": sha256_of(stage),
-            "code": code_digest(*EVALUATION_CODE),
+            "code": evaluation_code(settings.model.family, settings.data.name),
             "packages": [version(name) for name in ("torch", "numpy", "pycocoevalcap")],
         }
     )

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 from tiny import TOP, tiny
 
-from rcan.ablation.fill import places
-from rcan.ablation.side_by_side import Job, run_side_by_side
+from rcan.ablation.jobs import Job, places, run_side_by_side
 from rcan.errors import UserError
 
 NOTE = "import os, sys, time; print(os.environ.get('PLACE', '')); time.sleep({}); sys.exit({})"
@@ -46,7 +45,7 @@ def test_one_that_fails_leaves_the_others_running_and_is_named_with_its_last_lin
 def test_a_stop_stops_what_it_started(sent, tmp_path):
     code = (
         "import signal, sys; from pathlib import Path\n"
-        "from rcan.ablation.side_by_side import Job, run_side_by_side\n"
+        "from rcan.ablation.jobs import Job, run_side_by_side\n"
         "signal.signal(signal.SIGTERM, signal.default_int_handler)\n"
         "long = 'import os, time; print(os.getpid(), flush=True); time.sleep(600)'\n"
         "jobs = [Job(n, [sys.executable, '-c', long], Path(n)) for n in ('one', 'two')]\n"

@@ -1,4 +1,4 @@
-"""Stage fill: train and score all cells that lack it, side by side, before their stages run one
+"""Stage cells: train and score all cells that lack it, side by side, before their stages run one
 by one and find it done.
 
 RCAN_CELLS="rve_cgm-1 rcan-2" takes these alone; the stages of others do their own work, in turn.
@@ -8,27 +8,26 @@ import os
 import sys
 from pathlib import Path
 
-from pipeline import cell, evaluate
+from pipeline import cell
 from pipeline.stage import EVALUATIONS, FLOORS, PROCESSED, RUNS, TOKENIZER, run
-from rcan.ablation import ahead
-from rcan.ablation.fill import places, unfinished
+from rcan.ablation import finished
+from rcan.ablation.jobs import Job, places, run_side_by_side, unfinished
 from rcan.ablation.plan import same_as
-from rcan.ablation.side_by_side import Job, run_side_by_side
 from rcan.config import PipelineSettings
 from rcan.files import write_text
 from rcan.project import project_root
 
-FILLED = Path("ablations/filled.txt")
+DONE = Path("ablations/done.txt")
 ONLY = "RCAN_CELLS"
 
 
 def main(settings: PipelineSettings) -> None:
     root = project_root()
     only = {same_as(name) for name in os.environ.get(ONLY, "").replace(",", " ").split()}
-    ahead.forget_old(root)
+    finished.forget_old(root)
     names = unfinished(
         settings, root=root, runs=RUNS, evaluations=EVALUATIONS, processed=PROCESSED,
-        tokenizer=TOKENIZER, floors=FLOORS, stage=evaluate.SCRIPT,
+        tokenizer=TOKENIZER, floors=FLOORS,
     )  # fmt: skip
     jobs = [
         Job(
@@ -44,7 +43,7 @@ def main(settings: PipelineSettings) -> None:
         print(f"{len(jobs)} cells to train or score, {len(at_once)} at once", flush=True)
         run_side_by_side(jobs, at_once)
     # Always the same: the stages of the cells wait for it, and none runs again because of it.
-    write_text(FILLED, "every cell is trained and scored\n")
+    write_text(DONE, "every cell is trained and scored\n")
 
 
 if __name__ == "__main__":

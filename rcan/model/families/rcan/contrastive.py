@@ -51,6 +51,12 @@ class WeaklySupervisedContrastive(nn.Module):
         return F.dropout(b, self.dropout) + self.noise * torch.randn_like(b)
 
 
+def pooled_features(V: Tensor, num_images: int) -> Tensor:
+    """Eq. 2, global average: (B·I, C, H, W) -> (B, I, C). (The paper prints H x W x C for it.)"""
+    pooled: Tensor = V.mean((2, 3)).unflatten(0, (-1, num_images))
+    return pooled
+
+
 @torch.no_grad()
 def weak_positives(p: Tensor) -> Tensor:
     """(B, D) -> (B, B) bool: whether two studies lie in one component of the 1-NN graph of `p`.

@@ -1,5 +1,6 @@
-"""Cells made ahead of their stages: the same bytes as the stages' own, and never out of date."""
+"""Cells made before their stages: the same bytes as the stages' own, and never out of date."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -8,13 +9,14 @@ from pathlib import Path
 
 import pytest
 import yaml
-from test_pipeline import covers, paths
 from tiny import TINY, TOP, changed, tiny
 
-from pipeline import evaluate
-from rcan.ablation import ahead
-from rcan.ablation.fill import unfinished
+from rcan.ablation import finished
+from rcan.ablation.jobs import unfinished
+from rcan.ablation.plan import evaluation_code
 from rcan.config import load_settings
+from rcan.training import key
+from rcan.training.key import training_code
 
 CELLS = "seeds: [1]\ncells: {a: {wcl.tau: 0.3}}\nreadings: {b: {}}\n"
 OUTPUTS = ("runs/a-1", "data/evaluation/a-1")
@@ -46,7 +48,7 @@ def missing(folder: Path) -> list[str]:
         return unfinished(
             load_settings(), root=folder, runs=Path("runs"), evaluations=Path("data/evaluation"),
             processed=Path("data/processed"), tokenizer=Path("data/tokenizer.json"),
-            floors=Path("data/floors.json"), stage=evaluate.SCRIPT,
+            floors=Path("data/floors.json"),
         )  # fmt: skip
 
 
@@ -69,36 +71,34 @@ def planned(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def made_ahead(planned, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("ahead") / "work"
+def made(planned, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("made") / "work"
     shutil.copytree(planned, folder)
     assert missing(folder) == ["a-1"]
-    stage(folder, "fill")
+    stage(folder, "cells")
     return folder
 
 
-def test_stages_take_what_was_made_ahead_without_torch_and_it_is_the_same_bytes(
-    planned, made_ahead, tmp_path
-):
-    own, folder = tmp_path / "own", tmp_path / "ahead"
+def test_stages_take_what_was_made_without_torch_and_it_is_the_same_bytes(planned, made, tmp_path):
+    own, folder = tmp_path / "own", tmp_path / "made"
     shutil.copytree(planned, own)
-    shutil.copytree(made_ahead, folder)
+    shutil.copytree(made, folder)
     assert missing(folder) == [] and list(folder.glob(".rcan/checkpoints/*")) == []
     for name in ("train", "evaluate"):
         assert stage(own, name, "a-1").splitlines()[-1] != "loaded:"
         printed = stage(folder, name, "a-1")
-        assert "already, by stage fill" in printed and printed.splitlines()[-1] == "loaded:"
+        assert "already, by stage cells" in printed and printed.splitlines()[-1] == "loaded:"
     assert len(files(own)) == 8 and files(folder) == files(own)
     assert missing(folder) == missing(own) == []
     for project in (own, folder):  # what the stages have is not kept a second time
-        assert [list(kept.iterdir()) for kept in project.glob("data/work/ahead/*/")] == [[]]
+        assert [list(kept.iterdir()) for kept in project.glob("data/work/finished/*/")] == [[]]
 
 
-def test_a_stage_that_is_stopped_before_dvc_saves_its_output_finds_it_again(made_ahead, tmp_path):
+def test_a_stage_that_is_stopped_before_dvc_saves_its_output_finds_it_again(made, tmp_path):
     folder = tmp_path / "work"
-    shutil.copytree(made_ahead, folder)
+    shutil.copytree(made, folder)
     for _ in range(2):
-        assert "already, by stage fill" in stage(folder, "train", "a-1")
+        assert "already, by stage cells" in stage(folder, "train", "a-1")
         shutil.rmtree(folder / "runs")
     assert missing(folder) == []
 
@@ -112,40 +112,35 @@ def test_a_stage_that_is_stopped_before_dvc_saves_its_output_finds_it_again(made
         ({"wcl.lambda_ce": 0.6}, False),
     ],
 )
-def test_other_settings_leave_it_where_it_is(change, kept, made_ahead, tmp_path):
+def test_other_settings_leave_it_where_it_is(change, kept, made, tmp_path):
     folder = tmp_path / "work"
-    shutil.copytree(made_ahead, folder)
+    shutil.copytree(made, folder)
     set_params(folder, **change)
     stage(folder, "plan")
     assert missing(folder) == ["a-1"]
     printed = stage(folder, "train", "a-1")
-    assert ("already, by stage fill" in printed) == kept
+    assert ("already, by stage cells" in printed) == kept
     assert "already" not in stage(folder, "evaluate", "a-1")
     assert missing(folder) == []
 
 
-@pytest.mark.parametrize("what", ["code", "floors", "tokenizer", "run", "stage"])
-def test_whatever_an_evaluation_is_made_of_gives_another_digest(
-    what, made_ahead, tmp_path, monkeypatch
-):
+@pytest.mark.parametrize("what", ["code", "floors", "tokenizer", "run"])
+def test_whatever_an_evaluation_is_made_of_gives_another_digest(what, made, tmp_path, monkeypatch):
     folder = tmp_path / "work"
-    shutil.copytree(made_ahead, folder)
+    shutil.copytree(made, folder)
     stage(folder, "train", "a-1")
-    script = folder / "data" / "stage.json"
-    script.write_text("as it is")
 
     def digest() -> str:
-        return ahead.of_evaluation(
+        return finished.of_evaluation(
             load_settings(folder / "params.yaml"), folder / "runs" / "a-1",
             processed=folder / "data" / "processed",
             tokenizer=folder / "data" / "tokenizer.json", floors=folder / "data" / "floors.json",
-            stage=script,
         )  # fmt: skip
 
     before = digest()
     assert digest() == before
     if what == "code":
-        monkeypatch.setattr(ahead, "code_digest", lambda *packages: "of other code")
+        monkeypatch.setattr(finished, "evaluation_code", lambda family: "of other code")
     else:
         names = {"run": "runs/a-1/best.safetensors"}
         path = folder / names.get(what, f"data/{what}.json")
@@ -160,9 +155,9 @@ def test_a_failure_leaves_nothing_that_could_be_taken(tmp_path):
         raise RuntimeError
 
     with pytest.raises(RuntimeError):
-        ahead.make(tmp_path, "0", fails)
-    assert not ahead.is_ready(tmp_path, "0") and not ahead.was_taken(tmp_path, "0")
-    assert not ahead.take(tmp_path, "0", tmp_path / "out")
+        finished.make(tmp_path, "0", fails)
+    assert not finished.is_ready(tmp_path, "0") and not finished.was_taken(tmp_path, "0")
+    assert not finished.take(tmp_path, "0", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -171,44 +166,51 @@ def test_a_cell_that_cannot_be_scored_is_trained_all_the_same(planned, tmp_path)
     shutil.copytree(planned, folder)
     test = folder / "data" / "processed" / "test.npy"
     aside = test.rename(tmp_path / "test.npy")
-    stage(folder, "fill", code=1)
+    stage(folder, "cells", code=1)
     assert missing(folder) == ["a-1"]
     aside.rename(test)
-    stage(folder, "fill")
+    stage(folder, "cells")
     log = (folder / ".rcan" / "logs" / "a-1.txt").read_text()
     assert "strict" in log and "epoch" not in log  # only the scores were missing
     assert missing(folder) == []
 
 
 def test_of_several_processes_the_first_alone_leaves_something(tmp_path):
-    assert not ahead.make(tmp_path, "0", lambda out: None)
-    assert not ahead.was_taken(tmp_path, "0")
+    assert not finished.make(tmp_path, "0", lambda out: None)
+    assert not finished.was_taken(tmp_path, "0")
 
 
-def test_fill_takes_the_cells_that_are_asked_for_alone(planned, tmp_path):
+def test_stage_cells_takes_the_cells_that_are_asked_for_alone(planned, tmp_path):
     folder = tmp_path / "work"
     shutil.copytree(planned, folder)
-    stage(folder, "fill", RCAN_CELLS="b-1")  # which equals main: nothing is to be trained
+    stage(folder, "cells", RCAN_CELLS="b-1")  # which equals main: nothing is to be trained
     assert missing(folder) == ["a-1"]
-    stage(folder, "fill", RCAN_CELLS="c-1", code=1)
+    stage(folder, "cells", RCAN_CELLS="c-1", code=1)
     assert missing(folder) == ["a-1"]
 
 
 def test_results_that_no_stage_had_for_a_month_are_removed(tmp_path):
     for digest in ("old", "new"):
-        assert ahead.make(tmp_path, digest, Path.mkdir)
-    os.utime(ahead.place(tmp_path, "old"), (0, 0))
-    ahead.forget_old(tmp_path)
-    assert not ahead.was_taken(tmp_path, "old") and ahead.was_taken(tmp_path, "new")
+        assert finished.make(tmp_path, digest, Path.mkdir)
+    os.utime(finished.place(tmp_path, "old"), (0, 0))
+    finished.forget_old(tmp_path)
+    assert not finished.was_taken(tmp_path, "old") and finished.was_taken(tmp_path, "new")
 
 
-def test_evaluation_code_is_all_that_stage_evaluate_depends_on():
-    for listed in paths("evaluate", "deps"):
-        if listed.startswith("rcan/"):
-            assert covers(ahead.EVALUATION_CODE, listed.removeprefix("rcan/")), listed
+def test_results_are_named_by_the_code_that_the_plan_of_their_cell_holds(planned, monkeypatch):
+    plan = planned / "ablations" / "plan"
+    trained, scored = (json.loads((plan / n / "a-1.json").read_text()) for n in ("", "scoring"))
+    inputs = (planned / "data" / "processed", planned / "data" / "tokenizer.json")
+    assert key.input_parts(tiny(), *inputs)["code"] == trained["code"] == training_code("rcan")
+    assert scored == {"code": evaluation_code("rcan", "demo")} != {"code": trained["code"]}
+    before = finished.of_training(tiny(), *inputs)
+    monkeypatch.setattr(key, "training_code", lambda family: "of other code")
+    assert finished.of_training(tiny(), *inputs) != before
 
 
 def test_a_trainings_digest_knows_its_settings(planned):
     inputs = (planned / "data" / "processed", planned / "data" / "tokenizer.json")
-    assert ahead.of_training(tiny(), *inputs) == ahead.of_training(tiny(), *inputs)
-    assert ahead.of_training(tiny({"wcl.tau": 0.4}), *inputs) != ahead.of_training(tiny(), *inputs)
+    assert finished.of_training(tiny(), *inputs) == finished.of_training(tiny(), *inputs)
+    assert finished.of_training(tiny({"wcl.tau": 0.4}), *inputs) != finished.of_training(
+        tiny(), *inputs
+    )
