@@ -161,7 +161,7 @@ def test_no_two_modules_have_one_name():
     [
         ("tracking", "reporting", ("published",)),
         ("tracking", "evaluation", ("results", "scores")),
-        ("sharing", "evaluation", ("results", "scores")),
+        ("sharing", "evaluation", ("results", "schema", "scores")),
         ("cli", "reporting", ("published",)),
     ],
 )

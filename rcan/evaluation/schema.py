@@ -247,6 +247,8 @@ class BestFile(_Part):
     length_penalty: float
 
 
+# As tables call the floors.
+FLOOR_NAMES = {"best_constant": "best constant report", "most_frequent": "most frequent report"}
 GROUPS = ("in_train", "not_in_train", "normal", "abnormal")
 WRITERS = ("model", "image_swap", "best_constant", "references")
 SUMS = ("macro", "micro")

@@ -4,8 +4,6 @@ from collections.abc import Sequence
 
 from rcan.data.sets import TITLES
 
-FLOORS = {"best_constant": "best constant report", "most_frequent": "most frequent report"}
-
 
 def data_name(name: str) -> str:
     return TITLES.get(name, name)

@@ -11,11 +11,10 @@ from typing import Any
 from rcan.errors import UserError
 from rcan.evaluation.diagnostics import verdict
 from rcan.evaluation.protocols import PROTOCOLS
-from rcan.evaluation.schema import GROUPS, KINDS, SPLITS, SUMS, WRITERS
+from rcan.evaluation.schema import FLOOR_NAMES, GROUPS, KINDS, SPLITS, SUMS, WRITERS
 from rcan.reporting.published import METRICS, RCAN_SOURCE, num_reports, rcan_row
 from rcan.table import NONE, Table, measured, number, percent
 
-FLOORS = ("best_constant", "most_frequent")
 COLUMNS = ("data", "split", "protocol", "system", "metric", "score", "low", "high")
 LEAD = "model - best floor"
 SWAP = "model, other studies' images"
@@ -68,7 +67,7 @@ def _systems(scores: Mapping[str, Any], protocol: str) -> dict[str, Mapping[str,
         found = scores["protocols"][protocol]
         systems = {
             "model": found["model"],
-            **{floor: found["floors"][floor] for floor in FLOORS},
+            **{floor: found["floors"][floor] for floor in FLOOR_NAMES},
             LEAD: scores["beats_floor"][protocol],
             SWAP: scores["controls"]["image_swap"][protocol]["model"],
         }
@@ -99,7 +98,7 @@ def results_markdown(scores: Mapping[str, Any], protocol: str) -> str:
         [
             metric,
             measured(systems["model"][metric]),
-            *(number(systems[floor][metric]["score"]) for floor in FLOORS),
+            *(number(systems[floor][metric]["score"]) for floor in FLOOR_NAMES),
             measured(systems[LEAD][metric], "+.3f"),
             *([number(published[metric])] if published else []),
         ]

@@ -16,6 +16,7 @@ from rcan.evaluation.evaluate import score_all, with_floors
 from rcan.evaluation.floors import best_constant, most_frequent
 from rcan.evaluation.kept_floors import FLOORS
 from rcan.evaluation.protocols import PROTOCOLS, reference
+from rcan.evaluation.schema import FLOOR_NAMES
 from rcan.evaluation.scores import METRICS, Scores, signature
 from rcan.evaluation.statistics import difference, holm
 from rcan.scoring.references import Ground
@@ -24,7 +25,6 @@ from rcan.text.tokenizer import Tokenizer
 
 # R2Gen's settings of each data set, those of params.yaml: rarest word and longest report, in words.
 RESAMPLES_A_TEST = 20  # as many a corrected p-value at least, else none could be below 0.05
-FLOOR_NAMES = {"most_frequent": "most frequent report", "best_constant": "best constant report"}
 FEW = 30  # studies
 NO_FLOOR = (
     "No floor: without train reports nobody can say what one report for every study would score;"
@@ -198,7 +198,7 @@ def noise(found: Mapping[str, float]) -> str:
 
 
 def _table_of(result: Mapping[str, Any], protocol: str, systems: Mapping[str, Any]) -> str:
-    floors = {floor: told for floor, told in FLOOR_NAMES.items() if floor in systems["floors"]}
+    floors = {floor: FLOOR_NAMES[floor] for floor in FLOORS if floor in systems["floors"]}
     fall = result["controls"]["image_swap"][protocol]["fall"]
     head = [protocol, "score [95 % interval]", *floors.values()]
     head += ["beats the floor"] if floors else []

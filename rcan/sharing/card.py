@@ -6,6 +6,7 @@ from typing import Any
 
 from rcan.config import Settings
 from rcan.data.sets import TITLES, data_set
+from rcan.evaluation.schema import FLOOR_NAMES
 from rcan.evaluation.scores import METRICS
 from rcan.table import Table, measured
 
@@ -130,8 +131,7 @@ def _scores(scores: Mapping[str, Any] | None) -> str:
 def _table(systems: Mapping[str, Any]) -> str:
     rows = {
         "model": systems["model"],
-        "best constant report": systems["floors"]["best_constant"],
-        "most frequent report": systems["floors"]["most_frequent"],
+        **{name: systems["floors"][floor] for floor, name in FLOOR_NAMES.items()},
     }
     scores = [[metric, *(measured(row[metric]) for row in rows.values())] for metric in METRICS]
     return Table(["", *rows], scores).markdown()

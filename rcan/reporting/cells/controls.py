@@ -7,10 +7,9 @@ from functools import partial
 from typing import Any
 
 from rcan.ablation.cells import FULL, cell_of
-from rcan.evaluation.schema import GROUPS
+from rcan.evaluation.schema import FLOOR_NAMES, GROUPS
 from rcan.reporting.cells.runs import Model
 from rcan.reporting.cells.study import Ablations
-from rcan.reporting.names import FLOORS
 from rcan.table import NONE, Row, Section, Table, Value, mean_of, measured, number, percent
 
 PROTOCOL = "strict"
@@ -112,7 +111,7 @@ def controls_part(ablations: Ablations, cells: Sequence[str]) -> Table:
         rates = [_mean([_f1(scores, "best_constant", kind)], "") for kind in ("macro", "micro")]
         told = [Value(bleu.main), Value("0.000"), Value(f"1 of {num}"), Value(percent(1)),
                 Value(NONE), *rates, rates[1]]  # fmt: skip
-        rows.append(Row([FLOORS["best_constant"], "floor, no model", bleu, *told], "floor"))
+        rows.append(Row([FLOOR_NAMES["best_constant"], "floor, no model", bleu, *told], "floor"))
     return Table(
         ["cell", "seeds", *_COLUMNS],
         rows,
@@ -168,7 +167,7 @@ def _groups(ablations: Ablations, cells: Sequence[str]) -> list[Table]:
             ]
             rows.append(_row(ablations, model, values))
     floor = [measured(told[name]["best_constant"]["BLEU-4"]) for name in names]
-    rows.append(Row([FLOORS["best_constant"], "floor, no model", *floor], "floor"))
+    rows.append(Row([FLOOR_NAMES["best_constant"], "floor, no model", *floor], "floor"))
     heads = [f"{_GROUP_NAMES[name]}, {told[name]['num_studies']} studies" for name in names]
     return [
         Table(

@@ -4,12 +4,13 @@ differences between cells, and what each number comes from."""
 from collections.abc import Iterator, Mapping, Sequence
 
 from rcan.ablation.cells import FULL
+from rcan.evaluation.schema import FLOOR_NAMES
 from rcan.reporting.cells.controls import controls_part
 from rcan.reporting.cells.listings import Line, Listing, keys_of, listings
 from rcan.reporting.cells.records import records
 from rcan.reporting.cells.runs import Run
 from rcan.reporting.cells.study import SIGNIFICANT, Ablations, Values
-from rcan.reporting.names import FLOORS, data_name
+from rcan.reporting.names import data_name
 from rcan.reporting.published import (
     METRICS,
     TABLES,
@@ -67,7 +68,7 @@ def _scores(ablations: Ablations, listing: Listing, protocol: str) -> Table:
     blank = [NONE] * (len(listing.columns) - 1)
     for floor, of_floor in ablations.floors(protocol).items():
         numbers = [measured(of_floor[metric]) for metric in METRICS]
-        rows.append(Row([FLOORS[floor], *blank, "floor, no model", *numbers], "floor"))
+        rows.append(Row([FLOOR_NAMES[floor], *blank, "floor, no model", *numbers], "floor"))
     several = any(len(ablations.model(cell).done) > 1 for cell in listing.cells)
     seed = "The mean over seeds ± their standard deviation" if several else "One seed"
     return Table(
