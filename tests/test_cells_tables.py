@@ -3,13 +3,16 @@
 import csv
 import json
 import re
+from dataclasses import replace
 
 import pytest
 from cells_on_disk import project
 from imports import TOP
 
 import rcan.reporting.attention_numbers as attention_rows
+from rcan.ablation.cells import Shown
 from rcan.errors import UserError
+from rcan.evaluation.protocols import PROTOCOLS
 from rcan.reporting.cells.attention_table import COMMON, attention_table
 from rcan.reporting.cells.controls import controls_table
 from rcan.reporting.cells.data_table import data_table
@@ -164,6 +167,22 @@ def test_both_floors_stand_in_every_table_of_scores(demo):
         for part in table.tables:
             if part.title.startswith("Scores"):
                 assert [row.kind for row in part.rows][-2:] == ["floor", "floor"]
+
+
+def test_a_new_row_of_table_3_is_a_matter_of_the_register_alone(iu_xray):
+    told = Shown("NIC", {"table3": ("NIC", "one LSTM")}, {"table3": {"model": "NIC"}})
+    more = replace(
+        iu_xray,
+        cells=replace(iu_xray.cells, shown={**iu_xray.cells.shown, "nic": told}),
+        models={**iu_xray.models, "nic": replace(iu_xray.model("rve"), cell="nic")},
+        scores={**iu_xray.scores, **{("nic", p): iu_xray.scores["rve", p] for p in PROTOCOLS}},
+    )
+    rows, _ = rows_of(section(more, "table3"), "Scores, paper")
+    nic = [row for row in rows if row[:2] == ["NIC", "Vinyals et al., 2015"]]
+    assert [row[2] for row in nic] == ["the paper, cited", "ours, 2 of 3 seeds", "ours − paper"]
+    assert nic[2][3 + METRICS.index("METEOR")] == "–" != nic[2][3]
+    rows, _ = rows_of(findings_table(more), "All findings")
+    assert "NIC" in [row[0] for row in rows]
 
 
 def test_table_3_marks_whose_scores_a_row_holds(iu_xray):

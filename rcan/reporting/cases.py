@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from rcan.ablation.cells import Cells, cell_of
-from rcan.data.store import Split, Study
+from rcan.data.store import Split
 from rcan.errors import UserError
 from rcan.evaluation.labelers import Labeler
 from rcan.evaluation.results import PREDICTIONS, SCORES, read_predictions, read_scores
@@ -103,46 +103,37 @@ def _cases(labelled: LabelledSplit, columns: Sequence[Rows]) -> list[Case]:
 
 def _case(labelled: LabelledSplit, index: int, predictions: Sequence[str], which: str) -> Case:
     study, there, labeler = labelled.split.studies[index], labelled.truths[index], labelled.labeler
-    found = [mentions(text, labeler) for text in (study.text, *predictions)]
-    said = [mention.finding for of_text in found for mention in of_text]
-    unsaid = [finding for finding in labeler.findings if label_of(finding, there, labeler)]
-    numbers = {finding: n for n, finding in enumerate(dict.fromkeys([*said, *unsaid]))}
+    found = {text: mentions(text, labeler) for text in (study.text, *predictions)}
+    said = [mention.finding for text in (study.text, *predictions) for mention in found[text]]
+    present = [finding for finding in labeler.findings if label_of(finding, there, labeler)]
+    numbers = {finding: n for n, finding in enumerate(dict.fromkeys([*said, *present]))}
+
+    def left_out(text: str) -> str:
+        named = {mention.finding for mention in found[text]}
+        left = [finding for finding in numbers if finding in present and finding not in named]
+        return ", ".join(f"{numbers[each] + 1} {each.replace('_', ' ')}" for each in left)
+
+    unsaid = left_out(study.text)
+    own = [Marked(m.start, m.end, numbers[m.finding]) for m in found[study.text]]
+    texts = [
+        Text(study.text.split(), own, f"Labelled, not in the report: {unsaid}" if unsaid else "")
+    ]
+    for text in predictions:
+        marked = [
+            Marked(m.start, m.end, numbers[m.finding], verdict(m, there, labeler))
+            for m in found[text]
+        ]
+        missed = left_out(text)
+        below = f"Not named: {missed}" if missed else "All findings are named."
+        texts.append(Text(text.split(), marked, below))
     views = study.views[:NUM_VIEWS]
     return Case(
         heading=f"{which} · {study.id}",
         images=[np.array(labelled.split.images[view.row]) for view in views],
         captions=[view.projection or "view" for view in views],
         findings=[_name(finding, there, labeler) for finding in numbers],
-        texts=[
-            _reference(study, found[0], there, numbers, labeler),
-            *(
-                _prediction(text, of_text, there, numbers, labeler)
-                for text, of_text in zip(predictions, found[1:], strict=True)
-            ),
-        ],
+        texts=texts,
     )
-
-
-def _reference(
-    study: Study, found: Sequence[Mention], there: frozenset[str], numbers: Mapping[str, int],
-    labeler: Labeler,
-) -> Text:  # fmt: skip
-    marked = [Marked(m.start, m.end, numbers[m.finding]) for m in found]
-    said = {mention.finding for mention in found}
-    unsaid = [f for f in numbers if f not in said and label_of(f, there, labeler)]
-    below = f"Labelled, not in the report: {_listed(unsaid, numbers)}" if unsaid else ""
-    return Text(study.text.split(), marked, below)
-
-
-def _prediction(
-    text: str, found: Sequence[Mention], there: frozenset[str], numbers: Mapping[str, int],
-    labeler: Labeler,
-) -> Text:  # fmt: skip
-    marked = [Marked(m.start, m.end, numbers[m.finding], verdict(m, there, labeler)) for m in found]
-    said = {mention.finding for mention in found}
-    missed = [f for f in numbers if f not in said and label_of(f, there, labeler)]
-    below = f"Not named: {_listed(missed, numbers)}" if missed else "All findings are named."
-    return Text(text.split(), marked, below)
 
 
 def verdict(mention: Mention, there: frozenset[str], labeler: Labeler) -> Verdict:
@@ -157,7 +148,3 @@ def _name(finding: str, there: frozenset[str], labeler: Labeler) -> str:
     name, *attributes = (label_of(finding, there, labeler) or finding).split("/")
     words = name.replace("_", " ")
     return f"{words}: {', '.join(attributes)}" if attributes else words
-
-
-def _listed(findings: Sequence[str], numbers: Mapping[str, int]) -> str:
-    return ", ".join(f"{numbers[finding] + 1} {finding.replace('_', ' ')}" for finding in findings)

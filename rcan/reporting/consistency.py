@@ -17,7 +17,7 @@ OVERLAPS = {
 }
 
 
-def require_same_ground(told: Mapping[str, Mapping[str, object]]) -> None:
+def require_agreement(told: Mapping[str, Mapping[str, object]]) -> None:
     """Raise UserError unless all sources that tell a fact tell the same.
 
     `told`: where it stands -> fact (data set, split, protocol, number of studies) -> value.
@@ -44,7 +44,7 @@ def require_one_run(
     remedy = "run `dvc repro` to make it anew"
     require_shape(scores, _SCORES, "scores.json", remedy)
     require_shape(best, _BEST, "best.json", remedy)
-    require_same_ground(
+    require_agreement(
         {
             "scores.json": {
                 "data set": scores["data"],

@@ -17,7 +17,7 @@ from rcan.evaluation.protocols import PROTOCOLS, reference
 from rcan.evaluation.scores import METRICS, score
 from rcan.evaluation.statistics import difference
 from rcan.files import write_csv, write_json
-from rcan.reporting.consistency import require_same_ground
+from rcan.reporting.consistency import require_agreement
 from rcan.reporting.report import write_report
 from rcan.reporting.tables import results_markdown, results_rows
 
@@ -41,10 +41,10 @@ def test_sources_that_tell_otherwise_are_refused_and_no_others(amount, figure):
             for fact, value in facts.items():
                 values.setdefault(fact, set()).add(value)
         if all(len(found) == 1 for found in values.values()):
-            require_same_ground(told)
+            require_agreement(told)
         else:
             with pytest.raises(UserError, match=r"expected results of one [abc] in a table"):
-                require_same_ground(told)
+                require_agreement(told)
 
     check()
     figure("honesty", "grounds of tables compared", tried)

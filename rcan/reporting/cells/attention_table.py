@@ -6,7 +6,7 @@ from pathlib import Path
 from rcan.ablation.cells import cell_of
 from rcan.reading import read_csv, read_text
 from rcan.reporting.cells.study import Ablations
-from rcan.reporting.consistency import require_same_ground
+from rcan.reporting.consistency import require_agreement
 from rcan.table import NONE, Row, Section, Table, Value, measured
 
 COMMON = "all that every model names"  # as the stage cases writes it
@@ -20,7 +20,7 @@ def attention_table(ablations: Ablations, path: Path) -> Section | None:
     if not path.is_file() or len(read_text(path, _WHAT, _REMEDY).splitlines()) < 2:
         return None
     measured = read_csv(path, _COLUMNS, _WHAT, _REMEDY)
-    require_same_ground(
+    require_agreement(
         {"the tables": {"data set": ablations.data}}
         | {f"{path}, row {n}": {"data set": row["data"]} for n, row in enumerate(measured, 1)}
     )
@@ -32,13 +32,13 @@ def attention_table(ablations: Ablations, path: Path) -> Section | None:
         [_row(ablations, row) for row in rows],
         title="Attention on the finding's own place",
         caption=(
-            f"{ablations.ground()}. Findings that a report rightly names, the same for all models. "
+            f"{ablations.scope()}. Findings that a report rightly names, the same for all models. "
             "How many times the share that the place would get if all patches weighed the same, "
             "and the share that it gets from all words of the report: 1 is no looking there. 95 % "
             "intervals over studies."
         ),
     )
-    title = f"Figure 4, where models look: {ablations.ground()}"
+    title = f"Figure 4, where models look: {ablations.scope()}"
     return Section("fig4", title, [part], (), measured)
 
 

@@ -70,7 +70,7 @@ def controls_table(ablations: Ablations) -> Section:
         }
         for run in runs
     ]
-    title = f"What overlap scores cannot see: {ablations.ground()}"
+    title = f"What overlap scores cannot see: {ablations.scope()}"
     tables = [controls_part(ablations, cells), *_groups(ablations, cells)]
     return Section("controls", title, tables, notes, records)
 
@@ -116,7 +116,7 @@ def controls_part(ablations: Ablations, cells: Sequence[str]) -> Table:
         ["cell", "seeds", *_COLUMNS],
         rows,
         title="What overlap scores cannot see",
-        caption=f"{ablations.ground(PROTOCOL)}. {_SEVERAL} Other images: the model is given "
+        caption=f"{ablations.scope(PROTOCOL)}. {_SEVERAL} Other images: the model is given "
         "another study's; `fall` is what that costs in BLEU-4. The blind cell is a Transformer "
         "that is given no image, not even in training.",
         notes=ablations.commands(
@@ -174,7 +174,7 @@ def _groups(ablations: Ablations, cells: Sequence[str]) -> list[Table]:
             ["cell", "seeds", *heads],
             rows,
             title="BLEU-4 by group of studies",
-            caption=f"{ablations.ground(PROTOCOL)}. {_SEVERAL} In train: the study's reference "
+            caption=f"{ablations.scope(PROTOCOL)}. {_SEVERAL} In train: the study's reference "
             "occurs there word for word, so that it can be had by copying. "
             f"{_shares(ablations.results[0].scores['group_shares'])}",
         )

@@ -38,7 +38,7 @@ def figure_3(ablations: Ablations, out: Path) -> None:
     with style():
         figure = new_figure(10.5, 6.4)
         figure.suptitle(
-            f"Figure 3, modules: {ablations.ground(PROTOCOL)}\n"
+            f"Figure 3, modules: {ablations.scope(PROTOCOL)}\n"
             f"{_NOISE}; {_seeds(ablations)}{_dots(ablations)}",
             x=0.01, ha="left", weight="bold", size=11,
         )  # fmt: skip
@@ -130,7 +130,7 @@ def figure_5(ablations: Ablations, out: Path) -> None:
     points = _points(ablations)
     with style():
         figure = new_figure(10.5, 4.4)
-        title = f"Figure 5, λ: {ablations.ground(PROTOCOL)}\n{_NOISE}; {_seeds(ablations)}"
+        title = f"Figure 5, λ: {ablations.scope(PROTOCOL)}\n{_NOISE}; {_seeds(ablations)}"
         if missing := _missing(ablations):
             title += f"; not run: {missing}"
         figure.suptitle(title, x=0.01, ha="left", weight="bold", size=11)

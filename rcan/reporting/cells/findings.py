@@ -67,12 +67,12 @@ def findings_table(ablations: Ablations) -> Section | None:
         ["reports of", *(f"{total} {kind}" for total in SUMS for kind in KINDS)],
         rows,
         title="All findings together",
-        caption=f"{ablations.ground()}, {of_all['num_studies']} of them with labels. {_SEVERAL}. "
+        caption=f"{ablations.scope()}, {of_all['num_studies']} of them with labels. {_SEVERAL}. "
         "Macro: the mean over findings; micro: all findings of all studies counted together.",
     )
     return Section(
         "findings",
-        f"Findings named in the reports: {ablations.ground()}",
+        f"Findings named in the reports: {ablations.scope()}",
         [overall, _each(ablations, writers, of_all["references"]["per_finding"])],
         [f"The labeler: {of_all['labeler']}.", "What is 0 / 0 has no score: –."],
         _records(ablations, writers),
@@ -98,7 +98,7 @@ def _each(ablations: Ablations, writers: Sequence[Writer], references: Found) ->
         ["finding", "studies with it", *(writer.name for writer in writers)],
         rows,
         title="F1 of each finding",
-        caption=f"{ablations.ground()}. {_SEVERAL}; then in how many reports the finding was "
+        caption=f"{ablations.scope()}. {_SEVERAL}; then in how many reports the finding was "
         "named, and in how many of these rightly, on the mean of the seeds.",
         folded=True,
     )

@@ -45,7 +45,7 @@ def scores_section(ablations: Ablations, listing: Listing) -> Section:
     ]
     return Section(
         listing.name,
-        f"{listing.title}: {ablations.ground()}",
+        f"{listing.title}: {ablations.scope()}",
         [table for table in tables if table.rows],
         listing.notes,
         records(ablations, listing, compared),
@@ -75,7 +75,7 @@ def _scores(ablations: Ablations, listing: Listing, protocol: str) -> Table:
         [*listing.columns, "scores of", *METRICS],
         rows,
         title=f"Scores, {protocol} protocol",
-        caption=f"{ablations.ground(protocol)}. {seed}; 95 % interval over studies in brackets. "
+        caption=f"{ablations.scope(protocol)}. {seed}; 95 % interval over studies in brackets. "
         "Floors are one report given to every study: put together from sentences of train to score "
         f"best on validation, and the most frequent of train.{_beside(ablations, protocol)}",
         folded=protocol == "strict",
@@ -144,7 +144,7 @@ def _differences(
         [*listing.columns, "seeds", *METRICS],
         rows,
         title=f"Differences from {whole}, {protocol} protocol",
-        caption=f"{ablations.ground(protocol)}. Each cell minus {whole} ({base}), the same seeds "
+        caption=f"{ablations.scope(protocol)}. Each cell minus {whole} ({base}), the same seeds "
         "and studies on both sides; 95 % interval by a paired bootstrap over studies; p of "
         f"approximate randomisation, corrected (Holm) for the {len(rows) * len(METRICS)} tests of "
         f"this part. {noise}",
@@ -190,7 +190,7 @@ def _provenance(ablations: Ablations, cells: Sequence[str]) -> Table:
         ["run", "trained as", "key", "epoch", "length penalty", "on", "commit"],
         [_source(ablations, run) for run in runs],
         title="Where each number comes from",
-        caption=f"{ablations.ground()}. A training's key names its settings, data, tokenizer and "
+        caption=f"{ablations.scope()}. A training's key names its settings, data, tokenizer and "
         "code; its last bits follow from the processor that it ran on; the commit is that of the "
         "code which made the tables. Below: what trains and scores each of them.",
         notes=ablations.commands(runs),

@@ -15,7 +15,7 @@ from rcan.evaluation.protocols import PROTOCOLS
 from rcan.evaluation.scores import METRICS
 from rcan.evaluation.statistics import holm, seed_difference, seed_intervals
 from rcan.reporting.cells.runs import MAIN, Model, Result, Run, read_models
-from rcan.reporting.consistency import require_same_ground
+from rcan.reporting.consistency import require_agreement
 from rcan.reporting.names import data_name
 from rcan.reporting.published import published_row
 
@@ -76,7 +76,7 @@ class Ablations:
         found = (published_row(self.data, name, rows[name]) for name in rows if table in ("", name))
         return next(filter(None, found), None)
 
-    def ground(self, protocol: str = "") -> str:
+    def scope(self, protocol: str = "") -> str:
         """What all numbers of a table stand on: `demo (…), scale full, test split, 240 studies`."""
         told = f"{data_name(self.data)}, scale {self.settings.scale}, test split, "
         return f"{told}{self.num_studies} studies{f', {protocol} protocol' if protocol else ''}"
@@ -164,7 +164,7 @@ def read_ablations(
     models = read_models(plan, runs, evaluations, main)
     summary = read_summary(processed)
     results = {r.place: r for model in models.values() for r in model.results}
-    require_same_ground(
+    require_agreement(
         {
             "the processed data": {
                 "data set": summary["name"],
@@ -173,11 +173,11 @@ def read_ablations(
                 "split": "test",
             },
             "params.yaml": {"scale": settings.scale},
-            **{place: _ground(result) for place, result in results.items()},
+            **{place: _scope(result) for place, result in results.items()},
         }
     )
     for place, result in results.items():
-        require_same_ground(
+        require_agreement(
             {
                 f"{place}, scores.json": {"run": result.scores["run"]},
                 f"{place}, best.json": {"run": result.best["key"]},
@@ -186,7 +186,7 @@ def read_ablations(
     return Ablations(models, cells, summary, settings, _all_scores(models, settings))
 
 
-def _ground(result: Result) -> dict[str, object]:
+def _scope(result: Result) -> dict[str, object]:
     scores, config = result.scores, result.config
     constant = scores["protocols"]["strict"]["floors"]["best_constant"]["BLEU-4"]["score"]
     return {
