@@ -80,6 +80,9 @@ def places(settings: PipelineSettings) -> list[dict[str, str]]:
 
     One a GPU, each its own, or as many as the CPU has cores for, each with `train.threads` of them;
     RCAN_JOBS asks for another number.
+
+    Raises:
+        UserError: RCAN_JOBS is no such number, or asks for several that would take all cores each.
     """
     import torch
 

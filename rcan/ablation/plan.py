@@ -111,6 +111,9 @@ def planned_settings(
     """The settings of a planned run that is no pointer.
 
     What the run does not use, and where raw data lie, are taken from `settings`.
+
+    Raises:
+        UserError: no such run is planned, or its plan is damaged.
     """
     planned = _read(name, folder)
     own: dict[str, Any] = {**settings.model_dump(), **settings.others}

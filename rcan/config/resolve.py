@@ -80,7 +80,11 @@ def _sections_of(config: type[BaseModel]) -> dict[str, type[BaseModel]]:
 
 
 def resolve(raw: object) -> PipelineSettings:
-    """Choose each key's value for the data set and scale that `raw` names, and check everything."""
+    """Choose each key's value for the data set and scale that `raw` names, and check everything.
+
+    Raises:
+        UserError: a key or value that is missing, unknown, not allowed, or does not fit another.
+    """
     sections = file_sections()
     known = ("scale", *sections)
     if not isinstance(raw, dict):

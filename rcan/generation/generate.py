@@ -13,7 +13,11 @@ from rcan.text.tokenizer import Tokenizer
 
 
 class Generator(Protocol[S]):
-    """Anything that looks at images once and then writes word by word."""
+    """Anything that looks at images once and then writes word by word.
+
+    `start` takes images (B, I, ...) and projections (B, I) of B studies of I images; `step` takes
+    the last words (B, K) of K beams and gives log-probabilities (B, K, Y) of the next (§4.1.2).
+    """
 
     max_length: int
 

@@ -111,7 +111,10 @@ class TrainingState:
 def write_tensors(
     path: Path, tensors: dict[str, Tensor], facts: dict[str, Any] | None = None
 ) -> None:
-    """Write a .safetensors file, with facts as JSON in its header, whole or not at all."""
+    """Write a .safetensors file, with facts as JSON in its header, whole or not at all.
+
+    `tensors` may have any shapes. Raises `UserError` if the file cannot be written.
+    """
     ready = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     facts = facts or {}
     metadata = {HEADER: json.dumps({"digest": _digest(ready, facts), "facts": facts})}

@@ -34,7 +34,11 @@ def devices_of(settings: Settings, root: Path) -> Iterator[int | str | list[int]
 
 
 def launch(settings: Settings, devices: int | str | list[int]) -> Fabric:
-    """Device, precision and processes as the settings ask, bf16 on a GPU unless they say more."""
+    """Device, precision and processes as the settings ask, bf16 on a GPU unless they say more.
+
+    Raises:
+        UserError: this machine does not have them.
+    """
     train = settings.train
     accelerator, precision = kind_of_device(settings), train.precision
     if precision == "auto":
@@ -118,7 +122,7 @@ class Processes:
         return torch.cat(some, dim=1)
 
     def share_of_tokens(self, targets: Tensor, pad_id: int) -> Tensor | float:
-        """What a process' mean over its target tokens is weighed by, so that the mean over
+        """What a process' mean over its target tokens (B, T) is weighed by, so that the mean over
         processes is the mean over all tokens."""
         if self.fabric.world_size == 1:
             return 1.0

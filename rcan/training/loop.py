@@ -93,6 +93,9 @@ def train_epoch(
     """One pass over the training studies; the mean of each loss over steps, and the speed.
 
     `model`: wrapped by Fabric; `losses_of`: its own `losses`, which Fabric's wrapper hides.
+
+    Raises:
+        UserError: a loss is not finite.
     """
     train, together = settings.train, Processes(fabric)
     model.train()

@@ -20,7 +20,7 @@ class Dropout(nn.Module):
         self.p = p
 
     def forward(self, x: Tensor) -> Tensor:
-        """(...) -> (...)."""
+        """x of any shape -> the same shape."""
         return dropout(x, self.p, training=self.training)
 
     def extra_repr(self) -> str:
@@ -28,7 +28,7 @@ class Dropout(nn.Module):
 
 
 def dropout(x: Tensor, p: float, *, training: bool) -> Tensor:
-    """x (...) with each element 0 with probability `p` < 1, the rest divided by 1 - p."""
+    """x, of any shape, with each element 0 with probability `p` < 1, the rest divided by 1 - p."""
     if not training or p == 0:
         return x
     if x.device.type != "cpu":
