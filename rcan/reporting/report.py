@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from rcan.data.store import open_split, read_summary
-from rcan.evaluation.bleu import bleu
+from rcan.evaluation.bleu import bleu_of_constant
 from rcan.evaluation.protocols import PROTOCOLS
 from rcan.evaluation.results import Results, read_results
 from rcan.files import write_csv, write_text
@@ -48,11 +48,12 @@ def write_report(*, evaluation: Path, run: Path, processed: Path, out: Path, com
     require_one_run(scores, len(found.predictions), best, found.config, summary)
     page, rows = results_page(found, summary, command), results_rows(scores)
 
+    val = [study.text for study in open_split(processed, "val").studies]
     training_curves(
         found.history,
         title=f"{scores['model']} on {scores['data']}",
         chosen_epoch=best["epoch"],
-        floor=_validation_floor(scores, processed),
+        floor=bleu_of_constant(scores["floors"]["best_constant"]["text"], val),
         out=out / "training.png",
     )
     scores_figure(scores, out / "scores.png")
@@ -67,13 +68,6 @@ def write_report(*, evaluation: Path, run: Path, processed: Path, out: Path, com
         )
     write_csv(out / "results.csv", rows)
     write_text(out / "results.md", page)
-
-
-def _validation_floor(scores: Mapping[str, Any], processed: Path) -> float:
-    """BLEU-4 of the best constant report on the validation split, scored as training does."""
-    references = [study.text for study in open_split(processed, "val").studies]
-    constant = scores["floors"]["best_constant"]["text"]
-    return bleu([constant] * len(references), references)["BLEU-4"]
 
 
 def results_page(found: Results, summary: Mapping[str, Any], command: str) -> str:

@@ -10,7 +10,7 @@ from rcan.config import Settings
 from rcan.data.batches import StudyBatches
 from rcan.data.store import Split, open_split
 from rcan.errors import UserError
-from rcan.evaluation.bleu import bleu
+from rcan.evaluation.bleu import bleu, bleu_of_constant
 from rcan.evaluation.diagnostics import diagnostics, is_collapsed
 from rcan.evaluation.kept_floors import read_floors
 from rcan.generation.generate import write_reports
@@ -76,7 +76,9 @@ def _train_on(
             batches = prepared(studies, batch_size=settings.train.batch_size)
             val_batches = prepared(val, batch_size=settings.generate.batch_size)
         constant = read_floors(floors, processed=processed, tokenizer=tokenizer)
-        floor = _validation_floor(constant.reports["strict"]["best_constant"], val)
+        floor = bleu_of_constant(
+            constant.reports["strict"]["best_constant"], [study.text for study in val.studies]
+        )
         fabric.print(
             f"{settings.name}: {num_parameters(model):,} parameters, {len(batches):,} studies, "
             f"{settings.train.epochs} epochs on {fabric.device}\n"
@@ -102,12 +104,6 @@ def _train_on(
 
 def _no_log(epoch: int, numbers: dict[str, float]) -> None:
     """For all processes but the first, which logs for all."""
-
-
-def _validation_floor(constant: str, val: Split) -> float:
-    """Validation BLEU-4 of the constant report, chosen on these very studies."""
-    references = [study.text for study in val.studies]
-    return bleu([constant] * len(references), references)["BLEU-4"]
 
 
 def _validate(
