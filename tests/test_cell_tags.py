@@ -178,3 +178,10 @@ def test_a_damaged_list_of_cells_is_named(project):
 def test_the_paper_is_quoted_for_the_settings_it_prints(changes, bleu_4):
     config = flatten(resolve(changed(DATA | changes)).used())
     assert paper_tags(config).get("paper.BLEU-4") == bleu_4
+
+
+def test_another_family_of_models_repeats_no_row_of_the_paper():
+    config = flatten(resolve(changed(DATA)).used())
+    of_rcan = ("model.use_", "rve.", "cgm.", "wcl.")
+    config = {key: value for key, value in config.items() if not key.startswith(of_rcan)}
+    assert paper_tags(config | {"model.family": "another"}) == {}

@@ -93,11 +93,14 @@ def _terms(config: Mapping[str, Any], settings: Settings) -> str:
 def _training(config: Mapping[str, Any], settings: Settings) -> str:
     train, visual, model = settings.train, settings.visual, settings.model
     state = "frozen" if visual.frozen else "trained"
+    decoder = f"width {model.d_model}"
+    if "num_encoder_layers" in settings.family.reads:
+        layers = f"{model.num_encoder_layers} + {model.num_decoder_layers} layers"
+        decoder = f"a Transformer of {decoder} with {layers}"
     return (
         f"`{config['name']}`: {visual.backbone} ({state}, from "
         f"{'ImageNet' if visual.weights == 'imagenet' else 'random weights or a file'}) on "
-        f"{visual.crop} pixels, {settings.data.num_views} view(s) a study; a Transformer of width "
-        f"{model.d_model} with {model.num_encoder_layers} + {model.num_decoder_layers} layers. "
+        f"{visual.crop} pixels, {settings.data.num_views} view(s) a study; {decoder}. "
         f"{train.optimizer}, {train.epochs} epochs of batches of {train.batch_size}, "
         f"seed {train.seed}; epoch {config['epoch']} was chosen on validation, as was the length "
         f"penalty, {config['length_penalty']:g}. Beam search of width "

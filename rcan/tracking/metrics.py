@@ -77,16 +77,21 @@ def paper_tags(config: Mapping[str, Any]) -> dict[str, str]:
 def _printed_row(config: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
     """The table that has the row of these settings, and what it is found by there."""
     cell = printed_cell(config)
+    if not cell:
+        return "", {}
     if cell == "r2gencmn":
         return "table3", {"model": "R2GenCMN"}
     if cell.startswith("tau_"):
         return "table5", {"tau": cell.removeprefix("tau_")}
     modules = {name: str(int(config[f"model.use_{name}"])) for name in ("rve", "cgm", "wcl")}
-    return ("table4", modules) if cell else ("", {})
+    return "table4", modules
 
 
 def printed_cell(config: Mapping[str, Any]) -> str:
-    """The cell of Tables 3 to 5 that settings are; another reading of it is still that cell."""
+    """The cell of Tables 3 to 5 that settings are; another reading of it is still that cell. Empty
+    for none, as of another family of models."""
+    if config["model.family"] != "rcan":
+        return ""
     modules = [name for name in ("rve", "cgm", "wcl") if config[f"model.use_{name}"]]
     if "cgm" in modules and config["cgm.gate"] == "response":
         return "r2gencmn" if modules == ["cgm"] else ""
