@@ -1,12 +1,14 @@
 """MLflow's runs, rebuilt from files."""
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
 
 import mlflow
 import pytest
 from fabricated import KEY, scores_of, write_evaluation, write_run
+from tiny import TOP
 
 from rcan.dotted import flatten
 from rcan.errors import UserError
@@ -284,10 +286,12 @@ def test_published_runs_are_a_store_apart_with_views_that_hold_them(
 ):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     root = tmp_path / "project"
+    (root / "ablations").mkdir(parents=True)
+    shutil.copy(TOP / "ablations/cells.yaml", root / "ablations")  # which table has which cell
     database = published_store(root, numbers)
     assert capsys.readouterr().out.endswith(f"MLflow holds 4 published run(s) of {numbers}\n")
     assert database.is_relative_to(root / ".rcan")
-    assert [path.name for path in root.iterdir()] == [".rcan"]
+    assert {path.name for path in root.iterdir()} == {".rcan", "ablations"}
     client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{database}")
     experiment = client.get_experiment_by_name("rcan-iu_xray-published")
     runs = {run.info.run_name: run for run in client.search_runs([experiment.experiment_id])}
