@@ -79,12 +79,8 @@ def _row(
     for model, of_model in zip(models, named, strict=True):
         mention = of_model[study].get(finding)
         words = chosen_words(mention, model.texts[study]) if mention else {}
-        maps.append(
-            {
-                kind: _map(model, study, finding, word, region, len(views))
-                for kind, word in words.items()
-            }
-        )
+        kinds = {kind: (finding, word) for kind, word in words.items()}
+        maps.append({k: _map(model, study, at, region, len(views)) for k, at in kinds.items()})
     return Row(
         heading=f"{', '.join(label.replace('_', ' ').split('/'))} · {record.id}",
         images=[np.array(labelled.split.images[view.row]) for view in views],
@@ -101,12 +97,12 @@ def _row(
 def _map(
     model: ModelAttention,
     study: int,
-    finding: str,
-    word: int,
+    at: tuple[str, int],
     region: np.ndarray | None,
     num_views: int,
 ) -> Map:
-    attention = model.attention[study]
+    """`at`: the finding, and the number of the word."""
+    attention, (finding, word) = model.attention[study], at
     if region is None:
         wide = spread_over(attention[word : word + 1])
         note = f"spread over {wide:.0f} of {attention.shape[1]} patches"

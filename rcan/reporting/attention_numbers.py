@@ -57,16 +57,10 @@ def attention_rows(
 
 
 def write_numbers(
-    labelled: LabelledSplit,
-    models: Sequence[ModelAttention],
-    *,
-    out: Path,
-    resamples: int,
-    seed: int,
+    labelled: LabelledSplit, models: Sequence[ModelAttention], *, out: Path, **bootstrap: int
 ) -> None:
-    """Write the rows as CSV."""
-    rows = attention_rows(labelled, models, resamples=resamples, seed=seed)
-    if rows:
+    """Write the rows as CSV; `bootstrap`: its resamples and seed."""
+    if rows := attention_rows(labelled, models, **bootstrap):
         write_csv(out, rows)
     else:
         write_no_numbers(out)
