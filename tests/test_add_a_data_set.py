@@ -4,6 +4,7 @@ and scored, and the copy's own tests find it at every place."""
 import csv
 import json
 import re
+import subprocess
 import sys
 
 import numpy as np
@@ -64,6 +65,17 @@ def test_the_set_is_checked_trained_on_and_scored_under_its_own_name(project):
     scores = json.loads((project.folder / "data/evaluation/main/scores.json").read_text())
     assert scores["data"] == "my_set" and scores["num_studies"] == STUDIES["test"]
     assert "BLEU-4" in scores["protocols"]["strict"]["model"]
+
+
+def test_no_training_and_no_score_on_another_set_becomes_stale(project):
+    code = """
+from rcan.ablation.plan import evaluation_code
+from rcan.training.key import training_code
+print(training_code("rcan"), *(evaluation_code("rcan", name) for name in ("demo", "iu_xray")))
+"""
+    before = subprocess.run([sys.executable, "-c", code], cwd=TOP, capture_output=True, text=True)
+    assert len(set(before.stdout.split())) == 3, before.stderr
+    assert run(project, "-c", code) == before.stdout
 
 
 def test_the_tests_of_the_copy_find_it_at_every_place(project):

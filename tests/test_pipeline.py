@@ -238,7 +238,7 @@ def test_the_plan_of_the_main_run_digests_the_code_that_trains_and_scores_it(pla
     assert plan["train.json"].keys() - {"code", "scale"} == PARAMS.keys() - {
         "scale", "demo", "eval", "privacy",
     }  # fmt: skip
-    assert plan["evaluate.json"] == {"code": evaluation_code("rcan", "demo")}
+    assert plan["evaluate.json"] == {"code": evaluation_code("rcan", PARAMS["data"]["name"])}
 
 
 def test_make_repro_runs_the_stages_by_the_python_of_its_own_environment(tmp_path):
