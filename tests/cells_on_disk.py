@@ -68,10 +68,11 @@ def project(top: Path, *, data: str = "demo", seeds: tuple[int, ...] = (1,), onl
     write_plan(planned, top / "plan")
     digest = write_processed(top / "processed", name=data, num_studies=NUM_STUDIES)
     made = Project(top, parse_yaml(text), cells)
+    main = made.main
     for place, (name, settings) in enumerate({"main": {}, **planned}.items()):
         if "same_as" not in settings and (only is None or name in only):
             key = f"{place:032x}"
-            config = {**made.main}
+            config = {**main}
             for section, values in settings.items():
                 config[section] = (
                     {**config[section], **values} if isinstance(values, dict) else values
