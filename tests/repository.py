@@ -57,7 +57,8 @@ class Repository:
     def warm(self) -> "Repository":
         """Have a `python` from here on that starts at once, of which a kill kills nothing."""
         self.python = str(warm_python())
-        self.environment["PATH"] = f"{warm_python().parent}:{self.environment['PATH']}"
+        folder = self.environment["PYTHONPATH"] = str(warm_python().parent)  # no real METEOR either
+        self.environment["PATH"] = f"{folder}:{self.environment['PATH']}"
         return self
 
     def elsewhere(self, folder) -> "Repository":
