@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 from tiny import TINY, TOP, changed, tiny
+from warm import warm_python
 
 from rcan.ablation import finished
 from rcan.ablation.jobs import unfinished
@@ -22,16 +23,20 @@ CELLS = "seeds: [1]\ncells: {a: {wcl.tau: 0.3}}\nreadings: {b: {}}\n"
 OUTPUTS = ("runs/a-1", "data/evaluation/a-1")
 
 
-def stage(folder: Path, name: str, *arguments: str, code: int = 0, **environment: str) -> str:
-    """Run a stage; what it printed, and last which heavy packages it loaded."""
+def stage(
+    folder: Path, name: str, *arguments: str, code: int = 0, cold: bool = False, **environment: str
+) -> str:
+    """Run a stage; what it printed. A `cold` start tells last which heavy packages it loaded."""
     program = (
         f"import runpy, sys; sys.argv = {[name, *arguments]}\n"
         f"try: runpy.run_module('pipeline.{name}', run_name='__main__')\n"
         "finally: print('loaded:', *sorted({'torch', 'mlflow'} & {*sys.modules}))"
     )
+    warm = [warm_python(), "-m", f"pipeline.{name}", *arguments]
     done = subprocess.run(
-        [sys.executable, "-c", program], cwd=folder, capture_output=True, text=True,
-        env={**os.environ, "PYTHONPATH": str(TOP), **environment},
+        [sys.executable, "-c", program] if cold else warm, cwd=folder, capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": f"{TOP}:{warm_python().parent}", **environment},
     )  # fmt: skip
     assert done.returncode == code, done.stderr
     return done.stdout
@@ -85,8 +90,8 @@ def test_stages_take_what_was_made_without_torch_and_it_is_the_same_bytes(planne
     shutil.copytree(made, folder)
     assert missing(folder) == [] and list(folder.glob(".rcan/checkpoints/*")) == []
     for name in ("train", "evaluate"):
-        assert stage(own, name, "a-1").splitlines()[-1] != "loaded:"
-        printed = stage(folder, name, "a-1")
+        assert stage(own, name, "a-1", cold=True).splitlines()[-1] != "loaded:"
+        printed = stage(folder, name, "a-1", cold=True)
         assert "already, by stage cells" in printed and printed.splitlines()[-1] == "loaded:"
     assert len(files(own)) == 8 and files(folder) == files(own)
     assert missing(folder) == missing(own) == []
@@ -140,7 +145,7 @@ def test_whatever_an_evaluation_is_made_of_gives_another_digest(what, made, tmp_
     before = digest()
     assert digest() == before
     if what == "code":
-        monkeypatch.setattr(finished, "evaluation_code", lambda family: "of other code")
+        monkeypatch.setattr(finished, "evaluation_code", lambda *_: "of other code")
     else:
         names = {"run": "runs/a-1/best.safetensors"}
         path = folder / names.get(what, f"data/{what}.json")
