@@ -105,7 +105,7 @@ def free_gpu(root: Path, count: int) -> Iterator[int]:
 
 
 class Processes:
-    """The processes of one training, as a model's `losses` see them."""
+    """Several processes of one training, as a model's `losses` see them."""
 
     def __init__(self, fabric: Fabric) -> None:
         self.fabric = fabric
@@ -113,8 +113,6 @@ class Processes:
     def gathered(self, x: Tensor) -> Tensor:
         """Dimension 1 of all processes' `x` (2, b, D) joined, (2, B, D), with gradients."""
         fabric = self.fabric
-        if fabric.world_size == 1:
-            return x
         sizes = cast(Tensor, fabric.all_gather(torch.tensor(x.shape[1], device=x.device))).tolist()
         padded = nn.functional.pad(x, (0, 0, 0, max(sizes) - x.shape[1]))
         everyone = cast(Tensor, fabric.all_gather(padded, sync_grads=True))  # (processes, 2, b, D)
@@ -124,8 +122,6 @@ class Processes:
     def share_of_tokens(self, targets: Tensor, pad_id: int) -> Tensor | float:
         """What a process' mean over its target tokens (B, T) is weighed by, so that the mean over
         processes is the mean over all tokens."""
-        if self.fabric.world_size == 1:
-            return 1.0
         own = (targets != pad_id).sum().float()
         return own / cast(Tensor, self.fabric.all_reduce(own.clone(), reduce_op="mean"))
 

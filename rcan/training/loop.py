@@ -21,7 +21,7 @@ from tqdm import tqdm
 from rcan.config import Settings, Train
 from rcan.data.batches import StudyBatches
 from rcan.errors import UserError
-from rcan.model.interface import Batch, Output, ReportModel, Together
+from rcan.model.interface import Alone, Batch, Output, ReportModel, Together
 from rcan.training.checkpoint import Progress, TrainingState
 from rcan.training.devices import Processes, processor, seed_epoch, share_batch_statistics
 from rcan.training.optimization import build_optimizer, set_learning_rate
@@ -97,7 +97,8 @@ def train_epoch(
     Raises:
         UserError: a loss is not finite.
     """
-    train, together = settings.train, Processes(fabric)
+    train = settings.train
+    together = Processes(fabric) if fabric.world_size > 1 else Alone()
     model.train()
     sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=fabric.device))
     first_step = (epoch - 1) * batches.num_batches
