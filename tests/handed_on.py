@@ -18,7 +18,8 @@ from rcan.data.store import open_split, read_summary
 from rcan.files import sha256_of, write_json
 from rcan.model.build import build_model
 from rcan.text.tokenizer import Tokenizer
-from rcan.training.checkpoint import Progress, write_tensors
+from rcan.training.checkpoint import write_tensors
+from rcan.training.key import Progress
 from rcan.training.run_folder import write_run
 
 KEY = "c" * 32

@@ -73,7 +73,7 @@ def test_the_family_of_the_example_is_planned_trained_and_scored(with_nic):
 
 def test_the_family_of_the_example_keeps_the_contract_of_all(with_nic):
     done = with_nic.run(
-        sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider",
+        sys.executable, "-m", "pytest", "-n", "0", "-p", "no:cacheprovider",
         "tests/test_families.py", "-k", "nic",
     )  # fmt: skip
     assert done.returncode == 0, done.stdout

@@ -185,6 +185,14 @@ def test_a_family_is_known_by_its_own_modules_alone():
                     assert any(is_under(path, one) or is_under(path, f"{one}.py") for one in own)
 
 
+def test_no_module_knows_itself_through_others():
+    known = {p: {q for q in imported(p) if q.name != "__init__.py"} - {p} for p in sources()}
+    while lowest := [path for path, below in known.items() if not below & known.keys()]:
+        for path in lowest:
+            del known[path]
+    assert not known, "they import each other, or something that does"
+
+
 @pytest.mark.parametrize("library", ONLY_IN)
 def test_a_library_is_named_only_where_it_belongs(library):
     for path in sources():

@@ -10,7 +10,7 @@ import hashlib
 import json
 import shutil
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,8 @@ from torch import Tensor, nn
 from rcan.errors import UserError
 from rcan.files import exclusive, replacing
 from rcan.reading import Shape, parse_json, require_file, require_shape
-from rcan.training.key import DOING, LAST
+from rcan.training.key import DOING, HEADER, LAST, Progress
 
-HEADER = "rcan"  # the one entry of a file's metadata, whose order would be another each time
 _AFRESH = "delete it and run again"
 _PROGRESS: Shape = {
     "epoch": int,
@@ -32,21 +31,6 @@ _PROGRESS: Shape = {
     "best": dict,
     "trained_on": [str],
 }
-
-
-@dataclass
-class Progress:
-    """How far a training is: epochs done, one row of numbers for each, and the best of them."""
-
-    epoch: int = 0
-    history: list[dict[str, float]] = field(default_factory=list)
-    best: dict[str, float] | None = None  # epoch, length_penalty and validation scores
-    trained_on: list[str] = field(default_factory=list)  # kinds of processors, as they came
-
-    def is_done(self, epochs: int, patience: int | None) -> bool:
-        """Whether all epochs are done, or the last `patience` of them brought no better one."""
-        waited = self.epoch - self.best["epoch"] if self.best else 0
-        return self.epoch >= epochs or (patience is not None and waited >= patience)
 
 
 class TrainingState:

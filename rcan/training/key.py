@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,22 @@ PARTS = "parts.json"
 LAST = "last.safetensors"
 DOING = "training this exact configuration"  # who holds a state's lock
 KINDS = ("cpu", "cuda")
+HEADER = "rcan"  # the one entry of a file's metadata, whose order would be another each time
+
+
+@dataclass
+class Progress:
+    """How far a training is: epochs done, one row of numbers for each, and the best of them."""
+
+    epoch: int = 0
+    history: list[dict[str, float]] = field(default_factory=list)
+    best: dict[str, float] | None = None  # epoch, length_penalty and validation scores
+    trained_on: list[str] = field(default_factory=list)  # kinds of processors, as they came
+
+    def is_done(self, epochs: int, patience: int | None) -> bool:
+        """Whether all epochs are done, or the last `patience` of them brought no better one."""
+        waited = self.epoch - self.best["epoch"] if self.best else 0
+        return self.epoch >= epochs or (patience is not None and waited >= patience)
 
 
 def training_code(family: str) -> str:
@@ -127,8 +144,6 @@ def has_state(root: Path, key: str) -> bool:
 def _stopped_at(last: Path) -> tuple[int, dict[str, Any]] | None:
     """The last epoch of a training and its parts, flat; None if it is finished or not readable."""
     import safetensors
-
-    from rcan.training.checkpoint import HEADER, Progress
 
     try:
         parts = read_json(last.with_name(PARTS), dict, "parts", "leave it")

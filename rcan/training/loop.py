@@ -22,8 +22,9 @@ from rcan.config import Settings, Train
 from rcan.data.batches import StudyBatches
 from rcan.errors import UserError
 from rcan.model.interface import Alone, Batch, Output, ReportModel, Together
-from rcan.training.checkpoint import Progress, TrainingState
+from rcan.training.checkpoint import TrainingState
 from rcan.training.devices import Processes, processor, seed_epoch, share_batch_statistics
+from rcan.training.key import Progress
 from rcan.training.optimization import build_optimizer, set_learning_rate
 
 Validate = Callable[

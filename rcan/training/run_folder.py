@@ -21,8 +21,9 @@ from rcan.files import place_beside, sha256_of, write_csv, write_json
 from rcan.model.build import build_model
 from rcan.model.interface import ReportModel
 from rcan.reading import Shape, read_json
-from rcan.training.checkpoint import Progress, read_tensors, require_fit, write_tensors
+from rcan.training.checkpoint import read_tensors, require_fit, write_tensors
 from rcan.training.devices import compute_as
+from rcan.training.key import Progress
 
 _BEST: Shape = {"epoch": int, "length_penalty": float}
 _EARLIER = re.compile(r"^(cnn|standardize|adapter|rve|patches)\.")  # before families of models

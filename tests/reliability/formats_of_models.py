@@ -19,7 +19,8 @@ from tiny import tiny
 
 from rcan.model.build import build_model
 from rcan.text.tokenizer import Tokenizer
-from rcan.training.checkpoint import Progress, TrainingState, read_tensors, write_tensors
+from rcan.training.checkpoint import TrainingState, read_tensors, write_tensors
+from rcan.training.key import Progress
 from rcan.training.optimization import build_optimizer
 from rcan.training.run_folder import load_run, write_run
 
