@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 import torch
 from handed_on import FROZEN, make_project
-from rcan.sharing.folder import sealed
 from safetensors.torch import load_file
 from tiny import TOP, prepare, run_files, tiny, train_tiny
 
@@ -18,6 +17,7 @@ from rcan.errors import UserError
 from rcan.files import digest_of, sha256_of, write_json
 from rcan.generation.generate import write_reports
 from rcan.sharing.export import export
+from rcan.sharing.exported_folder import sealed
 from rcan.sharing.loading import load_model
 from rcan.training import key
 from rcan.training.checkpoint import read_tensors, write_tensors
