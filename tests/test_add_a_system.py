@@ -19,7 +19,7 @@ def blocks(kind: str) -> list[str]:
 
 def copied(folder, changes=()) -> Repository:
     tiny = TINY | {"train.epochs": 1, "cgm.num_slots": 32} | dict(changes)  # r2gencmn reads as many
-    return Repository(folder, {key: json.dumps(value) for key, value in tiny.items()})
+    return Repository(folder, {k: json.dumps(v) for k, v in tiny.items()}).warm()
 
 
 def add_cell(project: Repository, line: str) -> None:
@@ -31,7 +31,7 @@ def add_cell(project: Repository, line: str) -> None:
 
 def ran(project: Repository, *stages: str) -> None:
     for stage in stages:
-        done = project.run(sys.executable, "-m", *f"pipeline.{stage}".split())
+        done = project.run(project.python, "-m", *f"pipeline.{stage}".split())
         assert done.returncode == 0, done.stdout
 
 
