@@ -14,9 +14,11 @@ import tokenizers
 import torch
 from cases import Code, Fuzz, Sample, attempt, damaged, edited
 from hypothesis import strategies as st
+from model_parts import read
 from safetensors.torch import save
 from tiny import tiny
 
+from rcan.config.resolve import _LATER as LATER
 from rcan.model.build import build_model
 from rcan.text.tokenizer import Tokenizer
 from rcan.training.checkpoint import TrainingState, read_tensors, write_tensors
@@ -42,7 +44,8 @@ def trained(changes=None, words=WORDS):
     model = build_model(settings, words)
     optimizer = build_optimizer(model, settings.train)
     images = torch.randint(0, 256, (2, 2, 28, 28), dtype=torch.uint8)
-    logits, _ = model(images, torch.ones(2, 2, dtype=torch.long), torch.randint(4, words, (2, 5)))
+    projections = torch.ones(2, 2, dtype=torch.long)
+    logits, _ = read(model, images, projections, torch.randint(4, words, (2, 5)))
     logits.square().mean().backward()
     optimizer.step()
     return settings, model, optimizer
@@ -90,6 +93,8 @@ class Kept:
         model, settings, best = found
         self.check(model)
         written = json.loads((self.run / "config.json").read_bytes())
+        for section, values in LATER.items():  # what an earlier version's file lacks
+            written[section] = values | written[section]
         written["data"]["root"] = None  # a place on a machine, as that of the weights
         written["visual"]["weights"] = Path(written["visual"]["weights"]).name
         assert settings.of_the_model() == written
