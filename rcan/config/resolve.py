@@ -7,7 +7,7 @@ values of the profiles that are not in use.
 
 import difflib
 from collections.abc import Callable, Collection
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, cast
 
@@ -191,12 +191,17 @@ def _choose(
 
 
 def _checked(section: type[BaseModel], field: str, key: str, value: Any) -> Any:
-    info = section.model_fields[field]
-    kind: Any = Annotated[info.annotation, *info.metadata] if info.metadata else info.annotation
     try:
-        return TypeAdapter(kind).validate_python(value, strict=True)
+        return _adapter(section, field).validate_python(value, strict=True)
     except ValidationError:
         raise UserError(f"{key} is {shown(value)}; {allowed(section, field)}") from None
+
+
+@cache
+def _adapter(section: type[BaseModel], field: str) -> TypeAdapter[Any]:
+    info = section.model_fields[field]
+    kind: Any = Annotated[info.annotation, *info.metadata] if info.metadata else info.annotation
+    return TypeAdapter(kind)
 
 
 def check_together(settings: Settings) -> None:
