@@ -1,4 +1,4 @@
-"""All that the cells come to, as files: every table, Figures 3 and 5, and the one page.
+"""All that the cells come to, as files: every table, the figures of numbers, and the one page.
 
 The page stands alone: no script, no network, figures inside; light or dark as the reader's machine
 is. It has what was run, the ledger of readings, and every command.
@@ -25,6 +25,7 @@ from rcan.reporting.cells.figures import figure_3, figure_5
 from rcan.reporting.cells.findings import findings_table
 from rcan.reporting.cells.scores import scores_sections
 from rcan.reporting.cells.study import Ablations
+from rcan.reporting.cells.systems import panels, write_systems
 from rcan.reporting.names import data_name, listed
 from rcan.reporting.published import rcan_row
 from rcan.table import Row, Section, Table, html_environment, measured
@@ -52,7 +53,8 @@ class Places:
 
 
 def write_ablations(ablations: Ablations, places: Places) -> None:
-    """Write every table as Markdown, CSV and LaTeX, Figures 3 and 5 as PNG and SVG, the page.
+    """Write every table as Markdown, CSV and LaTeX, Figures 3 and 5 as PNG and SVG, that of
+    all systems as SVG for light and dark, the page.
 
     Raises:
         UserError: the ledger is missing.
@@ -71,6 +73,7 @@ def write_ablations(ablations: Ablations, places: Places) -> None:
     for name, draw in (("fig3", figure_3), ("fig5", figure_5)):
         draw(ablations, places.tables / f"{name}.png")
     figures = {name: places.tables / f"{name}.svg" for name in _AFTER}
+    figures |= write_systems(ablations, places.tables)
     shown = {name: places.examples / f"{name}.png" for name in ("fig4", "fig6")}
     write_text(places.page, page(ablations, sections, figures, shown, ledger))
 
@@ -105,6 +108,7 @@ def page(
         sections=sections,
         about=_about_the_data(ablations),
         first_result=_first_result(ablations),
+        systems=". ".join(panel.words for panel in panels(ablations)),
         runs=runs,
         seeds=[str(seed) for seed in sorted({run.seed for run in runs})],
         pointers=sum(run.place != run.name for run in runs),

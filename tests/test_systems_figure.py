@@ -1,0 +1,175 @@
+"""The figure that opens the page: what it draws is what the results say, and all can be read."""
+
+from itertools import combinations
+from statistics import fmean
+
+import pytest
+from cells_on_disk import project
+from matplotlib.colors import same_color
+from matplotlib.text import Text
+
+from rcan.files import write_json
+from rcan.reading import read_json
+from rcan.reporting.cells.systems import (
+    CONSTANT,
+    FILES,
+    PAPER,
+    SEED,
+    panels,
+    systems_figure,
+    write_systems,
+)
+
+RUN = {"main", "rve-1", "rve-2", "transformer-1", "blind-1"}  # main is rcan-1
+SHOWN = ["transformer", "rve", "rcan", "blind"]  # the control last
+
+
+@pytest.fixture(scope="module")
+def some(tmp_path_factory):
+    top = tmp_path_factory.mktemp("some") / "p"
+    return project(top, data="iu_xray", seeds=(1, 2), only=RUN).read()
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    return project(tmp_path_factory.mktemp("whole") / "p").read()
+
+
+@pytest.fixture(scope="module")
+def axes_of(some):
+    figure = systems_figure(some, panels(some))
+    return {axes.get_title(loc="left"): axes for axes in figure.axes}
+
+
+def marks(axes) -> dict:
+    """Cell -> middle and ends of what is drawn for it."""
+    found = {}
+    for container in axes.containers:
+        dot, _, (bar,) = container.lines
+        [segment] = bar.get_segments()
+        found[container.get_label()] = (*dot.get_xdata(), *segment[:, 0])
+    return found
+
+
+def lines(axes, label) -> list[list[float]]:
+    return [list(line.get_xdata()) for line in axes.lines if line.get_label() == label]
+
+
+def wanted(some, panel, cell):
+    scores = [result.scores for result in some.model(cell).results]
+    if panel in ("BLEU-4", "ROUGE-L"):
+        value = some.scores[cell, "paper"][panel]
+        return value["score"], value["low"], value["high"]
+    if panel == "Findings F1":
+        values = [one["findings"]["model"]["macro"]["f1"] for one in scores]
+        return tuple(fmean(v[end] for v in values) for end in ("score", "low", "high"))
+    falls = [one["controls"]["image_swap"]["strict"]["fall"]["BLEU-4"] for one in scores]
+    return tuple(fmean(fall[end] for fall in falls) for end in ("difference", "low", "high"))
+
+
+def test_four_panels_have_a_mark_with_its_interval_for_each_system_that_is_run(some, axes_of):
+    assert list(axes_of) == ["BLEU-4", "ROUGE-L", "Fall, swapped images", "Findings F1"]
+    for name, axes in axes_of.items():
+        drawn = marks(axes)
+        assert list(drawn) == SHOWN
+        for cell, found in drawn.items():
+            assert found == pytest.approx(wanted(some, name, cell)), (name, cell)
+        left = name in ("BLEU-4", "Fall, swapped images")
+        names = [told.get_text().replace("\n", " ") for told in axes.get_yticklabels()]
+        assert names == ([some.title(cell) for cell in SHOWN] if left else [])
+        heights = [container.lines[0].get_ydata()[0] for container in axes.containers]
+        assert heights == list(axes.get_yticks())
+
+
+def test_each_seed_is_a_dot_where_there_are_several(some, axes_of):
+    results = some.model("rve").results
+    assert len(results) == 2
+    [seeds] = lines(axes_of["BLEU-4"], SEED)
+    assert seeds == [result.counts["paper"].corpus["BLEU-4"] for result in results]
+
+
+def test_the_constant_report_is_a_line_at_its_score_with_its_name(some, axes_of):
+    floor = some.floors("paper")["best_constant"]
+    found = some.results[0].scores["findings"]["best_constant"]["macro"]["f1"]["score"]
+    at = [floor["BLEU-4"]["score"], floor["ROUGE-L"]["score"], 0.0, found]
+    for axes, score in zip(axes_of.values(), at, strict=True):
+        told = [text.get_text() for text in axes.texts]
+        if score is None:
+            assert lines(axes, CONSTANT) == [] and not any("constant" in text for text in told)
+        else:
+            assert lines(axes, CONSTANT) == [[score, score]]
+            assert f"constant report {score:.3f}" in told
+            higher = sum(middle > score for middle, *_ in marks(axes).values())
+            assert f"{higher} of 4 above the constant" in told
+    assert lines(axes_of["BLEU-4"], CONSTANT)
+
+
+def test_the_papers_value_is_marked_where_it_prints_one(some, whole, axes_of):
+    for name, axes in axes_of.items():
+        printed = [(some.printed(cell) or {}).get(name) for cell in SHOWN]
+        assert lines(axes, PAPER) == [[score] for score in printed if score is not None]
+    assert len(lines(axes_of["BLEU-4"], PAPER)) == 2
+    assert not any(lines(axes, PAPER) for axes in systems_figure(whole, panels(whole)).axes)
+
+
+def test_what_a_run_does_not_know_is_left_out(tmp_path):
+    made = project(tmp_path / "p", only={"main", "rve-1"})
+    for name, known in (("main", None), ("rve-1", 0.4)):
+        path = made.evaluation(name) / "scores.json"
+        scores = read_json(path, dict, "", "")
+        f1 = dict.fromkeys(("score", "low", "high"), known)
+        scores["findings"]["model"]["macro"]["f1"] = f1
+        write_json(path, scores)
+    shown = panels(made.read())
+    assert [list(panel.points) for panel in shown] == [["rve", "rcan"]] * 3 + [["rve"]]
+    for name in ("main", "rve-1"):
+        path = made.evaluation(name) / "scores.json"
+        scores = read_json(path, dict, "", "")
+        del scores["findings"]
+        write_json(path, scores)
+    ablations = made.read()
+    figure = systems_figure(ablations, panels(ablations))
+    assert [len(axes.containers) for axes in figure.axes if axes.get_visible()] == [2, 2, 2]
+
+
+def test_both_versions_are_written_in_the_same_bytes_each_time(some, tmp_path):
+    made = write_systems(some, tmp_path / "a")
+    assert [path.name for path in made.values()] == list(FILES.values())
+    write_systems(some, tmp_path / "b")
+    texts = [path.read_text() for path in made.values()]
+    assert texts == [(tmp_path / "b" / name).read_text() for name in FILES.values()]
+    for text in texts:
+        assert "<svg" in text and "<text" not in text and "<dc:date>" not in text
+    assert len(set(texts)) == 2
+    light, dark = (systems_figure(some, panels(some), look) for look in FILES)
+    assert same_color(light.get_facecolor(), "white") and max(dark.get_facecolor()[:3]) < 0.2
+
+
+def test_with_nothing_run_no_figure_stays(tmp_path):
+    (tmp_path / "out").mkdir()
+    for name in FILES.values():
+        (tmp_path / "out" / name).touch()
+    assert write_systems(project(tmp_path / "p", only=set()).read(), tmp_path / "out") == {}
+    assert not list((tmp_path / "out").iterdir())
+
+
+@pytest.mark.parametrize("name", ["some", "whole"])
+def test_no_words_are_small_or_lie_on_others(name, request):
+    ablations = request.getfixturevalue(name)
+    figure = systems_figure(ablations, panels(ablations))
+    figure.draw_without_rendering()
+    unseen = {
+        label for axes in figure.axes for label in axes.get_xticklabels()
+        if not axes.viewLim.x0 <= label.get_position()[0] <= axes.viewLim.x1
+    }  # fmt: skip
+    words = [
+        text for text in figure.findobj(Text)
+        if text.get_visible() and text.get_text() and text not in unseen
+    ]  # fmt: skip
+    assert min(text.get_fontsize() for text in words) >= 9
+    boxes = {text: text.get_window_extent() for text in words}
+    for text, box in boxes.items():
+        assert box.x0 >= 0 and box.x1 <= figure.bbox.width, text
+        assert box.y0 >= 0 and box.y1 <= figure.bbox.height, text
+    for (one, box), (other, beside) in combinations(boxes.items(), 2):
+        assert not box.overlaps(beside), (one, other)
