@@ -85,7 +85,10 @@ def _attention_of(name: str, split: Split, rows: Rows) -> ModelAttention:
             f"{trained.data.max_length} words, found one of {longest}; run its evaluation again"
         )
     reports = [words.encode(text, trained.data.max_length) for text in texts]
-    attention = attention_of_reports(model, batches.in_order(), reports, pad_id=words.pad_id)
+    try:
+        attention = attention_of_reports(model, batches.in_order(), reports, pad_id=words.pad_id)
+    except UserError as error:
+        raise UserError(f"{name}, which `figures` of ablations/cells.yaml names: {error}") from None
     return ModelAttention(name, texts, attention, places_of(trained, model.visual.map_side))
 
 

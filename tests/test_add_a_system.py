@@ -90,6 +90,18 @@ def test_the_settings_of_another_family_are_refused_with_the_known_ones(with_nic
     assert "model.family is 'rcnn'; it must be nic or rcan" in done.stdout
 
 
+def test_a_cell_that_changes_what_its_family_does_not_read_is_refused(with_nic):
+    (with_nic.folder / "cells.py").write_text(
+        "from rcan.ablation.plan import plan\nfrom rcan.ablation.cells import load_cells, CELLS\n"
+        "from rcan.reading import parse_yaml\nimport pathlib\n"
+        "raw = parse_yaml(pathlib.Path('params.yaml').read_text())\n"
+        "raw['model']['family'] = 'nic'\nplan(raw, load_cells(CELLS))\n"
+    )
+    done = with_nic.run(sys.executable, "cells.py")
+    told = "cell rve: expected settings that model.family nic reads, got model.use_rve; give the"
+    assert told in done.stdout
+
+
 def test_the_module_of_the_example_is_planned_trained_and_scored(tmp_path):
     project = copied(tmp_path / "project")
     (project.folder / "module.diff").write_text(blocks("diff")[0], encoding="utf-8")

@@ -205,6 +205,7 @@ LIGHT = [
     ("rcan.cli", HEAVY | {"pydantic", "numpy"}),
     ("rcan.config", HEAVY | {"numpy"}),
     ("rcan.tracking", HEAVY),
+    ("rcan.sharing.loading, rcan.sharing.predictor", {"lightning_fabric", "mlflow", "pandas"}),
     ("rcan.sharing.export, rcan.sharing.study_files, rcan.sharing.registry", HEAVY | {"pydicom"}),
     ("rcan.text.cleaning, rcan.text.tokenizer", HEAVY),
     ("rcan.data.preprocess, rcan.data.store", HEAVY),

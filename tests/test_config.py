@@ -1,5 +1,7 @@
 """Settings: what each profile resolves to, and that whatever is wrong is told in one line."""
 
+import sys
+
 import pytest
 from dvc.utils.serialize._yaml import loads_yaml
 from tiny import PARAMS, TOP, changed
@@ -325,3 +327,10 @@ def test_the_file_names_no_profile_that_is_never_used():
     }  # fmt: skip
     assert used == set(PROFILES)
     assert list(PARAMS) == ["scale", *file_sections()]
+
+
+def test_two_families_with_a_section_of_one_name_are_refused(monkeypatch):
+    reader = sys.modules[file_sections.__module__]
+    monkeypatch.setattr(reader, "family_names", lambda: ("rcan", "rcan"))
+    with pytest.raises(UserError, match="cgm of rcan in another too; rename it in rcan/config/fam"):
+        resolve(PARAMS)

@@ -16,6 +16,7 @@ from model_parts import (
     every_model,
     losses_of,
     read,
+    settings_with,
     tiny_images,
     tiny_model,
     tiny_reports,
@@ -25,6 +26,8 @@ from torch import Tensor
 from rcan.data.batches import Batch
 from rcan.generation.generate import generate
 from rcan.model.interface import ReportModel
+from rcan.training.checkpoint import write_tensors
+from rcan.training.run_folder import load_weights
 
 
 def logits_of(model: ReportModel, images: Tensor, projections: Tensor, tokens: Tensor) -> Tensor:
@@ -241,3 +244,16 @@ def test_a_search_with_one_beam_takes_the_likeliest_word_each_time(changes):
         while EOS not in words and len(words) <= MAX_LENGTH:
             words.append(int(model.step(torch.tensor([[words[-1]]]), state).argmax()))
         assert report == words[1:] + [PAD] * (MAX_LENGTH + 1 - len(words))
+
+
+# --- what is written is read ---
+
+
+@every_model
+@torch.no_grad()
+def test_weights_that_are_written_load_as_the_same_model(changes, tmp_path):
+    model, settings = tiny_model(changes), settings_with(changes)
+    write_tensors(tmp_path / "weights.safetensors", model.state_dict())
+    loaded = load_weights(tmp_path / "weights.safetensors", settings, VOCABULARY, "")
+    inputs = (*tiny_images(2), tiny_reports([3, 5]))
+    assert torch.equal(logits_of(model, *inputs), logits_of(loaded, *inputs))

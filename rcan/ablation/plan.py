@@ -17,6 +17,7 @@ from typing import Any
 from rcan.ablation.cells import Cell, Cells, load_cells, run_name
 from rcan.code import code_digest
 from rcan.config import PipelineSettings, from_sections, resolve
+from rcan.config.sections import OF_ALL
 from rcan.errors import UserError, name_shown
 from rcan.files import digest_of, place_beside, write_json, write_text
 from rcan.reading import parse_yaml, read_json, read_text
@@ -151,9 +152,25 @@ def _resolved(raw: object, cell: Cell, seed: int) -> PipelineSettings:
             if not isinstance(known, dict) or field not in known:
                 raise UserError(f"unknown key {name_shown(key)}")
             known[field] = value
-        return resolve(changed)
+        settings = resolve(changed)
+        _require_read(settings, cell)
+        return settings
     except UserError as error:
         raise UserError(f"ablations/cells.yaml, cell {cell.name}: {error}") from None
+
+
+def _require_read(settings: PipelineSettings, cell: Cell) -> None:
+    """Raise `UserError` if the cell changes what its family of models does not read: it would be
+    another model under the cell's name."""
+    family = settings.model.family
+    for key in cell.changes:
+        section, _, field = key.partition(".")
+        unread = section == "model" and field not in settings.family.reads | OF_ALL
+        if unread or section in settings.others:
+            raise UserError(
+                f"expected settings that model.family {family} reads, got {key}; give the cell its "
+                "own model.family, or have params.yaml's back"
+            )
 
 
 def _used(settings: PipelineSettings) -> dict[str, Any]:

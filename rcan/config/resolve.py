@@ -65,7 +65,13 @@ def file_sections() -> dict[str, type[BaseModel]]:
     for key, field in PipelineSettings.model_fields.items():
         if key == "family":
             for name in family_names():
-                sections |= _sections_of(family_class(name))
+                own = _sections_of(family_class(name))
+                if twice := own.keys() & {*sections, *PipelineSettings.model_fields}:
+                    raise UserError(
+                        f"expected a section of one family of models alone, found {min(twice)} of "
+                        f"{name} in another too; rename it in rcan/config/families/{name}.py"
+                    )
+                sections |= own
         elif isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             sections[key] = field.annotation
     return sections

@@ -41,7 +41,7 @@ class Together(Protocol):
     """The processes that share a batch among them, as `losses` sees them."""
 
     def gathered(self, x: Tensor) -> Tensor:
-        """Dimension 1 of all processes' `x`, joined, with gradients."""
+        """Dimension 1 of all processes' `x` (n, b, ...) joined, with gradients."""
 
     def share_of_tokens(self, targets: Tensor, pad_id: int) -> Tensor | float:
         """What a mean over this process' words is weighed by."""
@@ -84,7 +84,7 @@ class ReportModel(nn.Module):
         raise NotImplementedError
 
     def losses(self, output: Output, batch: Batch, together: Together) -> dict[str, Tensor]:
-        """`loss`, which is minimised, and by name whatever else is told of a training step.
+        """`loss`, which is minimised, and by names that begin with `loss_` what else is told.
 
         As it stands, cross-entropy alone (Eq. 23).
         """

@@ -10,16 +10,18 @@ import platform
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from rcan.config import Settings, Train
 from rcan.errors import UserError
 from rcan.files import exclusive
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric  # slow to load, and nothing that generation needs
 
 
 @contextmanager
@@ -33,13 +35,15 @@ def devices_of(settings: Settings, root: Path) -> Iterator[int | str | list[int]
         yield [index]
 
 
-def launch(settings: Settings, devices: int | str | list[int]) -> Fabric:
+def launch(settings: Settings, devices: int | str | list[int]) -> "Fabric":
     """Device, precision and processes as the settings ask, bf16 on a GPU unless they say more.
 
     Raises:
         UserError: this machine does not have them.
     """
     train = settings.train
+    from lightning_fabric import Fabric
+
     accelerator, precision = kind_of_device(settings), train.precision
     if precision == "auto":
         bf16 = accelerator == "cuda" and torch.cuda.is_bf16_supported()
@@ -107,15 +111,18 @@ def free_gpu(root: Path, count: int) -> Iterator[int]:
 class Processes:
     """Several processes of one training, as a model's `losses` see them."""
 
-    def __init__(self, fabric: Fabric) -> None:
+    def __init__(self, fabric: "Fabric") -> None:
         self.fabric = fabric
 
     def gathered(self, x: Tensor) -> Tensor:
-        """Dimension 1 of all processes' `x` (2, b, D) joined, (2, B, D), with gradients."""
+        """Dimension 1 of all processes' `x` (n, b, ...) joined, (n, B, ...), with gradients."""
         fabric = self.fabric
         sizes = cast(Tensor, fabric.all_gather(torch.tensor(x.shape[1], device=x.device))).tolist()
-        padded = nn.functional.pad(x, (0, 0, 0, max(sizes) - x.shape[1]))
-        everyone = cast(Tensor, fabric.all_gather(padded, sync_grads=True))  # (processes, 2, b, D)
+        padding = (0, 0) * (x.dim() - 2) + (0, max(sizes) - x.shape[1])
+        padded = nn.functional.pad(x, padding)
+        everyone = cast(
+            Tensor, fabric.all_gather(padded, sync_grads=True)
+        )  # (processes, n, b, ...)
         some = [own[:, :size] for own, size in zip(everyone, sizes, strict=True)]
         return torch.cat(some, dim=1)
 

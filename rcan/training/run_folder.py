@@ -80,7 +80,8 @@ def load_weights(path: Path, settings: Settings, vocabulary_size: int, remedy: s
     Raises `UserError` that ends with the remedy if the file is damaged or another model's.
     """
     weights, _ = read_tensors(path, remedy)
-    weights = {_EARLIER.sub(r"visual.\1.", name): tensor for name, tensor in weights.items()}
+    if not any(name.startswith("visual.") for name in weights):
+        weights = {_EARLIER.sub(r"visual.\1.", name): tensor for name, tensor in weights.items()}
     with torch.device("meta"):  # sizes without memory, should the settings be another model's
         require_fit(build_model(settings, vocabulary_size, pretrained=False), weights, path)
     model = build_model(settings, vocabulary_size, pretrained=False)
