@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from rcan.data.batches import Batch, StudyBatches
+from rcan.data.batches import PROJECTION_IDS, Batch, StudyBatches
 
 BOS, EOS, PAD = 1, 2, 0
 NUM_STUDIES = 23
@@ -47,6 +47,10 @@ def ramp(num: int, side: int = 8) -> np.ndarray:
     """Images whose pixels tell their own place: 16 * row + column."""
     one = 16 * np.arange(side)[:, None] + np.arange(side)
     return np.broadcast_to(one.astype(np.uint8), (num, side, side))
+
+
+def test_projections_are_numbered_as_models_were_trained():
+    assert PROJECTION_IDS == {None: 0, "frontal": 1, "lateral": 2}
 
 
 @pytest.mark.parametrize("length_buckets", [1, 2, 8, 100])

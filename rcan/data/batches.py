@@ -12,7 +12,9 @@ import torch
 from numpy.lib.stride_tricks import sliding_window_view
 from torch import Tensor
 
-PROJECTIONS = {None: 0, "frontal": 1, "lateral": 2}
+from rcan.data.store import PROJECTIONS
+
+PROJECTION_IDS = {name: number for number, name in enumerate((None, *PROJECTIONS))}
 
 
 class Batch(NamedTuple):

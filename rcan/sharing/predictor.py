@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from rcan.data.batches import PROJECTIONS, Batch, StudyBatches
+from rcan.data.batches import PROJECTION_IDS, Batch, StudyBatches
 from rcan.data.store import first_views
 from rcan.generation.beam_search import beam_search
 from rcan.sharing.loading import Loaded
@@ -66,7 +66,7 @@ class Predictor:
         for study in studies:
             number = len(study.images)
             rows.append(first_views(list(range(first, first + number)), self.num_views))
-            kinds = [PROJECTIONS[name] for name in study.projections]
+            kinds = [PROJECTION_IDS[name] for name in study.projections]
             projections.append(first_views(kinds, self.num_views))
             first += number
         (batch,) = StudyBatches(

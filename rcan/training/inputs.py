@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from rcan.config import Settings
-from rcan.data.batches import PROJECTIONS, StudyBatches
+from rcan.data.batches import PROJECTION_IDS, StudyBatches
 from rcan.data.features import kept_features
 from rcan.data.store import Split, first_views, read_summary
 from rcan.files import digest_of
@@ -28,7 +28,7 @@ def study_batches(
     num_views = settings.data.num_views
     projections = np.zeros((len(split.studies), num_views), dtype=np.int64)
     for row, study in zip(projections, split.studies, strict=True):
-        row[:] = first_views([PROJECTIONS[view.projection] for view in study.views], num_views)
+        row[:] = first_views([PROJECTION_IDS[view.projection] for view in study.views], num_views)
     tokens = (tokenizer.encode(s.text, settings.data.max_length) for s in split.studies)
     return StudyBatches(
         source, split.view_rows(num_views), projections, tokens,
