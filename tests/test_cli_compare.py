@@ -68,6 +68,16 @@ def test_runs_by_name_are_compared_by_their_counts(rcan, evaluated):
     assert [told["distinct_reports"] for told in got["controls"]["diagnostics"]] == [20, 20]
 
 
+def test_a_run_from_before_there_were_families_is_of_rcan(rcan, evaluated, tmp_path):
+    evaluated("main", 0.8)
+    evaluated("old-1", 0.1)
+    path = tmp_path / "runs/old-1/config.json"
+    config = json.loads(path.read_text())
+    del config["model"]["family"]
+    write_json(path, config)
+    assert compared(rcan, "main", "old-1")["settings"] == {}
+
+
 def test_beyond_and_within_noise_is_said_plainly(rcan, evaluated):
     evaluated("main", 0.9)
     evaluated("worse-1", 0.0)

@@ -136,7 +136,7 @@ def _config(evaluation: Path) -> dict[str, Any]:
     path = folder.parents[2] / "runs" / folder.name / "config.json"
     if folder.parent.name != "evaluation" or not path.is_file():
         return {}
-    return flatten(read_json(path, dict, "settings", _REMEDY))
+    return {"model.family": "rcan"} | flatten(read_json(path, dict, "settings", _REMEDY))
 
 
 def _falls(scores: Mapping[str, Any]) -> dict[str, Any]:
