@@ -4,6 +4,7 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 from fabricated import history_of, scores_of
+from matplotlib.axes import Axes
 from PIL import Image
 
 from rcan.reporting.examples import Example, examples_figure
@@ -35,6 +36,18 @@ def test_training_without_the_contrastive_loss(tmp_path):
     history = [{**row, "loss_wcl": ""} for row in history_of()]
     curves(tmp_path / "training.png", history)
     drawn(tmp_path / "training.png")
+
+
+def test_every_loss_of_any_family_is_drawn(tmp_path, monkeypatch):
+    told = []
+    monkeypatch.setattr(Axes, "set_ylabel", lambda _, label: told.append(label))
+    curves(tmp_path / "rcan.png")
+    history = [{**row, "loss_wcl": "", "loss_kl": 0.5} for row in history_of()]
+    curves(tmp_path / "training.png", history)
+    validation, ce = "validation BLEU-4", "training cross-entropy"
+    assert told == [
+        ce, "training contrastive loss", validation, ce, "training loss_kl", validation,
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("data", ["demo", "iu_xray"])

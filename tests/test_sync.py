@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import mlflow
 import pytest
@@ -24,6 +25,7 @@ from rcan.tracking import (
     sync,
 )
 from rcan.tracking.guard import Guard
+from rcan.tracking.restore import _is_older
 
 
 @pytest.fixture(scope="module")
@@ -147,6 +149,23 @@ def test_settings_become_one_level_of_dotted_keys():
 def test_a_loss_that_is_off_is_not_logged():
     row = {"epoch": "3", "loss": "1.5", "loss_wcl": "", "lr": None, "val_BLEU-4": 0.2, "other": 1}
     assert epoch_metrics(row) == {"train/loss": 1.5, "val/BLEU-4": 0.2}
+
+
+def test_a_run_from_before_there_were_families_is_of_rcan():
+    def run(start_time, **params):
+        info, data = SimpleNamespace(start_time=start_time), SimpleNamespace(params=params)
+        return SimpleNamespace(info=info, data=data)
+
+    old, nic = run(1, seed="1"), run(2, seed="1", **{"model.family": "nic"})
+    new = run(2, seed="1", **{"model.family": "rcan"})
+    assert _is_older(old, new) and not _is_older(new, old)
+    assert not _is_older(old, nic)
+
+
+def test_every_loss_of_any_family_is_logged():
+    row = {"loss": 1.5, "loss_ce": 1.0, "loss_kl": "0.5", "lr": 0.1}
+    losses = {"train/loss": 1.5, "train/loss_ce": 1.0, "train/loss_kl": 0.5}
+    assert epoch_metrics(row) == losses | {"train/lr": 0.1}
 
 
 def test_bare_names_are_strict_scores():

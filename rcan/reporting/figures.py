@@ -51,6 +51,10 @@ STYLE: dict[RcKeyType, Any] = {
 }
 
 
+# history.csv's column -> what its axis is called, colour; another loss goes by its column's name.
+_LOSSES = {"loss_ce": ("cross-entropy", BLUE), "loss_wcl": ("contrastive loss", VERMILLION)}
+
+
 @contextmanager
 def style() -> Iterator[None]:
     """The one look of all figures, whatever the user's own matplotlib settings say."""
@@ -106,8 +110,8 @@ def training_curves(
         chosen_epoch: the epoch whose weights were kept.
         floor: validation BLEU-4 of the best constant report.
     """
-    parts = [("loss_ce", "cross-entropy", BLUE), ("loss_wcl", "contrastive loss", VERMILLION)]
-    parts = [part for part in parts if _curve(history, part[0])[0]]
+    others = {c: (c, GREEN) for row in history for c in row if c.startswith("loss_")}
+    parts = [(c, *told) for c, told in (others | _LOSSES).items() if _curve(history, c)[0]]
     with style():
         figure = new_figure(4 + 3 * len(parts), 3.6)
         figure.suptitle(title, x=0.01, ha="left", weight="bold")

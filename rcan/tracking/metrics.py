@@ -7,11 +7,8 @@ from rcan.ablation.cells import FULL
 from rcan.evaluation.scores import METRICS
 from rcan.reporting.published import published_row
 
-# history.csv's column -> metric; a column that is absent here is not logged.
+# history.csv's column -> metric; of the other columns the losses alone are logged.
 EPOCH_METRICS = {
-    "loss": "train/loss",
-    "loss_ce": "train/loss_ce",
-    "loss_wcl": "train/loss_wcl",
     "lr": "train/lr",
     "images_per_second": "train/images_per_second",  # of the moment, so not in history.csv
     "val_distinct_reports": "val/distinct_reports",
@@ -27,9 +24,10 @@ PRINTED_TAU, PRINTED_LAMBDA = 0.1, 0.7  # of all rows that name neither (Table 5
 
 def epoch_metrics(row: Mapping[str, str | float]) -> dict[str, float]:
     """The metrics of one line of history.csv; an empty cell (a loss that is off) is left out."""
+    losses = {column: f"train/{column}" for column in row if column.startswith("loss")}
     return {
         name: float(row[column])
-        for column, name in EPOCH_METRICS.items()
+        for column, name in (losses | EPOCH_METRICS).items()
         if row.get(column) not in (None, "")
     }
 
