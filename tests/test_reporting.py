@@ -1,13 +1,15 @@
 """What the tables and the page say, and refuse to say."""
 
 import csv
+import json
 
 import pytest
 from fabricated import SENTENCES, scores_of, write_evaluation, write_processed, write_run
 
 from rcan.errors import UserError
+from rcan.evaluation.results import read_config
 from rcan.reporting.published import METRICS, num_reports, published_table, rcan_row
-from rcan.reporting.report import write_report
+from rcan.reporting.report import _sizes, write_report
 from rcan.reporting.tables import (
     COLUMNS,
     cautions,
@@ -106,6 +108,22 @@ def test_the_page_holds_the_facts_and_no_report_text(tmp_path):
     assert not [sentence for sentence in SENTENCES if sentence in page]
     with (out / "results.csv").open() as file:
         assert {row["data"] for row in csv.DictReader(file)} == {"iu_xray"}
+
+
+@pytest.mark.parametrize("family", ["rcan", "nic", None])
+def test_layers_are_told_of_rcan_alone(tmp_path, family):
+    write_run(tmp_path)
+    path = tmp_path / "config.json"
+    config = json.loads(path.read_text())
+    del config["model"]["family"]  # as before there were families
+    config["model"] |= {"family": family} if family else {}
+    if family == "nic":
+        del config["model"]["num_heads"]
+    path.write_text(json.dumps(config))
+    config = read_config(tmp_path, "-")
+    told = _sizes(config["visual"], config["model"])
+    assert f"d_model {config['model']['d_model']}" in told
+    assert (" layers, " in told and " heads" in told) == (family != "nic")
 
 
 def test_examples_are_the_ranks_from_best_to_worst(tmp_path):

@@ -24,6 +24,7 @@ from handed_on import (
 )
 from tiny import tiny
 
+from rcan.config.sections import Family
 from rcan.errors import UserError
 from rcan.files import sha256_of, write_json
 from rcan.sharing.card import model_card
@@ -257,6 +258,21 @@ def test_every_data_set_has_a_card_with_its_terms(data):
     header, body = model_card(config, tiny(), None).split("---\n", 2)[1:]
     assert yaml.safe_load(header)["license_name"].endswith(data)
     assert {"demo": "no patient", "iu_xray": "CC BY-NC-ND", "mimic_cxr": "PhysioNet"}[data] in body
+
+
+def test_the_card_of_another_family_says_its_name_and_nothing_of_the_paper():
+    config = {
+        "name": "NIC", "data": "demo", "restricted": False, "epoch": 3, "length_penalty": 0.0,
+        "sha256": {"model.safetensors": "0" * 64},
+    }  # fmt: skip
+    settings, heading, paper = tiny(), "# RCAN on ", "A reproduction of the paper"
+    card = model_card(config, settings, None)
+    assert heading in card and paper in card
+    model = settings.model.model_copy(update={"family": "nic"})  # its title, as it has no own
+    card = model_card(
+        config, settings.model_copy(update={"model": model, "family": Family()}), None
+    )
+    assert "# nic on " in card and heading not in card and paper not in card
 
 
 # Damage

@@ -21,7 +21,7 @@ from rcan.evaluation.protocols import PROTOCOLS
 from rcan.evaluation.schema import BestFile, MetricsFile, ScoresFile, require
 from rcan.evaluation.scores import Scores, scores_from_counts
 from rcan.files import replacing, write_json
-from rcan.reading import Shape, parse_json, read_csv, read_json, require_file
+from rcan.reading import Shape, parse_json, read_csv, read_json, require_file, require_shape
 
 SCORES = "scores.json"
 PREDICTIONS = "predictions.csv"
@@ -32,10 +32,9 @@ _CONFIG: dict[str, Shape] = {
     "scale": str,
     "data": {"name": str},
     "visual": {"backbone": str, "last_layer": str, "weights": str, "frozen": bool, "crop": int},
-    "model": dict.fromkeys(
-        ("d_model", "num_encoder_layers", "num_decoder_layers", "num_heads"), int
-    ),
+    "model": {"d_model": int},
 }
+_OF_RCAN = dict.fromkeys(("num_encoder_layers", "num_decoder_layers", "num_heads"), int)
 _COLUMNS = {"id": str, "reference": str, "prediction": str, "BLEU-4": float}
 _EVALUATE, _TRAIN = "run `dvc repro evaluate`", "run `dvc repro train`"
 
@@ -135,8 +134,16 @@ def read_best(run: Path, remedy: str, *needs: str) -> dict[str, Any]:
 
 def read_config(run: Path, remedy: str) -> dict[str, Any]:
     """The config.json of a run: of its settings those that a report tells of."""
-    config: dict[str, Any] = read_json(run / "config.json", _CONFIG, "settings", remedy)
+    path = run / "config.json"
+    config: dict[str, Any] = read_json(path, _CONFIG, "settings", remedy)
+    if is_rcan(config["model"]):
+        require_shape(config["model"], _OF_RCAN, f"{path}, model", remedy)
     return config
+
+
+def is_rcan(model: Mapping[str, Any]) -> bool:
+    """Whether section `model` of a config.json is of family rcan, as all were before families."""
+    return bool(model.get("family", "rcan") == "rcan")
 
 
 def read_history(run: Path, remedy: str) -> list[dict[str, str]]:

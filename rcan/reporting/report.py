@@ -7,7 +7,7 @@ from typing import Any
 from rcan.data.store import open_split, read_summary
 from rcan.evaluation.bleu import bleu_of_constant
 from rcan.evaluation.protocols import PROTOCOLS
-from rcan.evaluation.results import Results, read_results
+from rcan.evaluation.results import Results, is_rcan, read_results
 from rcan.files import write_csv, write_text
 from rcan.reporting.consistency import overlap_cautions, require_one_run
 from rcan.reporting.examples import choose_examples, withhold_examples, write_examples
@@ -100,8 +100,13 @@ def _sizes(visual: Mapping[str, Any], model: Mapping[str, Any]) -> str:
     cnn = visual["backbone"]
     if cnn != "small":
         cnn += f" to {visual['last_layer']}, weights {visual['weights']}"
-    return (
+    told = (
         f"CNN {cnn}, {'frozen' if visual['frozen'] else 'trained'}, {visual['crop']} pixels; "
-        f"d_model {model['d_model']}, {model['num_encoder_layers']} + "
-        f"{model['num_decoder_layers']} layers, {model['num_heads']} heads"
+        f"d_model {model['d_model']}"
     )
+    if is_rcan(model):
+        told += (
+            f", {model['num_encoder_layers']} + {model['num_decoder_layers']} layers, "
+            f"{model['num_heads']} heads"
+        )
+    return told

@@ -31,12 +31,14 @@ def model_card(
 ) -> str:
     """README.md of an exported model; `scores` of scores.json, None where there are none."""
     name, data = config["name"], config["data"]
+    is_rcan = settings.model.family == "rcan"
+    title = "RCAN" if is_rcan else settings.family.title(settings)
     parts = [
         _header(config, scores),
-        f"# RCAN on {TITLES[data]}: {name}",
+        f"# {title} on {TITLES[data]}: {name}",
         "**Not for clinical use.** A research model that writes a radiology report for chest "
         "X-rays. Its reports may be fluent and wrong: nobody's care may depend on one.",
-        f"A reproduction of the paper: {PAPER}.",
+        *([f"A reproduction of the paper: {PAPER}."] if is_rcan else []),
         f"## Data\n\n{data_set(data).what}",
         f"## Terms\n\n{_terms(config, settings)}",
         f"## How it was trained\n\n{_training(config, settings)}",

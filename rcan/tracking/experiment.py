@@ -191,9 +191,9 @@ How to compare: tick the runs and press Compare, or press the sign of a chart ab
   clear its floor does no better than one report for everybody.
 - `control/fall_BLEU-4` is what BLEU-4 falls by when every study is given another's images: near 0,
   the model does not look at them. `findings/macro_F1` is whether the findings are right.
-- `val/BLEU-4` chose the epoch; `train/loss` = lambda · `train/loss_ce` + (1 - lambda) ·
-  `train/loss_wcl`. In a run's page, under Model metrics, they are curves over epochs: search
-  `train/|val/`. An epoch is a second on an axis of time.
+- `val/BLEU-4` chose the epoch; of RCAN's runs `train/loss` = lambda · `train/loss_ce` +
+  (1 - lambda) · `train/loss_wcl`. In a run's page, under Model metrics, they are curves over
+  epochs: search `train/|val/`. An epoch is a second on an axis of time.
 {last}"""
 
 
