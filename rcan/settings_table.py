@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rcan.config import resolve
+from rcan.config.sections import family_class, family_names
 from rcan.dotted import flatten
 from rcan.errors import UserError, name_shown
 from rcan.reading import parse_yaml, read_text
@@ -16,7 +17,8 @@ PAPER_DATA = "iu_xray"  # whose column stands beside the demo, which the paper d
 def settings_table(
     path: Path, keys: Sequence[str], *, data: str | None = None, scale: str | None = None
 ) -> list[dict[str, Any]]:
-    """Rows of `key`, `value`, `paper`, `note` for `keys` (sections or keys; all if there is none).
+    """Rows of `key`, `value`, `paper`, `note` for `keys` (sections or keys; all if there is none)
+    of the family of models in use.
 
     `value` is resolved for the file's data set and scale, or for those given. `paper` is resolved
     at full scale for the same data set, for IU X-ray where that is the demo. `note` is the file's
@@ -53,6 +55,13 @@ def _chosen(known: dict[str, Any], keys: Sequence[str]) -> list[str]:
     sections = {key.partition(".")[0] for key in known}
     for key in keys:
         if key not in known and key not in sections:
+            section = key.partition(".")[0]
+            for family in () if section in sections else family_names():
+                if section in family_class(family).model_fields:
+                    raise UserError(
+                        f"section {section} is read by model.family {family} alone, and in use is "
+                        f"{known['model.family']}; set model.family: {family} to see it"
+                    )
             near = difflib.get_close_matches(key, [*known, *sections], n=1, cutoff=0.5)
             hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(sorted(sections))}"
             raise UserError(f"{name_shown(key)} is no setting and no section; {hint}")

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from rcan.config import load_settings
+from rcan.config.families.rcan import RVE, Config
+from rcan.config.sections import Family
 from rcan.dotted import flatten
 from rcan.settings_table import settings_table
 
@@ -63,6 +65,20 @@ def test_what_is_not_known_is_one_line(params, arguments, told):
     code, printed = params(*arguments)
     assert isinstance(code, str) and code.startswith("error: ") and told in code
     assert "\n" not in code and printed == ""
+
+
+def test_a_section_of_another_family_says_whose_it_is(params, monkeypatch):
+    class Show(Family):
+        show: RVE
+
+    monkeypatch.setattr("rcan.settings_table.family_names", lambda: ("nic", "rcan"))
+    monkeypatch.setattr(
+        "rcan.settings_table.family_class", {"nic": Show, "rcan": Config}.__getitem__
+    )
+    for key in ("show", "show.num_layers"):
+        code, _ = params(key)
+        assert "section show is read by model.family nic alone, and in use is rcan" in code
+    assert "did you mean wcl.tau?" in params("wcl.tua")[0]
 
 
 def test_a_file_that_holds_no_settings_is_one_line(params):

@@ -24,7 +24,7 @@ def params(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Print every setting of params.yaml beside the paper's value."""
+    """Print every setting of the family of models in use beside the paper's value."""
     from rcan.project import project_root
     from rcan.settings_table import settings_table
     from rcan.table import Table
