@@ -83,6 +83,7 @@ def test_the_page_holds_every_table_both_figures_the_ledger_and_a_command_a_run(
     for name in ("fig3", "fig5", "systems", "systems-dark"):
         inside = base64.b64encode((out.tables / f"{name}.svg").read_bytes()).decode()
         assert inside in page
+    assert "All rows of Table 3 and Table 4 that are run" in page
     assert "It builds the gate inside <code>decode()</code>" in page
     for model in demo.models.values():
         for run in model.runs:

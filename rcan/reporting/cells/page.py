@@ -25,7 +25,7 @@ from rcan.reporting.cells.figures import figure_3, figure_5
 from rcan.reporting.cells.findings import findings_table
 from rcan.reporting.cells.scores import scores_sections
 from rcan.reporting.cells.study import Ablations
-from rcan.reporting.cells.systems import panels, write_systems
+from rcan.reporting.cells.systems import TABLES, panels, write_systems
 from rcan.reporting.names import data_name, listed
 from rcan.reporting.published import rcan_row
 from rcan.table import Row, Section, Table, html_environment, measured
@@ -36,8 +36,8 @@ _AFTER = {"fig3": "table4", "fig5": "fig5"}  # a figure -> the table that it sta
 _CAPTIONS = {
     "fig3": "Figure 3. The modules on and off, six metrics.",
     "fig5": "Figure 5. Three metrics against λ.",
-    "fig4": "Figure 4. Attention over the images for chosen words, three models side by side.",
-    "fig6": "Figure 6. Case studies: image, reference, and what three models wrote.",
+    "fig4": "Figure 4. Attention over the images for chosen words, models side by side.",
+    "fig6": "Figure 6. Case studies: image, reference, and what the models wrote.",
 }
 
 
@@ -108,6 +108,10 @@ def page(
         sections=sections,
         about=_about_the_data(ablations),
         first_result=_first_result(ablations),
+        tables=[
+            table.title.partition(",")[0]
+            for name, table in ablations.cells.tables.items() if name in TABLES
+        ],
         systems=". ".join(panel.words for panel in panels(ablations)),
         runs=runs,
         seeds=[str(seed) for seed in sorted({run.seed for run in runs})],
