@@ -96,7 +96,7 @@ def settings(folder: Path, patch) -> Sample:
     return Sample(
         "settings", path, lambda: read_settings(path),
         fuzz=[
-            Fuzz(damaged(TEXT.encode()), (15, 500)),
+            Fuzz(damaged(TEXT.encode()), (40, 500)),
             Fuzz(edited(PARAMS, st.sampled_from(NAMES)).map(_dumped), (15, 400), good=False),
             Fuzz(st.builds(_with, st.sampled_from(KEYS), values), (30, 600)),
         ],

@@ -87,7 +87,10 @@ MIXED = {
         lambda top: change_json(top / "evaluation/scores.json", run="e" * 32),
         "one run in a table",
     ),
-    "another run": (lambda top: change_json(top / "run/best.json", key="e"), "one run in a table"),
+    "another run": (
+        lambda top: change_json(top / "run/best.json", key="e" * 32),
+        "one run in a table",
+    ),
     "scores of fewer studies": (
         lambda top: change_json(top / "evaluation/scores.json", num_studies=7),
         "one number of studies in a table; scores.json tells 7, ",
