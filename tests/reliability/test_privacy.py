@@ -32,7 +32,7 @@ SETTINGS = {
     "visual.backbone": "small", "visual.weights": "none", "train.precision": "32-true",
 }  # fmt: skip
 SHORT_LIST = f"""
-from rcan.data.sets.iu_xray import reader
+from rcan.data.sets import iu_xray as reader
 listed = reader.listed_studies()
 reader.listed_studies = lambda: [
     study for split, number in {STUDIES}.items()
