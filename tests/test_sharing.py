@@ -123,7 +123,7 @@ def test_the_log_probability_is_that_of_the_words_and_their_end(either):
     end = [loaded.words.eos_id] * (len(report.tokens) < data.max_length)
     tokens = torch.tensor([[loaded.words.bos_id, *report.tokens, *end]])
     with torch.inference_mode():
-        logits, _ = loaded.model(batch.images, batch.projections, tokens[:, :-1])
+        logits = loaded.model(batch._replace(tokens=tokens)).logits
     each = logits.log_softmax(-1).gather(2, tokens[:, 1:, None])
     assert report.log_probability == pytest.approx(each.sum().item(), abs=1e-2)
 

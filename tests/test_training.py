@@ -71,7 +71,7 @@ def test_the_loss_is_the_weighted_sum_of_its_parts(place, tmp_path):
 
 def test_the_best_weights_are_those_of_the_epoch_that_scored_best(place, tmp_path, monkeypatch):
     scores = iter([0.1, 0.3, 0.2])  # an epoch each
-    monkeypatch.setattr(train, "_validation_floor", lambda *_: 0.05)
+    monkeypatch.setattr(train, "bleu_of_constant", lambda *_: 0.05)
     monkeypatch.setattr(train, "is_collapsed", lambda _: False)
     monkeypatch.setattr(train, "bleu", lambda *_: {"BLEU-4": next(scores)})
     kept = {}
@@ -93,7 +93,7 @@ def test_the_length_penalty_is_the_first_with_the_best_validation_bleu_4(
 ):
     scores = [0.1, 0.3, 0.2, 0.3, 0.0]  # of one epoch, a penalty each
     scored = iter(scores)
-    monkeypatch.setattr(train, "_validation_floor", lambda *_: 0.05)
+    monkeypatch.setattr(train, "bleu_of_constant", lambda *_: 0.05)
     monkeypatch.setattr(train, "bleu", lambda *_: {"BLEU-4": next(scored)})
     penalties = [0.0, 0.5, 1.0, 2.0, 3.0]
     changes = {"train.epochs": 1, "generate.length_penalty": penalties}
