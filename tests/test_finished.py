@@ -198,7 +198,9 @@ def test_results_that_no_stage_had_for_a_month_are_removed(tmp_path):
     for digest in ("old", "new"):
         assert finished.make(tmp_path, digest, Path.mkdir)
     os.utime(finished.place(tmp_path, "old"), (0, 0))
+    (earlier := tmp_path / "data" / "work" / "ahead" / "x").mkdir(parents=True)
     finished.forget_old(tmp_path)
+    assert not earlier.parent.exists()
     assert not finished.was_taken(tmp_path, "old") and finished.was_taken(tmp_path, "new")
 
 

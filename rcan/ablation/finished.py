@@ -111,6 +111,7 @@ def forget_old(root: Path) -> None:
     """Remove results that no stage had for a month: of settings that were given up."""
     oldest = time.time() - DAYS * 86_400
     with _alone(root):
+        shutil.rmtree(place(root, "").with_name("ahead"), ignore_errors=True)  # earlier versions'
         for folder in place(root, "").glob("*/"):
             if folder.stat().st_mtime < oldest:
                 shutil.rmtree(folder, ignore_errors=True)
