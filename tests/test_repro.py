@@ -94,5 +94,6 @@ def a_colleague_has_the_same_numbers_and_trains_nothing(project: Repository, top
     assert (code, ran) == (0, []), output  # nothing to do, without data or weights
     code, ran, output = colleague.repro("--pull")
     assert code == 0, output
-    assert ran == ["preprocess", "tokenizer", "floors", "evaluate", "report"]
+    made = ["preprocess", "tokenizer", "floors", "evaluate", "report"]
+    assert sorted(name for name in ran if name != "plan") == sorted(made)  # a plan is not pushed
     assert colleague.run("git", "status", "--short", "--untracked-files=no").stdout == ""
