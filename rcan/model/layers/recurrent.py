@@ -1,0 +1,169 @@
+"""Recurrent writers: one cell a word, the same in training and when generating.
+
+A family says what a word brings to the cell (`read`), what the cell does (`cell`) and how its
+output becomes logits (`tell`). Training works `read` and `tell` out for all words at once and loops
+the cell alone; generating looks `read` up in a table of the whole vocabulary. So `forward` is
+`step` by construction.
+
+Shapes: B studies, K beams (1 in training), T words, S patches, d width of the memory, Y vocabulary.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, NamedTuple, TypeVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from rcan.config import Settings
+from rcan.model.interface import Batch, Output, ReportModel
+from rcan.model.layers.dropout import Dropout
+from rcan.model.visual.cnn import CNN
+from rcan.model.visual.extractor import VisualExtractor
+
+# NamedTuples of tensors: what each beam remembers, (B, K, ...), and what a study shows, (B, ...).
+M = TypeVar("M", bound=tuple[Tensor, ...])
+S = TypeVar("S", bound=tuple[Tensor, ...])
+
+
+@dataclass
+class TensorState(Generic[M, S]):
+    """The state of a search that is nothing but tensors.
+
+    `memory`: a NamedTuple of one tensor (B, K, ...) a part, which follows the beams; `seen`: one of
+    tensors (B, ...), the same for all beams of a study; `prepared`: what all studies share.
+    """
+
+    memory: M
+    seen: S
+    prepared: Any = None
+
+    def reorder(self, beams: Tensor) -> None:
+        """Beam k of study b goes on from beam `beams[b, k]` of the same study; beams (B, K)."""
+        studies = torch.arange(len(beams), device=beams.device).unsqueeze(1)
+        self.memory = each(self.memory, lambda x: x[studies, beams])
+
+    def keep(self, studies: Tensor) -> None:
+        """Go on with the studies of these numbers alone, studies (b,) of (B,)."""
+        self.memory = each(self.memory, lambda x: x[studies])
+        self.seen = each(self.seen, lambda x: x[studies])
+
+
+def each(parts: M, change: Callable[[Tensor], Tensor]) -> M:
+    """A NamedTuple of the same kind, every tensor of it changed."""
+    return type(parts)(*map(change, parts))
+
+
+class Told(NamedTuple):
+    """What a cell gives for one word (K beams) or a report (T words)."""
+
+    hidden: Tensor  # (B, K or T, n): what the next word is told from
+    attention: Tensor | None = None  # (B, K or T, S): where it looked
+
+
+Cell = Callable[[Tensor, M], tuple[Told, M]]
+
+
+def unroll(cell: Cell[M], words: Tensor, memory: M) -> tuple[Told, M]:
+    """Read T words one after the other: words (B, T, w), memory (B, 1, ...) before the first.
+
+    Returns what was told after each, (B, T, ...), and the memory after the last.
+    """
+    told = []
+    for word in words.split(1, dim=1):
+        one, memory = cell(word, memory)
+        told.append(one)
+    attention = [one.attention for one in told if one.attention is not None]
+    hidden = torch.cat([one.hidden for one in told], 1)
+    return Told(hidden, torch.cat(attention, 1) if attention else None), memory
+
+
+def lstm(gates: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+    """h and c (..., d) of an LSTM, from c before and its pre-activations i, f, u, o (..., 4·d).
+
+    The order is that of `nn.LSTM`. With i, f, u, u', o (..., 5·d) it is the maxout LSTM of
+    self-critical.pytorch: what is written is the larger of u and u', without tanh.
+    """
+    i, f, *u, o = gates.split(c.shape[-1], -1)
+    written = u[0].tanh() if len(u) == 1 else torch.maximum(*u)
+    c = f.sigmoid() * c + i.sigmoid() * written
+    return o.sigmoid() * c.tanh(), c
+
+
+class Prepared(NamedTuple):
+    """What is worked out once for the weights as they are, before any study."""
+
+    cnn: CNN  # its batch norms folded into the convolutions
+    words: Tensor  # (Y, w): `read` of the whole vocabulary
+
+
+class RecurrentModel(ReportModel, Generic[M, S]):
+    """Base of families whose memory of the words so far has a fixed size.
+
+    A family defines `look`, `read`, `cell` and, unless it is one layer on `hidden`, `tell`.
+    `d_word`, `d_hidden`: widths of a word's embedding and of what the classifier reads; without
+    them the model's width. Embeddings and classifier start uniform in ±0.1 (self-critical.pytorch).
+    """
+
+    def __init__(
+        self, settings: Settings, vocabulary_size: int, *, pretrained: bool,
+        d_word: int | None = None, d_hidden: int | None = None,
+    ) -> None:  # fmt: skip
+        model = settings.model
+        visual = VisualExtractor(settings.visual, model, pretrained=pretrained)
+        super().__init__(visual, settings.data.max_length)
+        self.words = nn.Embedding(vocabulary_size, d_word or model.d_model)
+        self.dropout = Dropout(model.dropout)
+        self.classifier = nn.Linear(d_hidden or model.d_model, vocabulary_size)
+        for weight in (self.words.weight, self.classifier.weight):
+            nn.init.uniform_(weight, -0.1, 0.1)
+        nn.init.zeros_(self.classifier.bias)
+
+    def look(self, patches: Tensor) -> tuple[M, S]:
+        """Patch features (B, S, d) -> memory (B, 1, ...) before the first word, what is seen."""
+        raise NotImplementedError
+
+    def read(self, tokens: Tensor) -> Tensor:
+        """What words alone bring to the cell and to `tell`: tokens (...) -> (..., w)."""
+        raise NotImplementedError
+
+    def cell(self, word: Tensor, memory: M, seen: S) -> tuple[Told, M]:
+        """One word further: word (B, K, w) of `read`; what is told after it, and the memory."""
+        raise NotImplementedError
+
+    def tell(self, words: Tensor, hidden: Tensor) -> Tensor:
+        """Logits (B, n, Y) from words (B, n, w) and what the cell told of them (B, n, d_hidden)."""
+        logits: Tensor = self.classifier(self.dropout(hidden))
+        return logits
+
+    def forward(self, batch: Batch) -> Output:
+        """Logits of the next words and, where the family has attention, `attention` (B, T, S)."""
+        memory, seen = self.look(self.visual(batch.images, batch.projections).patches)
+        words = self.read(batch.tokens[:, :-1])
+        told, _ = unroll(lambda word, memory: self.cell(word, memory, seen), words, memory)
+        logits = self.tell(words, told.hidden)
+        return Output(logits, {} if told.attention is None else {"attention": told.attention})
+
+    def prepare(self) -> Prepared:
+        assert not self.training, "reports are generated in evaluation mode"
+        vocabulary = torch.arange(self.words.num_embeddings, device=self.device)
+        return Prepared(self.visual.folded(), self.read(vocabulary))
+
+    def start(
+        self, images: Tensor, projections: Tensor, num_beams: int, prepared: Prepared
+    ) -> TensorState[M, S]:
+        memory, seen = self.look(self.visual(images, projections, prepared.cnn).patches)
+        memory = each(memory, lambda x: x.expand(-1, num_beams, *x.shape[2:]))
+        return TensorState(memory, seen, prepared)
+
+    def step(self, tokens: Tensor, state: TensorState[M, S]) -> Tensor:
+        word = F.embedding(tokens, state.prepared.words)
+        told, state.memory = self.cell(word, state.memory, state.seen)
+        return self.tell(word, told.hidden).float().log_softmax(-1)
+
+    def attention(self, batch: Batch) -> Tensor | None:
+        assert not self.training, "attention is read in evaluation mode, where nothing is dropped"
+        with torch.inference_mode():
+            output: Output = self(batch)
+        return output.parts.get("attention")
