@@ -98,6 +98,22 @@ def test_a_planned_cell_is_trained_by_its_own_settings(tmp_path):
     assert settings == expected
 
 
+@pytest.mark.parametrize(
+    ("data", "scale", "expected"),
+    [("demo", "full", [96, 12, 8]), ("iu_xray", "small", [192, 24, 16]),
+     ("iu_xray", "full", [512, 9, 10])],
+)  # fmt: skip
+def test_a_cell_may_change_a_setting_of_full_scale_alone(cells_of, data, scale, expected):
+    sizes = "model.d_model: {demo: 96, paper: 512}"
+    recipe = "train.epochs: {paper: 9}, train.batch_size: {paper: 10}"
+    cells = cells_of(
+        f"seeds: [2]\ncells: {{wide: {{{sizes}, {recipe}}}}}\nreadings: {{same: {{}}}}"
+    )
+    planned = plan(changed({"data.name": data, "scale": scale}), cells)["wide-2"]
+    sizes = [("model", "d_model"), ("train", "epochs"), ("train", "batch_size")]
+    assert [planned[section][key] for section, key in sizes] == expected
+
+
 def test_the_plan_replaces_an_older_one_whole(tmp_path, cells_of):
     raw, out = changed(TINY), tmp_path / "plan"
     write_plan(plan(raw, cells_of("seeds: [1]\ncells: {a: {}}\nreadings: {b: {}}\n")), out)

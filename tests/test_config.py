@@ -37,7 +37,7 @@ WRONG_VALUES = [  # key, value, what is said of it
     ("model.d_model", "16", "model.d_model is '16'; it must be a whole number at least 1"),
     ("model.d_model", True, "model.d_model is True; it must be a whole number at least 1"),
     ("train.seed", -1, "train.seed is -1; it must be a whole number at least 0"),
-    ("train.optimizer", "sgd", "train.optimizer is 'sgd'; it must be adam or adamw"),
+    ("train.optimizer", "sdg", "train.optimizer is 'sdg'; it must be adam, adamw or sgd"),
     ("train.lr", 0.0, "train.lr is 0.0; it must be a number above 0"),
     ("train.lr_decay", 1.5, "train.lr_decay is 1.5; it must be a number above 0 and at most 1"),
     ("train.lr_decay", float("nan"), "train.lr_decay is nan; it must be a number above 0"),

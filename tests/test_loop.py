@@ -86,6 +86,22 @@ def test_the_log_gets_the_history_and_the_speed(place, tmp_path):
         assert all(isinstance(value, int | float) for value in numbers.values())
 
 
+def test_an_epoch_tells_the_model_its_phase_and_keeps_that_phases_losses(
+    place, tmp_path, monkeypatch
+):
+    fitted = Fitted(place, tmp_path, TRANSFORMER | {"train.epochs": 2})
+    monkeypatch.setattr(type(fitted.settings.family), "pretrain_epochs", 1)
+    losses_of, model = fitted.model.losses, fitted.model
+    monkeypatch.setattr(
+        model, "losses", lambda *args: {f"loss_{model.phase}": torch.zeros(()), **losses_of(*args)}
+    )
+    progress = fitted([0.1, 0.2])
+    assert [set(row) & {"loss_pretrain", "loss_words"} for row in progress.history] == [
+        {"loss_pretrain"}, {"loss_words"},
+    ]  # fmt: skip
+    assert fitted([]).history == progress.history  # read again from its state
+
+
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_a_loss_that_is_no_number_ends_it_and_the_epoch_before_is_kept(
     bad, place, tmp_path, monkeypatch

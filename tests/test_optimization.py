@@ -15,8 +15,12 @@ from rcan.training.optimization import build_optimizer, schedule, set_learning_r
 STEPS = 5  # an epoch
 
 
+def settings_of(**changes):
+    return tiny({f"train.{key}": value for key, value in changes.items()})
+
+
 def train_settings(**changes):
-    return tiny({f"train.{key}": value for key, value in changes.items()}).train
+    return settings_of(**changes).train
 
 
 @pytest.fixture
@@ -27,9 +31,9 @@ def optimizer():
 
 def test_the_visual_extractor_and_rve_learn_at_one_rate_and_the_rest_at_another():
     model = build_model(tiny(), 30)
-    train = train_settings(lr_visual=5e-4, lr=1e-4)
-    optimizer = build_optimizer(model, train)
-    set_learning_rate(optimizer, train, 0, STEPS)
+    settings = settings_of(lr_visual=5e-4, lr=1e-4)
+    optimizer = build_optimizer(model, settings.train)
+    set_learning_rate(optimizer, settings, 0, STEPS)
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     rates = {names.pop(id(p)): g["lr"] for g in optimizer.param_groups for p in g["params"]}
     assert names == {}  # every parameter is in a group
@@ -100,11 +104,12 @@ def test_gradients_have_the_layout_of_their_parameters(rve):
 
 
 def test_exponential_lowers_both_rates_at_the_end_of_every_epoch(optimizer):
-    train = train_settings(
+    settings = settings_of(
         lr_visual=5e-4, lr=1e-4, schedule="exponential", lr_decay=0.8, epochs=100
     )
+    train = settings.train
     for step in range(4 * STEPS):
-        returned = set_learning_rate(optimizer, train, step, STEPS)
+        returned = set_learning_rate(optimizer, settings, step, STEPS)
         visual, rest = (group["lr"] for group in optimizer.param_groups)
         assert visual == pytest.approx(5e-4 * 0.8 ** (step // STEPS), rel=1e-12)
         assert rest == returned == pytest.approx(1e-4 * 0.8 ** (step // STEPS), rel=1e-12)
@@ -138,10 +143,23 @@ def test_a_warm_up_longer_than_the_training_is_no_error(kind):
 
 
 def test_the_rate_is_a_function_of_the_step_alone(optimizer):
-    train = train_settings(schedule="cosine", warmup_steps=3)
-    forward = [set_learning_rate(optimizer, train, step, STEPS) for step in range(10)]
-    backward = [set_learning_rate(optimizer, train, step, STEPS) for step in reversed(range(10))]
+    some = settings_of(schedule="cosine", warmup_steps=3)
+    forward = [set_learning_rate(optimizer, some, step, STEPS) for step in range(10)]
+    backward = [set_learning_rate(optimizer, some, step, STEPS) for step in reversed(range(10))]
     assert forward == backward[::-1]
+
+
+def test_linear_ends_at_nothing():
+    train = train_settings(schedule="linear", warmup_steps=0, epochs=2)
+    factors = [schedule(train, step, STEPS) for step in range(2 * STEPS)]
+    assert factors == pytest.approx([1 - step / 10 for step in range(2 * STEPS)])
+
+
+def test_epochs_on_rewards_have_one_rate_and_the_schedule_ends_before_them(optimizer):
+    changes = {"train.epochs": 4, "reward.epochs": 1, "reward.lr": 0.2, "train.lr": 1e-4}
+    settings = tiny({**changes, "train.schedule": "linear", "train.warmup_steps": 0})
+    rates = [set_learning_rate(optimizer, settings, step, 2) for step in range(8)]
+    assert rates == pytest.approx([1e-4 * (1 - step / 6) for step in range(6)] + [2e-5] * 2)
 
 
 def test_step_lowers_the_rate_after_every_so_many_epochs():

@@ -16,8 +16,9 @@ from typing import Any
 
 from rcan.ablation.cells import Cell, Cells, load_cells, run_name
 from rcan.code import code_digest
-from rcan.config import PipelineSettings, from_sections, resolve
+from rcan.config import PROFILES, PipelineSettings, from_sections, resolve
 from rcan.config.sections import OF_ALL
+from rcan.data.sets import REAL
 from rcan.errors import UserError, name_shown
 from rcan.files import digest_of, place_beside, write_json, write_text
 from rcan.reading import parse_yaml, read_json, read_text
@@ -151,12 +152,24 @@ def _resolved(raw: object, cell: Cell, seed: int) -> PipelineSettings:
             known = changed.get(section)
             if not isinstance(known, dict) or field not in known:
                 raise UserError(f"unknown key {name_shown(key)}")
-            known[field] = value
+            known[field] = _of_profiles(known[field], value)
         settings = resolve(changed)
         _require_read(settings, cell)
         return settings
     except UserError as error:
         raise UserError(f"ablations/cells.yaml, cell {cell.name}: {error}") from None
+
+
+def _of_profiles(known: Any, value: Any) -> Any:
+    """A cell's value; one by profiles changes these and no others, `paper` all of full scale."""
+    if not isinstance(value, dict) or not value.keys() <= set(PROFILES):
+        return value
+    if not isinstance(known, dict):
+        known = {"demo": known, "paper": known}
+    if "paper" in value:
+        small = {"small": known["paper"]} if "paper" in known else {}
+        known = small | {name: it for name, it in known.items() if name not in REAL}
+    return {**known, **value}
 
 
 def _require_read(settings: PipelineSettings, cell: Cell) -> None:

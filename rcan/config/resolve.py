@@ -28,7 +28,11 @@ from rcan.reading import parse_yaml, read_text
 S = TypeVar("S", bound=Settings)
 PROFILES = (DEMO, "paper", *REAL, "small")
 # Settings that came later, as it was before they could be chosen: what was kept then still loads.
-_LATER: dict[str, dict[str, Any]] = {"train": {"threads": None}, "model": {"family": "rcan"}}
+_LATER: dict[str, dict[str, Any]] = {
+    "train": {"threads": None, "clip_value": None},
+    "model": {"family": "rcan"},
+    "reward": {"epochs": 0, "kind": "cider", "lr": 0.1},
+}
 _RESTORE = "mend it, or have it back by `git checkout params.yaml`"
 STRIDES = {"layer3": 16, "layer4": 32}  # pixels a cell of a ResNet's map
 NOUNS = {
@@ -145,7 +149,7 @@ def from_dict(resolved: dict[str, Any]) -> Settings:
     Raises `UserError` if they are of another version, or do not agree with each other.
     """
     for section, values in _LATER.items():
-        if isinstance(kept := resolved.get(section), dict):
+        if isinstance(kept := resolved.get(section, {}), dict):
             resolved = {**resolved, section: {**values, **kept}}
     return _validated(Settings, resolved)
 
@@ -255,6 +259,12 @@ def check_together(settings: Settings) -> None:
         model.patch_positions != "sinusoidal" or "patch_positions" in settings.family.reads,
         f"model.patch_positions: sinusoidal is not for model.family {model.family}; use learned or "
         "none",
+    )
+    before, reward = settings.family.pretrain_epochs, settings.reward.epochs
+    demand(
+        before + reward < settings.train.epochs,
+        f"train.epochs ({settings.train.epochs}) must be above the {before} of pre-training and "
+        f"reward.epochs ({reward}) together: the others train on words",
     )
     settings.family.check(settings, demand)
 

@@ -45,8 +45,8 @@ class Section(BaseModel):
 @cache
 def family_names() -> tuple[str, ...]:
     """The families of models, in alphabetical order: the modules of `rcan.config.families`."""
-    found = pkgutil.iter_modules([str(Path(__file__).with_name("families"))])
-    return tuple(sorted(module.name for module in found))
+    folder = str(Path(__file__).with_name("families"))
+    return tuple(sorted(module.name for module in pkgutil.iter_modules([folder])))
 
 
 def family_class(name: str) -> "type[Family]":
@@ -101,8 +101,7 @@ class Visual(Section):
 
 
 class Model(Section):
-    """Which family of models, which of its modules are on, and sizes that families share (§3.5,
-    §4.1.2)."""
+    """Which family, which of its modules are on, sizes that families share (§3.5, §4.1.2)."""
 
     family: Annotated[
         str, AfterValidator(_known), Field(json_schema_extra={"enum": list(family_names())})
@@ -125,18 +124,19 @@ class Train(Section):
     seed: Seed
     epochs: Count
     batch_size: Count
-    optimizer: Literal["adam", "adamw"]
+    optimizer: Literal["adam", "adamw", "sgd"]
     lr_visual: Positive
     lr: Positive
     beta1: Probability
     beta2: Probability
     weight_decay: NonNegative
     amsgrad: bool
-    schedule: Literal["exponential", "step", "cosine"]
+    schedule: Literal["exponential", "step", "cosine", "linear"]
     lr_decay: Annotated[float, Field(gt=0, le=1)]
     lr_step: Count
     warmup_steps: NonNegativeInt
     clip_norm: Positive | None
+    clip_value: Positive | None
     length_buckets: Count
     patience: Count | None
     choose_collapsed: bool
@@ -145,6 +145,14 @@ class Train(Section):
     threads: Annotated[int, Field(ge=1, le=1024)] | None
     precision: Literal["auto", "32-true", "bf16-mixed"]
     deterministic: bool
+
+
+class Reward(Section):
+    """Policy gradient: the last epochs raise a score of whole reports."""
+
+    epochs: NonNegativeInt
+    kind: Literal["cider"]
+    lr: Positive
 
 
 class Generate(Section):
@@ -173,13 +181,16 @@ OF_ALL = frozenset({"family", "d_model", "dropout", "patch_positions"})
 
 
 class Family(Section):
-    """What one family of models reads: its own sections are the fields of its `Config`.
-
-    A family's module in `rcan.config.families` holds its `Config`, the package of the same name in
-    `rcan.model.families` its `build`.
-    """
+    """What one family of models reads: its own sections are the fields of its `Config`, in its
+    module of `rcan.config.families`; `build` stands in that of `rcan.model.families`."""
 
     reads: ClassVar[frozenset[str]] = frozenset()  # keys of section `model`, besides `OF_ALL`
+    learns: ClassVar[bool] = False  # whether `rcan.data.knowledge` has tables for it
+
+    @property
+    def pretrain_epochs(self) -> int:
+        """The first epochs, on the family's own tasks in the place of words."""
+        return 0
 
     def title(self, settings: "Settings") -> str:
         """The model in a word or two."""
@@ -198,11 +209,8 @@ class Family(Section):
 
 
 class Settings(Section):
-    """All that shapes a trained model, resolved for its data set and scale.
-
-    `family` holds the sections of `model.family` alone; as plain values they stand beside the
-    others.
-    """
+    """All that shapes a trained model, resolved for its data set and scale. `family` holds the
+    sections of `model.family` alone; as plain values they stand beside the others."""
 
     scale: Literal["full", "small"]
     data: Data
@@ -211,6 +219,7 @@ class Settings(Section):
     model: Model
     family: SerializeAsAny[Family]
     train: Train
+    reward: Reward
     generate: Generate
 
     @model_validator(mode="before")
@@ -240,12 +249,12 @@ class Settings(Section):
         words += ["blind"] if self.visual.blind else []
         words += self.family.choices(self)
         words += ["schedule=step"] if self.train.schedule == "step" else []
+        words += [f"reward={self.reward.kind}"] if self.reward.epochs else []
         words += ["small"] if self.scale == "small" else []
         return " ".join([*words, f"seed={self.train.seed}"])
 
     def with_weights_under(self, root: Path) -> Self:
-        """The same, a relative path in `visual.weights` taken from `root`: an experiment runs in
-        another folder."""
+        """The same, a relative `visual.weights` taken from `root`: experiments run elsewhere."""
         weights = self.visual.weights
         if weights in ("imagenet", "none"):
             return self
@@ -263,7 +272,9 @@ class Settings(Section):
             **{f"model.{key}": key not in self.family.reads | OF_ALL for key in used["model"]},
             **self.family.unused(self),
             "train.lr_step": schedule != "step",
-            "train.lr_decay": schedule == "cosine",
+            "train.lr_decay": schedule in ("cosine", "linear"),
+            "train.clip_value": self.train.clip_value is None,
+            **dict.fromkeys(("reward.kind", "reward.lr"), self.reward.epochs == 0),
         }
         for section, _, field in (key.partition(".") for key, is_so in unused.items() if is_so):
             (used.get(section, {}) if field else used).pop(field or section, None)

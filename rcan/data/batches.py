@@ -24,10 +24,13 @@ class Batch(NamedTuple):
     projections: Tensor  # (B, I) int64: 0 unknown, 1 frontal, 2 lateral
     tokens: Tensor  # (B, T) int64: bos, words, eos, then padding
     pad_id: int
+    numbers: Tensor | None = None  # (B,) int64: places of the studies in their split
 
     def to(self, device: torch.device) -> "Batch":
-        images, projections, tokens, pad_id = self
-        return Batch(images.to(device), projections.to(device), tokens.to(device), pad_id)
+        images, projections, tokens, pad_id, numbers = self
+        if numbers is not None:
+            numbers = numbers.to(device)
+        return Batch(images.to(device), projections.to(device), tokens.to(device), pad_id, numbers)
 
 
 class StudyBatches:
@@ -112,6 +115,7 @@ class StudyBatches:
             self.projections[studies],
             torch.from_numpy(self._padded(studies)),
             self.pad_id,
+            torch.from_numpy(studies),
         )
 
     def _padded(self, studies: np.ndarray) -> np.ndarray:

@@ -5,19 +5,22 @@ import importlib
 from torch import nn
 
 from rcan.config import Settings
-from rcan.model.interface import ReportModel
+from rcan.model.interface import NOTHING, Knowledge, ReportModel
 
 
 def build_model(
-    settings: Settings, vocabulary_size: int, *, pretrained: bool = True
-) -> ReportModel:
+    settings: Settings, vocabulary_size: int, knowledge: Knowledge = NOTHING, *,
+    pretrained: bool = True,
+) -> ReportModel:  # fmt: skip
     """The model as the settings describe it, initialised from the global random state.
 
+    `knowledge`: of the training studies, for a family that asks for it (`Family.learns`).
     `pretrained` False leaves the CNN random, for weights that a checkpoint will bring.
     Raises `UserError` when pretrained weights cannot be had.
     """
     family = importlib.import_module(f"rcan.model.families.{settings.model.family}")
-    model: ReportModel = family.build(settings, vocabulary_size, pretrained=pretrained)
+    asked = {"knowledge": knowledge} if settings.family.learns else {}
+    model: ReportModel = family.build(settings, vocabulary_size, pretrained=pretrained, **asked)
     return model
 
 

@@ -8,13 +8,16 @@ Shapes: B studies, K beams, I images a study, T words, S patches, Y vocabulary.
 """
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rcan.model.visual.extractor import VisualExtractor
+
+# The family's own tasks (`Family.pretrain_epochs`), then the words of reports, then rewards.
+Phase = Literal["pretrain", "words", "reward"]
 
 
 class Batch(Protocol):
@@ -28,6 +31,8 @@ class Batch(Protocol):
     def tokens(self) -> Tensor: ...  # (B, T + 1) int64: bos, words, eos, then padding
     @property
     def pad_id(self) -> int: ...
+    @property
+    def numbers(self) -> Tensor | None: ...  # (B,) int64: places in the split, in training
 
 
 class Output(NamedTuple):
@@ -35,6 +40,16 @@ class Output(NamedTuple):
 
     logits: Tensor  # (B, T, Y) of the word after each of the batch's tokens but the last
     parts: Mapping[str, Tensor] = {}  # whatever else the family's loss is made of
+
+
+class Knowledge(NamedTuple):
+    """What a family learns of the training studies before it is trained, as tables by name."""
+
+    kept: Mapping[str, Tensor] = {}  # go with the weights
+    of_studies: Mapping[str, Tensor] = {}  # (N, ...), a row a training study: for losses alone
+
+
+NOTHING = Knowledge()
 
 
 class Together(Protocol):
@@ -67,12 +82,35 @@ class State(Protocol):
         """Go on with the studies of these numbers alone, studies (b,) of (B,)."""
 
 
+class Tables(nn.Module):
+    """`Knowledge` as buffers, on the model's device."""
+
+    def __init__(self, knowledge: Knowledge) -> None:
+        super().__init__()
+        for name, table in knowledge.kept.items():
+            self.register_buffer(name, table)
+        for name, table in knowledge.of_studies.items():
+            self.register_buffer(name, table, persistent=False)
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self.get_buffer(name)
+
+    def of(self, batch: Batch, name: str) -> Tensor:
+        """The rows of the batch's training studies, (B, ...)."""
+        assert batch.numbers is not None, "only training studies have rows"
+        return self.get_buffer(name)[batch.numbers]
+
+
 class ReportModel(nn.Module):
     """Base of all families. `max_length`: the longest report in words."""
 
-    def __init__(self, visual: VisualExtractor, max_length: int) -> None:
+    phase: Phase = "words"  # set by the training loop; what `forward` and `losses` are for
+
+    def __init__(
+        self, visual: VisualExtractor, max_length: int, knowledge: Knowledge = NOTHING
+    ) -> None:
         super().__init__()
-        self.visual, self.max_length = visual, max_length
+        self.visual, self.max_length, self.tables = visual, max_length, Tables(knowledge)
 
     @property
     def device(self) -> torch.device:

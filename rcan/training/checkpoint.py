@@ -75,8 +75,8 @@ class TrainingState:
         progress = _progress_from(facts.get("progress"), self.last)
         best, _ = read_tensors(self.best, remedy=f"delete {self.last} and run again")
         require_fit(model, best, self.best)
-        load_weights(model, _with_prefix(tensors, "model."), self.last)
-        _load_optimizer(optimizer, _with_prefix(tensors, "optimizer."), self.last)
+        load_weights(model, with_prefix(tensors, "model."), self.last)
+        _load_optimizer(optimizer, with_prefix(tensors, "optimizer."), self.last)
         return progress
 
     def save(
@@ -170,8 +170,8 @@ def _progress_from(told: Any, path: Path) -> Progress:
     require_shape(told, _PROGRESS, place, _AFRESH)
     rows = told["history"]
     for row in rows:
-        require_shape(row, dict.fromkeys(rows[0], float), f"{place}, history", _AFRESH)
-    alike = all(row.keys() == rows[0].keys() for row in rows)
+        require_shape(row, dict.fromkeys(row, float), f"{place}, history", _AFRESH)
+    alike = all(_scores_of(row) == _scores_of(rows[0]) for row in rows)
     epochs = [row["epoch"] for row in rows]
     whole = epochs == list(range(1, len(rows) + 1)) and told["epoch"] == len(rows)
     if not rows or not alike or not whole:
@@ -181,7 +181,13 @@ def _progress_from(told: Any, path: Path) -> Progress:
     return Progress(told["epoch"], rows, told["best"], told["trained_on"])
 
 
-def _with_prefix(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def _scores_of(row: dict[str, float]) -> set[str]:
+    """What is told of every epoch; the losses are those of its phase."""
+    return {name for name in row if not name.startswith("loss_")}
+
+
+def with_prefix(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors whose names begin with `prefix`, by the rest of their names."""
     return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
 
@@ -189,14 +195,18 @@ def _load_optimizer(
     optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor], path: Path
 ) -> None:
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    moments = ["exp_avg", "exp_avg_sq"] + ["max_exp_avg_sq"] * optimizer.defaults["amsgrad"]
+    moments = ["momentum_buffer"]
+    if not isinstance(optimizer, torch.optim.SGD):
+        moments = ["exp_avg", "exp_avg_sq"] + ["max_exp_avg_sq"] * optimizer.defaults["amsgrad"]
     state: dict[int, dict[str, Tensor]] = {}
     for index, parameter in enumerate(parameters):
-        if f"{index}.step" in tensors:  # one that has had a gradient
-            step = tensors.pop(f"{index}.step")
-            if step.dim() or step.dtype != torch.float32:
-                raise _of_another_optimizer(path, f"{index}.step")
-            state[index] = {"step": step}
+        if f"{index}.{moments[0]}" in tensors:  # one that has had a gradient
+            state[index] = {}
+            if moments[1:]:
+                step = tensors.pop(f"{index}.step", torch.empty(0))
+                if step.dim() or step.dtype != torch.float32:
+                    raise _of_another_optimizer(path, f"{index}.step")
+                state[index]["step"] = step
             for name in moments:
                 moment = tensors.pop(f"{index}.{name}", torch.empty(0))
                 if (moment.shape, moment.dtype) != (parameter.shape, parameter.dtype):

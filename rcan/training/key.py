@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from rcan.code import code_digest
+from rcan.code import code_digest, file_of
 from rcan.config import Settings
 from rcan.errors import UserError
 from rcan.files import digest_of, exclusive, holder_of, sha256_of, write_json
@@ -45,9 +45,11 @@ def training_code(family: str) -> str:
     return code_digest("rcan.training.train", *modules_of(family))
 
 
-def modules_of(family: str) -> tuple[str, str]:
+def modules_of(family: str) -> tuple[str, ...]:
     """A family's modules, which no other names: they are loaded when `model.family` asks."""
-    return f"rcan.model.families.{family}", f"rcan.config.families.{family}"
+    own = (f"rcan.model.families.{family}", f"rcan.config.families.{family}")
+    learns = f"rcan.data.knowledge.{family}"
+    return (*own, learns) if file_of(learns) else own
 
 
 def input_parts(settings: Settings, processed: Path, tokenizer: Path) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from tqdm import tqdm
 from rcan.config import Settings, Train
 from rcan.data.batches import StudyBatches
 from rcan.errors import UserError
-from rcan.model.interface import Alone, Batch, Output, ReportModel, Together
+from rcan.model.interface import Alone, Batch, Phase, ReportModel, Together
 from rcan.training.checkpoint import TrainingState
 from rcan.training.devices import Processes, processor, seed_epoch, share_batch_statistics
 from rcan.training.key import Progress
@@ -30,7 +30,7 @@ from rcan.training.optimization import build_optimizer, set_learning_rate
 Validate = Callable[
     [ReportModel], dict[str, float]
 ]  # -> length_penalty and val_* of the best penalty
-Losses = Callable[[Output, Batch, Together], dict[str, Tensor]]
+Objective = Callable[[nn.Module, Batch], dict[str, Tensor]]  # of Fabric's wrapped model
 Log = Callable[[int, dict[str, float]], None]  # epoch, numbers
 SELECTION = "val_BLEU-4"  # the best epoch has the highest (§4.1.2)
 
@@ -54,12 +54,14 @@ def fit(
     if fabric.world_size > 1:
         share_batch_statistics(model)
     wrapped, optimizer = fabric.setup(model, optimizer)
+    together = Processes(fabric) if fabric.world_size > 1 else Alone()
     while not progress.is_done(train.epochs, train.patience):
         epoch = progress.epoch + 1
         seed_epoch(train.seed, epoch, fabric.global_rank)
+        model.phase = phase_of(settings, epoch)
         numbers = train_epoch(
             wrapped, optimizer, batches, epoch, settings=settings, fabric=fabric,
-            losses_of=model.losses,
+            objective=objective_of(model, together),
         )  # fmt: skip
         speed = numbers.pop("images_per_second")
         if fabric.is_global_zero:
@@ -87,19 +89,30 @@ def _rank(numbers: dict[str, float], train: Train) -> tuple[bool, float]:
     return varied, numbers[SELECTION]
 
 
+def phase_of(settings: Settings, epoch: int) -> Phase:
+    """What an epoch (from 1) trains on."""
+    if epoch <= settings.family.pretrain_epochs:
+        return "pretrain"
+    return "words" if epoch <= settings.train.epochs - settings.reward.epochs else "reward"
+
+
+def objective_of(model: ReportModel, together: Together) -> Objective:
+    """The losses of a batch, read by the model as Fabric wraps it, which hides its `losses`."""
+    return lambda wrapped, batch: model.losses(wrapped(batch), batch, together)
+
+
 def train_epoch(
     model: nn.Module, optimizer: torch.optim.Optimizer, batches: StudyBatches, epoch: int, *,
-    settings: Settings, fabric: Fabric, losses_of: Losses,
+    settings: Settings, fabric: Fabric, objective: Objective,
 ) -> dict[str, float]:  # fmt: skip
     """One pass over the training studies; the mean of each loss over steps, and the speed.
 
-    `model`: wrapped by Fabric; `losses_of`: its own `losses`, which Fabric's wrapper hides.
+    `model`: wrapped by Fabric.
 
     Raises:
         UserError: a loss is not finite.
     """
     train = settings.train
-    together = Processes(fabric) if fabric.world_size > 1 else Alone()
     model.train()
     sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=fabric.device))
     first_step = (epoch - 1) * batches.num_batches
@@ -111,9 +124,11 @@ def train_epoch(
         )  # fmt: skip
         for step, batch in enumerate(shuffled):
             batch = batch.to(fabric.device)
-            lr = set_learning_rate(optimizer, train, first_step + step, batches.num_batches)
-            losses = losses_of(model(batch), batch, together)
+            lr = set_learning_rate(optimizer, settings, first_step + step, batches.num_batches)
+            losses = objective(model, batch)
             fabric.backward(losses["loss"])
+            if train.clip_value is not None:
+                fabric.clip_gradients(model, optimizer, clip_val=train.clip_value)
             if train.clip_norm is not None:
                 fabric.clip_gradients(
                     model, optimizer, max_norm=train.clip_norm, error_if_nonfinite=False

@@ -19,9 +19,9 @@ from rcan.data.store import read_summary
 from rcan.errors import UserError
 from rcan.files import place_beside, sha256_of, write_csv, write_json
 from rcan.model.build import build_model
-from rcan.model.interface import ReportModel
+from rcan.model.interface import Knowledge, ReportModel
 from rcan.reading import Shape, read_json
-from rcan.training.checkpoint import read_tensors, require_fit, write_tensors
+from rcan.training.checkpoint import read_tensors, require_fit, with_prefix, write_tensors
 from rcan.training.devices import compute_as
 from rcan.training.key import Progress
 
@@ -42,7 +42,11 @@ def write_run(
         shutil.copyfile(best, beside / "best.safetensors")
         write_tensors(beside / "last.safetensors", model.state_dict())
         write_json(beside / "config.json", settings.of_the_model())
-        write_csv(beside / "history.csv", progress.history)
+        columns = dict.fromkeys(name for row in progress.history for name in row)
+        write_csv(
+            beside / "history.csv",
+            [{name: row.get(name) for name in columns} for row in progress.history],
+        )
         write_json(
             beside / "best.json",
             {
@@ -82,9 +86,11 @@ def load_weights(path: Path, settings: Settings, vocabulary_size: int, remedy: s
     weights, _ = read_tensors(path, remedy)
     if not any(name.startswith("visual.") for name in weights):
         weights = {_EARLIER.sub(r"visual.\1.", name): tensor for name, tensor in weights.items()}
+    knowledge = Knowledge(kept=with_prefix(weights, "tables."))
     with torch.device("meta"):  # sizes without memory, should the settings be another model's
-        require_fit(build_model(settings, vocabulary_size, pretrained=False), weights, path)
-    model = build_model(settings, vocabulary_size, pretrained=False)
+        model = build_model(settings, vocabulary_size, knowledge, pretrained=False)
+        require_fit(model, weights, path)
+    model = build_model(settings, vocabulary_size, knowledge, pretrained=False)
     model.load_state_dict(weights)
     compute_as(settings.train)
     on_gpu = settings.train.accelerator != "cpu" and torch.cuda.is_available()

@@ -4,10 +4,12 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import torch
 from lightning_fabric import Fabric
 
 from rcan.config import Settings
 from rcan.data.batches import StudyBatches
+from rcan.data.knowledge import learn
 from rcan.data.store import Split, open_split
 from rcan.errors import UserError
 from rcan.evaluation.bleu import bleu, bleu_of_constant
@@ -15,7 +17,8 @@ from rcan.evaluation.diagnostics import diagnostics, is_collapsed
 from rcan.evaluation.kept_floors import read_floors
 from rcan.generation.generate import write_reports
 from rcan.model.build import build_model, num_parameters
-from rcan.model.interface import ReportModel
+from rcan.model.interface import NOTHING, Knowledge, ReportModel
+from rcan.model.visual.extractor import VisualExtractor
 from rcan.text.tokenizer import Tokenizer
 from rcan.training.checkpoint import TrainingState
 from rcan.training.devices import devices_of, launch, require_bf16, seed_epoch
@@ -65,16 +68,19 @@ def _train_on(
             require_bf16(settings, here)
         if fabric.is_global_zero and (told := why_afresh(folder, parts)):
             print(told)
-        seed_epoch(settings.train.seed, 0)
-        model = build_model(settings, len(words)).to(fabric.device)
-        prepared = partial(
-            study_batches, tokenizer=words, settings=settings, processed=processed, root=root,
-            visual=model.visual,
-        )  # fmt: skip
         studies, val = open_split(processed, "train"), open_split(processed, "val")
+        prepared = partial(
+            study_batches, tokenizer=words, settings=settings, processed=processed, root=root
+        )
+        of_training = partial(prepared, studies, batch_size=settings.train.batch_size)
         with fabric.rank_zero_first():  # one process keeps the features, the others read them
-            batches = prepared(studies, batch_size=settings.train.batch_size)
-            val_batches = prepared(val, batch_size=settings.generate.batch_size)
+            knowledge = _learn(settings, studies, words, of_training, fabric)
+            seed_epoch(settings.train.seed, 0)
+            model = build_model(settings, len(words), knowledge).to(fabric.device)
+            batches = of_training(visual=model.visual)
+            val_batches = prepared(
+                val, batch_size=settings.generate.batch_size, visual=model.visual
+            )
         constant = read_floors(floors, processed=processed, tokenizer=tokenizer)
         floor = bleu_of_constant(
             constant.reports["strict"]["best_constant"], [study.text for study in val.studies]
@@ -100,6 +106,20 @@ def _train_on(
                     "tokenizer_digest": parts["tokenizer"],
                 },
             )  # fmt: skip
+
+
+def _learn(
+    settings: Settings, studies: Split, words: Tokenizer, batches: Callable[..., StudyBatches],
+    fabric: Fabric,
+) -> Knowledge:  # fmt: skip
+    """What the family learns of the training studies before there is a model."""
+    if not settings.family.learns:
+        return NOTHING
+    visual = VisualExtractor(settings.visual, settings.model, pretrained=True).to(fabric.device)
+    learnt = learn(
+        settings.model.family, studies, batches(visual=visual), words, settings.family.model_dump()
+    )
+    return Knowledge(*({name: torch.from_numpy(t) for name, t in part.items()} for part in learnt))
 
 
 def _no_log(epoch: int, numbers: dict[str, float]) -> None:
