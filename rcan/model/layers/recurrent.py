@@ -56,10 +56,10 @@ def each(parts: M, change: Callable[[Tensor], Tensor]) -> M:
 
 
 class Told(NamedTuple):
-    """What a cell gives for one word (K beams) or a report (T words)."""
+    """What a cell gives for one word of K beams, or of T words."""
 
     hidden: Tensor  # (B, K or T, n): what the next word is told from
-    attention: Tensor | None = None  # (B, K or T, S): where it looked
+    attention: Tensor | None = None  # (B, K or T, S): where it looked, rows sum to 1
 
 
 Cell = Callable[[Tensor, M], tuple[Told, M]]
@@ -91,6 +91,26 @@ def lstm(gates: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
     return o.sigmoid() * c.tanh(), c
 
 
+class LSTM(nn.LSTM):
+    """An LSTM of one layer that is called for whole texts (B, T, d_input) or, by `cell`, a word."""
+
+    weight_ih_l0: Tensor
+    weight_hh_l0: Tensor
+    bias_ih_l0: Tensor
+    bias_hh_l0: Tensor
+
+    def __init__(self, d_input: int, d: int) -> None:
+        super().__init__(d_input, d, batch_first=True)
+
+    def gates(self, x: Tensor) -> Tensor:
+        """What inputs (..., d_input) alone bring to the gates, (..., 4·d)."""
+        return F.linear(x, self.weight_ih_l0, self.bias_ih_l0 + self.bias_hh_l0)
+
+    def cell(self, gates: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+        """h and c (..., d) after an input of these `gates`, from those before it."""
+        return lstm(gates + F.linear(h, self.weight_hh_l0), c)
+
+
 class Prepared(NamedTuple):
     """What is worked out once for the weights as they are, before any study."""
 
@@ -101,7 +121,7 @@ class Prepared(NamedTuple):
 class RecurrentModel(ReportModel, Generic[M, S]):
     """Base of families whose memory of the words so far has a fixed size.
 
-    A family defines `look`, `read`, `cell` and, unless it is one layer on `hidden`, `tell`.
+    A family defines `look`, `read`, `cell` and, unless one layer on `hidden` will do, `tell`.
     `d_word`, `d_hidden`: widths of a word's embedding and of what the classifier reads; without
     them the model's width. Embeddings and classifier start uniform in ±0.1 (self-critical.pytorch).
     """
@@ -132,18 +152,20 @@ class RecurrentModel(ReportModel, Generic[M, S]):
         """One word further: word (B, K, w) of `read`; what is told after it, and the memory."""
         raise NotImplementedError
 
-    def tell(self, words: Tensor, hidden: Tensor) -> Tensor:
-        """Logits (B, n, Y) from words (B, n, w) and what the cell told of them (B, n, d_hidden)."""
-        logits: Tensor = self.classifier(self.dropout(hidden))
-        return logits
+    def tell(self, words: Tensor, told: Told, seen: S) -> tuple[Tensor, Tensor | None]:
+        """Logits (B, n, Y) of the words that follow `words` (B, n, w), and attention (B, n, S).
+
+        What does not feed back into the cell belongs here: training does it for all words at once.
+        """
+        return self.classifier(self.dropout(told.hidden)), told.attention
 
     def forward(self, batch: Batch) -> Output:
         """Logits of the next words and, where the family has attention, `attention` (B, T, S)."""
         memory, seen = self.look(self.visual(batch.images, batch.projections).patches)
         words = self.read(batch.tokens[:, :-1])
         told, _ = unroll(lambda word, memory: self.cell(word, memory, seen), words, memory)
-        logits = self.tell(words, told.hidden)
-        return Output(logits, {} if told.attention is None else {"attention": told.attention})
+        logits, attention = self.tell(words, told, seen)
+        return Output(logits, {} if attention is None else {"attention": attention})
 
     def prepare(self) -> Prepared:
         assert not self.training, "reports are generated in evaluation mode"
@@ -160,7 +182,8 @@ class RecurrentModel(ReportModel, Generic[M, S]):
     def step(self, tokens: Tensor, state: TensorState[M, S]) -> Tensor:
         word = F.embedding(tokens, state.prepared.words)
         told, state.memory = self.cell(word, state.memory, state.seen)
-        return self.tell(word, told.hidden).float().log_softmax(-1)
+        logits, _ = self.tell(word, told, state.seen)
+        return logits.float().log_softmax(-1)
 
     def attention(self, batch: Batch) -> Tensor | None:
         assert not self.training, "attention is read in evaluation mode, where nothing is dropped"
