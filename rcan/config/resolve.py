@@ -31,7 +31,7 @@ PROFILES = (DEMO, "paper", *REAL, "small")
 _LATER: dict[str, dict[str, Any]] = {
     "train": {"threads": None, "clip_value": None},
     "model": {"family": "rcan"},
-    "reward": {"epochs": 0, "kind": "cider", "lr": 0.1},
+    "reward": {"epochs": 0, "kind": "cider", "discount": 0.9, "lr": 0.1},
 }
 _RESTORE = "mend it, or have it back by `git checkout params.yaml`"
 STRIDES = {"layer3": 16, "layer4": 32}  # pixels a cell of a ResNet's map

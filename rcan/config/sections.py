@@ -148,10 +148,11 @@ class Train(Section):
 
 
 class Reward(Section):
-    """Policy gradient: the last epochs raise a score of whole reports."""
+    """Policy gradient: the last epochs raise a score of whole reports, or of each sentence."""
 
     epochs: NonNegativeInt
-    kind: Literal["cider"]
+    kind: Literal["cider", "sentence_cider", "sentence_bleu"]
+    discount: Fraction
     lr: Positive
 
 
@@ -275,6 +276,7 @@ class Settings(Section):
             "train.lr_decay": schedule in ("cosine", "linear"),
             "train.clip_value": self.train.clip_value is None,
             **dict.fromkeys(("reward.kind", "reward.lr"), self.reward.epochs == 0),
+            "reward.discount": self.reward.epochs == 0 or self.reward.kind == "cider",
         }
         for section, _, field in (key.partition(".") for key, is_so in unused.items() if is_so):
             (used.get(section, {}) if field else used).pop(field or section, None)
@@ -290,11 +292,9 @@ class Settings(Section):
 
 
 class PipelineSettings(Settings):
-    """All of `params.yaml`: besides, how a trained model is scored and what may be shown.
-
-    `others`: sections of the other families, for cells that train one of these.
-    """
+    """All of `params.yaml`: besides, how a trained model is scored and what may be shown."""
 
     eval: Eval
     privacy: Privacy
+    # Sections of the other families, for cells that train one of these.
     others: Mapping[str, Mapping[str, Any]] = Field(default={}, exclude=True, repr=False)
