@@ -18,7 +18,7 @@ from pipeline import stage as place_of_stages
 from rcan.ablation.plan import evaluation_code, write_main_plan
 from rcan.code import SHAPES_NOTHING, shaping_nothing
 from rcan.config import load_settings
-from rcan.config.sections import family_names
+from rcan.config.sections import family_class, family_names
 from rcan.training.key import modules_of, training_code
 
 
@@ -235,7 +235,9 @@ def test_a_stage_depends_on_all_settings_that_its_code_reads(stage, plan):
 
 def test_the_plan_of_the_main_run_digests_the_code_that_trains_and_scores_it(plan):
     assert plan["train.json"]["code"] == training_code("rcan")
-    assert plan["train.json"].keys() - {"code", "scale"} == PARAMS.keys() - {
+    others = {s for name in family_names() for s in family_class(name).model_fields}
+    others -= family_class("rcan").model_fields.keys()
+    assert plan["train.json"].keys() - {"code", "scale"} == PARAMS.keys() - others - {
         "scale", "demo", "eval", "privacy",
     }  # fmt: skip
     assert plan["evaluate.json"] == {"code": evaluation_code("rcan", PARAMS["data"]["name"])}

@@ -42,7 +42,10 @@ def test_the_papers_own_value_and_section_stand_beside(params):
 
 def test_every_line_of_the_file_that_has_a_remark_passes_it_on():
     told = {row["key"]: row["note"] for row in settings_table(PARAMS, [])}
-    remarked = re.findall(r"^ {0,2}(\w+):[^#\n]*# ", PARAMS.read_text(), re.MULTILINE)
+    shown = {"scale", *(key.partition(".")[0] for key in told)}  # the family in use, no other
+    parts = re.findall(r"^(\w+):(.*?)(?=^\w|\Z)", PARAMS.read_text(), re.MULTILINE | re.DOTALL)
+    text = "".join(f"{name}:{rest}" for name, rest in parts if name in shown)
+    remarked = re.findall(r"^ {0,2}(\w+):[^#\n]*# ", text, re.MULTILINE)
     assert len(remarked) == sum(bool(note) for note in told.values()) + 4  # the sections' own
     assert told["wcl.tau"] == "Table 5"
 
