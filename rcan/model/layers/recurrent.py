@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rcan.config import Settings
-from rcan.model.interface import Batch, Output, ReportModel
+from rcan.model.interface import NOTHING, Batch, Knowledge, Output, ReportModel
 from rcan.model.layers.dropout import Dropout
 from rcan.model.visual.cnn import CNN
 from rcan.model.visual.extractor import VisualExtractor
@@ -128,11 +128,11 @@ class RecurrentModel(ReportModel, Generic[M, S]):
 
     def __init__(
         self, settings: Settings, vocabulary_size: int, *, pretrained: bool,
-        d_word: int | None = None, d_hidden: int | None = None,
+        knowledge: Knowledge = NOTHING, d_word: int | None = None, d_hidden: int | None = None,
     ) -> None:  # fmt: skip
         model = settings.model
         visual = VisualExtractor(settings.visual, model, pretrained=pretrained)
-        super().__init__(visual, settings.data.max_length)
+        super().__init__(visual, settings.data.max_length, knowledge)
         self.words = nn.Embedding(vocabulary_size, d_word or model.d_model)
         self.dropout = Dropout(model.dropout)
         self.classifier = nn.Linear(d_hidden or model.d_model, vocabulary_size)
@@ -162,7 +162,11 @@ class RecurrentModel(ReportModel, Generic[M, S]):
     def forward(self, batch: Batch) -> Output:
         """Logits of the next words and, where the family has attention, `attention` (B, T, S)."""
         memory, seen = self.look(self.visual(batch.images, batch.projections).patches)
-        words = self.read(batch.tokens[:, :-1])
+        return self.teach(batch.tokens[:, :-1], memory, seen)
+
+    def teach(self, tokens: Tensor, memory: M, seen: S) -> Output:
+        """`forward`, of what `look` gave: tokens (B, T)."""
+        words = self.read(tokens)
         told, _ = unroll(lambda word, memory: self.cell(word, memory, seen), words, memory)
         logits, attention = self.tell(words, told, seen)
         return Output(logits, {} if attention is None else {"attention": attention})

@@ -1,0 +1,30 @@
+"""What families that plan sentences learn of the training reports: words that part sentences."""
+
+import numpy as np
+
+from rcan.errors import UserError
+from rcan.text.tokenizer import Tokenizer
+
+
+def marks(words: Tokenizer) -> np.ndarray:
+    """The ids of bos, "." and eos, (3,) int64.
+
+    Raises UserError when no training report has sentences.
+    """
+    if "." not in words.vocabulary:
+        raise UserError(
+            'expected training reports whose sentences end with ".", found none; this family of '
+            "models plans sentences: choose another model.family"
+        )
+    return np.array([words.bos_id, words.vocabulary["."], words.eos_id])
+
+
+def sentences_of(text: str, max_length: int) -> list[list[str]]:
+    """The sentences of a cleaned report, cut at `max_length` words, each without its "."."""
+    found: list[list[str]] = [[]]
+    for word in text.split()[:max_length]:
+        if word == ".":
+            found.append([])
+        else:
+            found[-1].append(word)
+    return found if found[-1] else found[:-1]
