@@ -74,9 +74,8 @@ def project(top: Path, *, data: str = "demo", seeds: tuple[int, ...] = (1,), onl
             key = f"{place:032x}"
             config = {**main}
             for section, values in settings.items():
-                config[section] = (
-                    {**config[section], **values} if isinstance(values, dict) else values
-                )
+                known = config.get(section, {})  # another family has sections of its own
+                config[section] = {**known, **values} if isinstance(values, dict) else values
             write_json(top / "runs" / name / "config.json", config)
             best = {"epoch": 9, "key": key, "data_digest": digest}
             write_json(top / "runs" / name / "best.json", best)

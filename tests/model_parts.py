@@ -35,6 +35,7 @@ TINY = {
     "cgm.num_slots": 9,
     "cgm.num_heads": 3,
     "wcl.projection_dim": 5,
+    "sat.d_hidden": 10,
 }
 COMBINATIONS = [
     {"model.use_rve": rve, "model.use_cgm": cgm, "model.use_wcl": wcl}
