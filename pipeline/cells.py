@@ -11,7 +11,7 @@ from pathlib import Path
 from pipeline import cell
 from pipeline.stage import EVALUATIONS, FLOORS, PROCESSED, RUNS, TOKENIZER, run
 from rcan.ablation import finished
-from rcan.ablation.jobs import Job, places, run_side_by_side, unfinished
+from rcan.ablation.jobs import Job, bases, places, run_side_by_side, unfinished
 from rcan.ablation.plan import same_as
 from rcan.config import PipelineSettings
 from rcan.files import write_text
@@ -29,14 +29,16 @@ def main(settings: PipelineSettings) -> None:
         settings, root=root, runs=RUNS, evaluations=EVALUATIONS, processed=PROCESSED,
         tokenizer=TOKENIZER, floors=FLOORS,
     )  # fmt: skip
+    names = [name for name in names if not only or name in only]
+    first = bases(names, settings)
     jobs = [
         Job(
             name=name,
             command=[sys.executable, "-m", cell.__name__, name],
             log=root / ".rcan" / "logs" / f"{name}.txt",
+            after=first.get(name),
         )
         for name in names
-        if not only or name in only
     ]
     if jobs:
         at_once = places(settings)

@@ -6,6 +6,7 @@ the trained state stays in .rcan/checkpoints for the stage to find.
 
 import sys
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,7 +46,7 @@ def train_run(settings: PipelineSettings, out: Path | None) -> None:
     from rcan.tracking import epoch_metrics, flatten, open_tracker
     from rcan.training.train import train
 
-    root = project_root()
+    root, base = project_root(), _base(settings)
     with ExitStack() as open_run:
 
         def log_to(key: str) -> "Log":
@@ -63,8 +64,27 @@ def train_run(settings: PipelineSettings, out: Path | None) -> None:
 
         train(
             settings, processed=PROCESSED, tokenizer=TOKENIZER, floors=FLOORS, out=out, root=root,
-            log_to=log_to,
+            log_to=log_to, base=base,
         )  # fmt: skip
+
+
+def _base(settings: PipelineSettings) -> Path | None:
+    """The best weights of the same training without a curriculum, which is done first if no cell
+    has; None: there is no curriculum."""
+    if settings.curriculum.name == "none":
+        return None
+    from rcan.ablation import finished
+    from rcan.training.key import best_weights
+
+    root, plain = project_root(), settings.base()
+    kept = finished.place(root, finished.of_training(plain, PROCESSED, TOKENIZER))
+    find = partial(
+        best_weights, plain, PROCESSED, TOKENIZER, root=root, runs=[kept, *sorted(RUNS.glob("*"))]
+    )
+    if find() is None:
+        print(f"{settings.name} is trained after {plain.name}, which is trained first")
+        train_run(plain, None)
+    return find()
 
 
 if __name__ == "__main__":

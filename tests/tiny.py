@@ -85,7 +85,10 @@ def train_tiny(
     place: dict[str, Path], root: Path, changes: dict[str, object] | None = None,
     on_epoch: Callable[[int], None] = lambda epoch: None,
 ) -> list[int]:  # fmt: skip
-    """Train into `root`/run, with the state under `root`; the epochs that were trained now."""
+    """Train into `root`/run, with the state under `root`; the epochs that were trained now.
+
+    The base of a curriculum is trained beside it, and counted with none.
+    """
     import torch
 
     from rcan.training.train import train
@@ -97,7 +100,12 @@ def train_tiny(
         trained.append(epoch)
         on_epoch(epoch)
 
-    train(tiny(changes), **place, out=root / "run", root=root, log_to=lambda key: log)
+    settings, base = tiny(changes), None
+    if settings.curriculum.name != "none":
+        base = root.parent / f"{root.name}-base" / "run" / "best.safetensors"
+        if not base.exists():
+            train_tiny(place, base.parents[1], {**(changes or {}), "curriculum.name": "none"})
+    train(settings, **place, out=root / "run", root=root, log_to=lambda key: log, base=base)
     return trained
 
 

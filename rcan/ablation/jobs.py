@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from rcan.ablation import finished
 from rcan.ablation.plan import planned_runs, planned_settings, same_as
 from rcan.config import PipelineSettings
 from rcan.errors import UserError
+from rcan.files import digest_of
 from rcan.training.key import has_run, has_state, kept_parts, training_key
 
 HEARTBEAT = 60  # seconds between lines while nothing ends
@@ -68,6 +69,14 @@ def trained_folder(
     return next((f for f in folders if has_run(f, settings, processed, tokenizer)), None)
 
 
+def bases(names: Collection[str], settings: PipelineSettings) -> dict[str, str]:
+    """Run -> the one of `names` that is the same training without the curriculum that it has."""
+    of = {name: planned_settings(name, settings) for name in names}
+    by_digest = {digest_of(own.used()): name for name, own in of.items()}
+    found = {name: by_digest.get(digest_of(own.base().used())) for name, own in of.items()}
+    return {name: base for name, base in found.items() if base and base != name}
+
+
 def _to_train(settings: PipelineSettings, root: Path) -> Iterator[tuple[str, PipelineSettings]]:
     """The planned runs that are no pointers, with their settings."""
     for name in planned_runs():
@@ -108,15 +117,17 @@ def places(settings: PipelineSettings) -> list[dict[str, str]]:
 
 @dataclass(frozen=True)
 class Job:
-    """A command, the file that takes what it prints, and what it is told by its environment."""
+    """A command, the file that takes what it prints, and the job that must have ended before."""
 
     name: str
     command: Sequence[str]
     log: Path
+    after: str | None = None
 
 
 def run_side_by_side(jobs: Sequence[Job], places: Sequence[Mapping[str, str]]) -> None:
-    """Run all jobs in order, one at a time in each of `places`, which add to the environment.
+    """Run all jobs in order, one at a time in each of `places`, which add to the environment; one
+    that waits for another lets those behind it go first.
 
     One that fails leaves the others running. However this ends, no process is left behind.
     Raises `UserError` that names the failed ones, with their last line, once all have been tried.
@@ -127,9 +138,11 @@ def run_side_by_side(jobs: Sequence[Job], places: Sequence[Mapping[str, str]]) -
     try:
         while waiting or running:
             for place in range(len(places)):
-                if waiting and place not in running:
-                    job = waiting.pop(0)
-                    running[place] = (job, _start(job, places[place]))
+                ahead = {job.name for job in (*waiting, *(job for job, _ in running.values()))}
+                ready = [job for job in waiting if job.after not in ahead]
+                if ready and place not in running:
+                    waiting.remove(ready[0])
+                    running[place] = (ready[0], _start(ready[0], places[place]))
             time.sleep(0.2)
             for place, (job, process) in list(running.items()):
                 if process.poll() is None:

@@ -81,7 +81,8 @@ def _with_code(content: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]
         return content, content
     family = content["model"]["family"]
     scoring = evaluation_code(family, content["data"]["name"])
-    return {**content, CODE: training_code(family)}, {CODE: scoring}
+    code = training_code(family, content["curriculum"]["name"])
+    return {**content, CODE: code}, {CODE: scoring}
 
 
 @contextmanager

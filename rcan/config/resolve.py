@@ -13,14 +13,8 @@ from typing import Annotated, Any, TypeVar, cast
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from rcan.config.sections import (
-    Data,
-    Model,
-    PipelineSettings,
-    Settings,
-    family_class,
-    family_names,
-)
+from rcan.config.pipeline import PipelineSettings
+from rcan.config.sections import Data, Model, Settings, family_class, family_names
 from rcan.data.sets import DEMO, REAL
 from rcan.errors import UserError, name_shown, shown
 from rcan.reading import parse_yaml, read_text
@@ -32,6 +26,7 @@ _LATER: dict[str, dict[str, Any]] = {
     "train": {"threads": None, "clip_value": None},
     "model": {"family": "rcan"},
     "reward": {"epochs": 0, "kind": "cider", "discount": 0.9, "lr": 0.1},
+    "curriculum": {"name": "none", "start": 0.01, "power": 2.0, "share": 0.5, "choose": "hardest"},
 }
 _RESTORE = "mend it, or have it back by `git checkout params.yaml`"
 STRIDES = {"layer3": 16, "layer4": 32}  # pixels a cell of a ResNet's map
@@ -265,6 +260,10 @@ def check_together(settings: Settings) -> None:
         before + reward < settings.train.epochs,
         f"train.epochs ({settings.train.epochs}) must be above the {before} of pre-training and "
         f"reward.epochs ({reward}) together: the others train on words",
+    )
+    demand(
+        settings.curriculum.name == "none" or settings.train.devices == 1,
+        f"curriculum.name: {settings.curriculum.name} is for one process: set train.devices to 1",
     )
     settings.family.check(settings, demand)
 

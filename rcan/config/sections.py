@@ -1,4 +1,4 @@
-"""The sections of `params.yaml`: each key's type and range. The values stand in the file alone.
+"""Sections of `params.yaml` that shape a model: types and ranges; the values stand there alone.
 
 Sections that only one family of models reads stand with it, in `rcan.config.families`.
 """
@@ -6,7 +6,7 @@ Sections that only one family of models reads stand with it, in `rcan.config.fam
 import importlib
 import os
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -156,25 +156,22 @@ class Reward(Section):
     lr: Positive
 
 
+class Curriculum(Section):
+    """The order of training: of each measure of difficulty the easiest share, which grows."""
+
+    name: Literal["none", "cmcl"]
+    start: Annotated[float, Field(gt=0, le=1)]
+    power: Positive
+    share: Annotated[float, Field(gt=0, le=1)]
+    choose: Literal["hardest", "easiest", "cycle"]
+
+
 class Generate(Section):
     """Beam search (§4.1.2)."""
 
     beam_size: Annotated[int, Field(ge=1, le=100)]
     length_penalty: Annotated[list[Annotated[float, Field(ge=0, le=10)]], Field(min_length=1)]
     batch_size: Count
-
-
-class Eval(Section):
-    """Bootstrap over studies."""
-
-    resamples: Annotated[int, Field(ge=100, le=MOST)]
-    seed: Seed
-
-
-class Privacy(Section):
-    """Whether the reports and images may be shown outside the data folder."""
-
-    restricted: bool
 
 
 # Keys of section `model` that every family reads: those of the visual extractor, and dropout.
@@ -221,6 +218,7 @@ class Settings(Section):
     family: SerializeAsAny[Family]
     train: Train
     reward: Reward
+    curriculum: Curriculum
     generate: Generate
 
     @model_validator(mode="before")
@@ -251,6 +249,8 @@ class Settings(Section):
         words += self.family.choices(self)
         words += ["schedule=step"] if self.train.schedule == "step" else []
         words += [f"reward={self.reward.kind}"] if self.reward.epochs else []
+        if self.curriculum.name != "none":
+            words += [self.curriculum.name, f"choose={self.curriculum.choose}"]
         words += ["small"] if self.scale == "small" else []
         return " ".join([*words, f"seed={self.train.seed}"])
 
@@ -261,6 +261,11 @@ class Settings(Section):
             return self
         visual = self.visual.model_copy(update={"weights": str(root / os.path.expanduser(weights))})
         return self.model_copy(update={"visual": visual})
+
+    def base(self) -> Self:
+        """The same without a curriculum, whose likelihoods one orders the studies by."""
+        plain = self.curriculum.model_copy(update={"name": "none"})
+        return self.model_copy(update={"curriculum": plain})
 
     def used(self) -> dict[str, Any]:
         """`of_the_model` without what shapes nothing here: modules that are off, other data sets,
@@ -277,6 +282,10 @@ class Settings(Section):
             "train.clip_value": self.train.clip_value is None,
             **dict.fromkeys(("reward.kind", "reward.lr"), self.reward.epochs == 0),
             "reward.discount": self.reward.epochs == 0 or self.reward.kind == "cider",
+            **{
+                f"curriculum.{key}": key != "name" and self.curriculum.name == "none"
+                for key in used["curriculum"]
+            },
         }
         for section, _, field in (key.partition(".") for key, is_so in unused.items() if is_so):
             (used.get(section, {}) if field else used).pop(field or section, None)
@@ -284,17 +293,8 @@ class Settings(Section):
 
     def of_the_model(self) -> dict[str, Any]:
         """These settings as plain values, without places on this machine."""
-        beside = PipelineSettings.model_fields.keys() - Settings.model_fields.keys()
+        beside = type(self).model_fields.keys() - Settings.model_fields.keys()
         kept: dict[str, Any] = self.model_dump(exclude=beside)
         kept["data"]["root"] = None
         kept["visual"]["weights"] = Path(self.visual.weights).name
         return kept
-
-
-class PipelineSettings(Settings):
-    """All of `params.yaml`: besides, how a trained model is scored and what may be shown."""
-
-    eval: Eval
-    privacy: Privacy
-    # Sections of the other families, for cells that train one of these.
-    others: Mapping[str, Mapping[str, Any]] = Field(default={}, exclude=True, repr=False)

@@ -39,6 +39,7 @@ class StudyBatches:
     `source`: images (n, H, W) uint8 or features (n, C, h, w), mapped from disk. `rows` (N, I) and
     `projections` (N, I) say which of them belong to each study; `tokens` are its report's ids.
     `window`: side of what is cut from each, at random in training and from the centre otherwise.
+    `lengths` (N,): of the reports, in tokens.
     """
 
     def __init__(
@@ -53,8 +54,8 @@ class StudyBatches:
         for ids in tokens:
             flat.extend(ids)
             lengths.append(len(ids))
-        self._tokens, self._lengths = np.array(flat), np.array(lengths)
-        self._ends = np.cumsum(self._lengths)
+        self._tokens, self.lengths = np.array(flat), np.array(lengths)
+        self._ends = np.cumsum(self.lengths)
         # Every window of every image, (n, [C,] places down, places across, window, window), a view
         # of the map as a plain array: np.memmap's own indexing is slower.
         sides = (window,) * 2 if window else source.shape[-2:]
@@ -72,7 +73,7 @@ class StudyBatches:
         """Every study once, in the order of the split, cut from the centre."""
         everyone = np.arange(len(self))
         for first in range(0, len(self), self.batch_size):
-            yield self._batch(everyone[first : first + self.batch_size], rng=None)
+            yield self.batch_of(everyone[first : first + self.batch_size], rng=None)
 
     def shuffled(
         self, *, seed: int, epoch: int, length_buckets: int, rank: int = 0, world_size: int = 1
@@ -89,18 +90,21 @@ class StudyBatches:
         for first in range(0, len(order), pool):
             some = order[first : first + pool]
             if length_buckets > 1:
-                some = some[np.argsort(self._lengths[some], kind="stable")]
+                some = some[np.argsort(self.lengths[some], kind="stable")]
             batches += [some[i : i + self.batch_size] for i in range(0, len(some), self.batch_size)]
         for number in rng.permutation(len(batches)) if length_buckets > 1 else range(len(batches)):
             studies = batches[number]
             first = rank % len(studies)  # none may be without: several have one of too few
             own = np.random.default_rng([seed, epoch, int(number), 0])
-            yield self._batch(studies, rng=own, share=slice(first, None, world_size))
+            yield self.batch_of(studies, rng=own, share=slice(first, None, world_size))
 
-    def _batch(
+    def batch_of(
         self, studies: np.ndarray, rng: np.random.Generator | None, share: slice = slice(None)
     ) -> Batch:
-        """Some studies, of which `share` is wanted; each is cut as it would be with all of them."""
+        """Some studies, of which `share` is wanted; each is cut as it would be with all of them.
+
+        `studies`: their places in the split; `rng`: what draws the windows, None: the centre.
+        """
         rows = self.rows[studies]
         num_places = self._windows.shape[-3]
         if rng is None:
@@ -120,7 +124,7 @@ class StudyBatches:
 
     def _padded(self, studies: np.ndarray) -> np.ndarray:
         """(B, T) int64: the token ids of some studies, as wide as the longest of them."""
-        lengths, ends = self._lengths[studies], self._ends[studies]
+        lengths, ends = self.lengths[studies], self._ends[studies]
         padded = np.full((len(studies), lengths.max()), self.pad_id, dtype=np.int64)
         for row, length, end in zip(padded, lengths, ends, strict=True):
             row[:length] = self._tokens[end - length : end]

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from rcan.errors import UserError
 from rcan.files import exclusive, replacing
 from rcan.reading import Shape, parse_json, require_file, require_shape
-from rcan.training.key import DOING, HEADER, LAST, Progress
+from rcan.training.key import BEST, DOING, HEADER, LAST, Progress
 
 _AFRESH = "delete it and run again"
 _PROGRESS: Shape = {
@@ -45,7 +45,7 @@ class TrainingState:
         self.folder, self.owner = folder, owner
         self._held = ExitStack()
         self.last = folder / LAST
-        self.best = folder / "best.safetensors"
+        self.best = folder / BEST
 
     def __enter__(self) -> "TrainingState":
         if self.owner:

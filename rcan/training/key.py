@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -19,9 +19,10 @@ from rcan.files import digest_of, exclusive, holder_of, sha256_of, write_json
 from rcan.reading import read_json, require_file
 
 PARTS = "parts.json"
-LAST = "last.safetensors"
+LAST, BEST = "last.safetensors", "best.safetensors"
 DOING = "training this exact configuration"  # who holds a state's lock
 KINDS = ("cpu", "cuda")
+CURRICULUM = "rcan.training.curriculum"
 HEADER = "rcan"  # the one entry of a file's metadata, whose order would be another each time
 
 
@@ -40,9 +41,10 @@ class Progress:
         return self.epoch >= epochs or (patience is not None and waited >= patience)
 
 
-def training_code(family: str) -> str:
+def training_code(family: str, curriculum: str = "none") -> str:
     """The digest of all code that shapes a training of this family of models."""
-    return code_digest("rcan.training.train", *modules_of(family))
+    own = modules_of(family) if curriculum == "none" else (*modules_of(family), CURRICULUM)
+    return code_digest("rcan.training.train", *own)
 
 
 def modules_of(family: str) -> tuple[str, ...]:
@@ -64,7 +66,7 @@ def input_parts(settings: Settings, processed: Path, tokenizer: Path) -> dict[st
         "weights": sha256_of(weights) if os.path.isfile(weights) else None,
         "data": read_summary(processed)["digest"],
         "tokenizer": sha256_of(tokenizer),
-        "code": training_code(settings.model.family),
+        "code": training_code(settings.model.family, settings.curriculum.name),
         "torch": version("torch"),
     }
 
@@ -125,15 +127,34 @@ def why_afresh(folder: Path, parts: Mapping[str, Any]) -> str | None:
 def has_run(run: Path, settings: Settings, processed: Path, tokenizer: Path) -> bool:
     """Whether the folder `run` holds this training, weights and all, on any kind of device that
     `train.accelerator` allows."""
+    return _holds(run, _keys(settings, processed, tokenizer))
+
+
+def best_weights(
+    settings: Settings, processed: Path, tokenizer: Path, *, root: Path, runs: Iterable[Path]
+) -> Path | None:
+    """The best weights of this training, from one of the folders `runs` or its finished state;
+    None: it is not done."""
+    keys = _keys(settings, processed, tokenizer)
+    folders = [state_folder(root, key) for key in keys if has_state(root, key)]
+    folders += (run for run in runs if _holds(run, keys))
+    return folders[0] / BEST if folders else None
+
+
+def _keys(settings: Settings, processed: Path, tokenizer: Path) -> list[str]:
+    """The keys of this training, by kind of device that `train.accelerator` allows."""
+    accelerator = settings.train.accelerator
+    kinds = KINDS if accelerator == "auto" else (accelerator,)
+    on = training_parts(settings, processed, tokenizer)
+    return [training_key(on[kind]) for kind in kinds]
+
+
+def _holds(run: Path, keys: Collection[str]) -> bool:
     try:
         best = read_json(run / "best.json", {"key": str}, "the best epoch", "leave it")
     except UserError:
         return False
-    accelerator = settings.train.accelerator
-    kinds = KINDS if accelerator == "auto" else (accelerator,)
-    on = training_parts(settings, processed, tokenizer)
-    keys = {training_key(on[kind]) for kind in kinds}
-    return best["key"] in keys and (run / "best.safetensors").exists()
+    return best["key"] in keys and (run / BEST).exists()
 
 
 def has_state(root: Path, key: str) -> bool:

@@ -1,8 +1,8 @@
 """The training loop (§4.1.2). It knows no tracker, no tokenizer and no data set.
 
-One epoch: seed, train on every study once, validate by generating, keep the state. What an epoch
-does follows from (seed, epoch) and the weights, so a killed training goes on, on a CPU to the same
-bits.
+One epoch: seed, train on every study once, or as a curriculum says, validate by generating, keep
+the state. What an epoch does follows from (seed, epoch) and the weights, so a killed training goes
+on, on a CPU to the same bits.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NoReturn, cast
 
 import torch
@@ -19,9 +19,9 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from rcan.config import Settings, Train
-from rcan.data.batches import StudyBatches
+from rcan.data.batches import Batch, StudyBatches
 from rcan.errors import UserError
-from rcan.model.interface import Alone, Batch, Phase, ReportModel, Together
+from rcan.model.interface import Alone, Phase, ReportModel, Together
 from rcan.training.checkpoint import TrainingState
 from rcan.training.devices import Processes, processor, seed_epoch, share_batch_statistics
 from rcan.training.key import Progress
@@ -32,16 +32,20 @@ Validate = Callable[
 ]  # -> length_penalty and val_* of the best penalty
 Objective = Callable[[nn.Module, Batch], dict[str, Tensor]]  # of Fabric's wrapped model
 Log = Callable[[int, dict[str, float]], None]  # epoch, numbers
+# The wrapped model as it is, epoch -> its batches, as many as there are without; None: the same.
+Lessons = Callable[[nn.Module, int], Iterator[Batch] | None]
 SELECTION = "val_BLEU-4"  # the best epoch has the highest (§4.1.2)
 
 
 def fit(
     model: ReportModel, batches: StudyBatches, *, settings: Settings, fabric: Fabric,
     state: TrainingState, validate: Validate, floor: float, log: Log,
+    lessons: Lessons | None = None,
 ) -> Progress:  # fmt: skip
     """Train to the last epoch (or until patience ends), from wherever `state` left off.
 
-    `floor`: validation BLEU-4 of one constant report, printed beside the model's.
+    `floor`: validation BLEU-4 of one constant report, printed beside the model's. `lessons`: a
+    curriculum's; None: every epoch is a pass over all studies.
     Each row of the progress' history holds epoch, the model's losses (`loss`, `loss_ce`, ...), lr,
     and what `validate` gave; `log` gets the same and images_per_second. Raises `UserError` if the
     loss stops being a number.
@@ -61,7 +65,7 @@ def fit(
         model.phase = phase_of(settings, epoch)
         numbers = train_epoch(
             wrapped, optimizer, batches, epoch, settings=settings, fabric=fabric,
-            objective=objective_of(model, together),
+            objective=objective_of(model, together), lessons=lessons,
         )  # fmt: skip
         speed = numbers.pop("images_per_second")
         if fabric.is_global_zero:
@@ -103,9 +107,10 @@ def objective_of(model: ReportModel, together: Together) -> Objective:
 
 def train_epoch(
     model: nn.Module, optimizer: torch.optim.Optimizer, batches: StudyBatches, epoch: int, *,
-    settings: Settings, fabric: Fabric, objective: Objective,
+    settings: Settings, fabric: Fabric, objective: Objective, lessons: Lessons | None = None,
 ) -> dict[str, float]:  # fmt: skip
-    """One pass over the training studies; the mean of each loss over steps, and the speed.
+    """One pass over the training studies, or as many batches of a curriculum; the mean of each loss
+    over steps, and the speed.
 
     `model`: wrapped by Fabric.
 
@@ -118,11 +123,12 @@ def train_epoch(
     first_step = (epoch - 1) * batches.num_batches
     num_images, started = len(batches) * settings.data.num_views, time.perf_counter()
     with _progress_bar(num_images, f"epoch {epoch}/{train.epochs}", fabric) as bar:
+        chosen = lessons(model, epoch) if lessons else None
         shuffled = batches.shuffled(
             seed=train.seed, epoch=epoch, length_buckets=train.length_buckets,
             rank=fabric.global_rank, world_size=fabric.world_size,
         )  # fmt: skip
-        for step, batch in enumerate(shuffled):
+        for step, batch in enumerate(chosen or shuffled):
             batch = batch.to(fabric.device)
             lr = set_learning_rate(optimizer, settings, first_step + step, batches.num_batches)
             losses = objective(model, batch)

@@ -1,5 +1,6 @@
 """One training from processed data to a folder of weights and numbers."""
 
+import importlib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -23,33 +24,41 @@ from rcan.text.tokenizer import Tokenizer
 from rcan.training.checkpoint import TrainingState
 from rcan.training.devices import devices_of, launch, require_bf16, seed_epoch
 from rcan.training.inputs import study_batches
-from rcan.training.key import has_state, kept_parts, state_folder, training_key, why_afresh
-from rcan.training.loop import SELECTION, Log, fit
+from rcan.training.key import (
+    CURRICULUM,
+    has_state,
+    kept_parts,
+    state_folder,
+    training_key,
+    why_afresh,
+)
+from rcan.training.loop import SELECTION, Lessons, Log, fit
 from rcan.training.run_folder import write_run
 
 
 def train(
     settings: Settings, *, processed: Path, tokenizer: Path, floors: Path, out: Path | None,
-    root: Path, log_to: Callable[[str], Log],
+    root: Path, log_to: Callable[[str], Log], base: Path | None = None,
 ) -> None:  # fmt: skip
     """Train, or go on training, and write `out` whole: weights of the best and the last epoch
     (.safetensors), config.json, history.csv, best.json. With `out` None the state is all.
 
     The state is kept in `root`/.rcan/checkpoints/<key> until `key.forget_training`: killed
     before DVC has saved `out`, the same training only writes it again. `log_to(key)` gives what
-    every epoch's numbers are handed to.
+    every epoch's numbers are handed to. `base`: the best weights of `settings.base()`, for a
+    curriculum alone.
     Raises `UserError` for whatever the user can mend.
     """
     with devices_of(settings, root) as devices:
         _train_on(
             launch(settings, devices), settings, processed=processed, tokenizer=tokenizer,
-            floors=floors, out=out, root=root, log_to=log_to,
+            floors=floors, out=out, root=root, log_to=log_to, base=base,
         )  # fmt: skip
 
 
 def _train_on(
     fabric: Fabric, settings: Settings, *, processed: Path, tokenizer: Path, floors: Path,
-    out: Path | None, root: Path, log_to: Callable[[str], Log],
+    out: Path | None, root: Path, log_to: Callable[[str], Log], base: Path | None,
 ) -> None:  # fmt: skip
     words = Tokenizer.load(tokenizer)
     here = fabric.device.type
@@ -93,10 +102,11 @@ def _train_on(
         if settings.visual.frozen and settings.visual.weights == "none":
             fabric.print("visual.frozen with visual.weights: none keeps a CNN of random weights")
         state.require_room(model)
+        lessons = _lessons(settings, studies, batches, words, base, fabric)
         progress = fit(
             model, batches, settings=settings, fabric=fabric, state=state,
             validate=lambda model: _validate(model, val, val_batches, words, settings), floor=floor,
-            log=log_to(key) if fabric.is_global_zero else _no_log,
+            log=log_to(key) if fabric.is_global_zero else _no_log, lessons=lessons,
         )  # fmt: skip
         if fabric.is_global_zero and out:
             write_run(
@@ -120,6 +130,25 @@ def _learn(
         settings.model.family, studies, batches(visual=visual), words, settings.family.model_dump()
     )
     return Knowledge(*({name: torch.from_numpy(t) for name, t in part.items()} for part in learnt))
+
+
+def _lessons(
+    settings: Settings, studies: Split, batches: StudyBatches, words: Tokenizer,
+    base: Path | None, fabric: Fabric,
+) -> Lessons | None:  # fmt: skip
+    """The curriculum, by a module that is loaded when one is asked for: a change of it is none of
+    other trainings."""
+    if settings.curriculum.name == "none":
+        return None
+    if base is None:
+        raise UserError(
+            "a curriculum needs the same training without one, found none; run `dvc repro` of its "
+            "stage, which trains that first"
+        )
+    lessons: Lessons = importlib.import_module(CURRICULUM).lessons(
+        settings, studies, batches, words, base=base, fabric=fabric
+    )
+    return lessons
 
 
 def _no_log(epoch: int, numbers: dict[str, float]) -> None:
