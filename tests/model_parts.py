@@ -57,6 +57,11 @@ READINGS = [
 ]
 EVERY_KIND = COMBINATIONS + READINGS
 OTHER_FAMILIES = [{"model.family": name} for name in family_names() if name != "rcan"]
+OTHER_READINGS = [
+    {"model.family": "nic", "nic.cell": "maxout"},
+    {"model.family": "sat", "sat.deep_attention": False, "sat.output_tanh": False},
+    {"model.family": "adaatt", "adaatt.extra_layers": True},
+]
 
 
 def name_of(changes: object) -> str:
@@ -154,7 +159,9 @@ def tiny_reports(lengths: list[int], seed: int = 0, width: int | None = None) ->
 
 
 every_kind = pytest.mark.parametrize("changes", EVERY_KIND, ids=name_of)
-every_model = pytest.mark.parametrize("changes", EVERY_KIND + OTHER_FAMILIES, ids=name_of)
+every_model = pytest.mark.parametrize(
+    "changes", EVERY_KIND + OTHER_FAMILIES + OTHER_READINGS, ids=name_of
+)
 every_combination = pytest.mark.parametrize("changes", COMBINATIONS, ids=name_of)
 
 
