@@ -1,4 +1,4 @@
-"""R2GenCMN and our model of the same modules with the same weights, writing side by side.
+"""A peer and our model of the same modules with the same weights, writing side by side.
 
 The weights are learnt first, on the demo's report texts cut to IU X-ray's lengths, so that reports
 end where reports end. What our model prepares once for a whole split is prepared once here, too,
@@ -18,8 +18,7 @@ from benchmarks.models import LONGEST, VOCABULARY
 from benchmarks.work import BATCH, NEVER, as_patches, features, our_reports
 from rcan.data.batches import Batch
 from rcan.data.sets.demo import demo_studies
-from rcan.model.families.rcan.model import RCAN
-from rcan.model.interface import Alone, cross_entropy
+from rcan.model.interface import Alone, ReportModel, cross_entropy
 
 LEARNING_STEPS, WARM_UP = 300, 50
 
@@ -36,12 +35,12 @@ class Written:
 
 
 class LearntPair:
-    """R2GenCMN and our model of the same modules, with the same weights; reports they learnt."""
+    """The peer `name` and our model of the same modules; both have the weights that ours learnt."""
 
-    def __init__(self, checkout: Path, device: str, *, quick: bool) -> None:
+    def __init__(self, name: str, checkout: Path, device: str, *, quick: bool) -> None:
         self.device = device
         self.peer = peers.load_peer(checkout, VOCABULARY).eval()
-        self.ours = models.our_model(models.R2GENCMN)
+        self.ours = models.our_model(models.PEERS[name])
         models.take_weights(self.ours, self.peer)
         self.untrained = _copy(self.ours)
         _learn(self.ours, 2 if quick else LEARNING_STEPS)
@@ -84,7 +83,7 @@ class LearntPair:
         return kept
 
 
-def _copy(model: RCAN) -> dict[str, Tensor]:
+def _copy(model: ReportModel) -> dict[str, Tensor]:
     return {name: value.clone() for name, value in model.state_dict().items()}
 
 
@@ -105,12 +104,14 @@ def tied_weights(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return changed
 
 
-def _learn(model: RCAN, steps: int) -> None:
+def _learn(model: ReportModel, steps: int) -> None:
     """Report texts, by a few steps of teacher forcing over features that say which report it is."""
     reports = _texts(64)
     maps, projections = features(len(reports), seed=0)
     maps = maps[..., :2, :2]  # fewer patches will do for learning
-    places, model.patch_positions = model.patch_positions, model.patch_positions[: 2 * 4]
+    places = getattr(model, "patch_positions", None)
+    if places is not None:
+        model.patch_positions = places[: 2 * 4]
     parameters = [p for name, p in model.named_parameters() if not name.startswith("visual.cnn.")]
     optimizer = torch.optim.Adam(parameters)
     torch.manual_seed(0)
@@ -128,7 +129,8 @@ def _learn(model: RCAN, steps: int) -> None:
         cross_entropy(output, batch._replace(tokens=tokens), Alone()).backward()
         optimizer.step()
     model.eval()
-    model.patch_positions = places
+    if places is not None:
+        model.patch_positions = places
 
 
 def _texts(number: int) -> Tensor:

@@ -20,6 +20,7 @@ KINDS = {
     "main_train": ("models.models", "BaseCMNModel"),  # R2GenCMN
     "main": ("models.r2gen", "R2GenModel"),  # R2Gen
 }
+NAMES = ("R2GenCMN", "R2Gen")
 DROPOUT_OF_PATCHES = 0.1  # theirs is 0.5 by default: the same work for both
 
 
@@ -28,6 +29,12 @@ class _Words:
 
     def __init__(self, number: int) -> None:
         self.idx2token = {index: str(index) for index in range(1, number + 1)}
+
+
+def peers_of(options) -> dict[str, Path]:
+    """Name -> checkout, of the peers that the command names."""
+    found = {name: getattr(options, name.lower()) for name in NAMES}
+    return {name: checkout for name, checkout in found.items() if checkout}
 
 
 def load_peer(checkout: Path, vocabulary_size: int, **options: object) -> nn.Module:

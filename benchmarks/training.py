@@ -1,8 +1,8 @@
-"""A training step against R2GenCMN's own code: the same weights, batch and optimiser, fp32.
+"""A training step against the peers' own code: the same weights, batch and optimiser, fp32.
 
 Each side runs in a process of its own, so that its peak memory is its own; they take turns.
 Ours gives both images of a study to the CNN in one pass, so that batch norm sees 16 images together
-where R2GenCMN's sees 8 and 8: not the same training, but the same work.
+where theirs sees 8 and 8: not the same training, but the same work.
 """
 
 import multiprocessing
@@ -23,50 +23,56 @@ from rcan.training.optimization import build_optimizer
 PEAK_STEPS = 4  # before peak memory is read: the allocator settles
 
 
+# Of a whole step, its memory and a step on kept features: the least ratios wanted.
+TARGETS = {"R2GenCMN": (2.5, 2.0, 6), "R2Gen": (2, None, 2)}
+
+
 def run(options) -> list[Result]:
     """The whole step, its memory, the step on kept features, and the agreement of both sides."""
-    if not options.r2gencmn:
-        print("a training step is measured against R2GenCMN: name a checkout by --r2gencmn")
-        return []
-    rounds = options.rounds
-    results = []
-    if options.device == "cpu":
-        results += [_agreement(options.r2gencmn)]
-    whole = {"frozen": False, "device": options.device}
+    there = peers.peers_of(options)
+    if not there:
+        print("a training step is measured against peers: name checkouts by --r2gencmn, --r2gen")
+    return [one for name, checkout in there.items() for one in _against(name, checkout, options)]
+
+
+def _against(peer: str, checkout: Path, options) -> list[Result]:
+    rounds, device, results = options.rounds, options.device, []
+    if device == "cpu":
+        results += [_agreement(peer, checkout)]
+    of_whole, of_memory, of_frozen = TARGETS[peer]
+    whole = {"frozen": False, "device": device}
     with (
-        Side(our_step, changes=models.ITS_OPTIMIZER, **whole) as us,
-        Side(_their_step, checkout=options.r2gencmn, **whole) as them,
+        Side(our_step, peer=peer, changes=models.ITS_OPTIMIZER, **whole) as us,
+        Side(_their_step, checkout=checkout, **whole) as them,
     ):
         ours, theirs = _in_turns(us, them, rounds, warm_up=1 if options.quick else PEAK_STEPS)
-        results.append(_step("training step, ResNet-101 at 224", ours, theirs, target=2.5))
-        for what, target in (("peak memory of that step", 2.0), ("of that, above the start", None)):
-            above = target is None
-            results.append(Result(
-                what, [us.peak_mb(above)], "MB", [them.peak_mb(above)], "R2GenCMN", target=target
-            ))  # fmt: skip
-        if options.device == "cpu" and not cpu_has_bf16():
+        what = "training step, ResNet-101 at 224"
+        results.append(Result(what, ours, "s", theirs, peer, target=of_whole))
+        for what, target in (("peak memory of that step", of_memory),
+                             ("of that, above the start", None)):  # fmt: skip
+            above = what.startswith("of that")
+            peaks = [us.peak_mb(above)], [them.peak_mb(above)]
+            results.append(Result(what, peaks[0], "MB", peaks[1], peer, target=target))
+        if device == "cpu" and not cpu_has_bf16():
             print("this processor has no bfloat16: the row of bf16-mixed is left out")
-        elif options.device == "cpu":
+        elif device == "cpu":
             bf16 = {**models.ITS_OPTIMIZER, "train.precision": "bf16-mixed"}
-            with Side(our_step, changes=bf16, **whole) as us:
+            with Side(our_step, peer=peer, changes=bf16, **whole) as us:
                 ours, theirs = _in_turns(us, them, min(rounds, 3), warm_up=1)
-            what = "the same, ours with train.precision: bf16-mixed"
-            results.append(_step(what, ours, theirs, note="other rounding, so not the same bits"))
-    frozen = {"frozen": True, "device": options.device}
+            what, note = "the same, ours with train.precision: bf16-mixed", "other rounding"
+            results.append(Result(what, ours, "s", theirs, peer, note=f"{note}, so other bits"))
+    frozen = {"frozen": True, "device": device}
     with (
-        Side(our_step, changes=models.ITS_OPTIMIZER, **frozen) as us,
-        Side(_their_step, checkout=options.r2gencmn, **frozen) as them,
+        Side(our_step, peer=peer, changes=models.ITS_OPTIMIZER, **frozen) as us,
+        Side(_their_step, checkout=checkout, **frozen) as them,
     ):
         ours, theirs = _in_turns(us, them, rounds, warm_up=1)
-        results.append(_step("training step, kept features", ours, theirs, target=6))
+        what = "training step, kept features"
+        results.append(Result(what, ours, "s", theirs, peer, target=of_frozen))
         peaks = [us.peak_mb(True)], [them.peak_mb(True)]
-        results.append(Result("peak memory of that, above the start", peaks[0], "MB", peaks[1],
-                              "R2GenCMN"))  # fmt: skip
+        what = "peak memory of that, above the start"
+        results.append(Result(what, peaks[0], "MB", peaks[1], peer))
     return results
-
-
-def _step(what: str, ours, theirs, target: float | None = None, note: str = "") -> Result:
-    return Result(what, ours, "s", theirs, "R2GenCMN", target=target, note=note)
 
 
 class Side:
@@ -115,11 +121,12 @@ def _peak_mb() -> float:
 
 
 def our_step(
-    changes: dict, frozen: bool, device: str, num_studies: int = BATCH
+    changes: dict, frozen: bool, device: str, num_studies: int = BATCH, peer: str = "R2GenCMN"
 ) -> Callable[[], object]:
-    """A step as the training loop takes it."""
-    settings = models.settings({**models.R2GENCMN, **changes, "visual.frozen": frozen})
-    model = models.our_model({**models.R2GENCMN, "visual.frozen": frozen}).to(device).train()
+    """A step as the training loop takes it, of our model of a peer's modules."""
+    like = {**models.PEERS[peer], "visual.frozen": frozen}
+    settings = models.settings({**like, **changes})
+    model = models.our_model(like).to(device).train()
     optimizer = build_optimizer(model, settings.train)
     tokens = reports(device, num_studies)
     seen, projections = images_of(device, num_studies)
@@ -158,13 +165,13 @@ def _their_step(checkout: Path, frozen: bool, device: str) -> Callable[[], objec
     return step
 
 
-def _agreement(checkout: Path) -> Result:
+def _agreement(name: str, checkout: Path) -> Result:
     """Loss and gradients of both in float64, without dropout and with batch norm's kept statistics.
 
     In float32 an untrained ResNet-101 turns rounding into differences of a hundredth.
     """
     peer = peers.load_peer(checkout, VOCABULARY).eval().double()
-    ours = models.our_model(models.R2GENCMN).double()
+    ours = models.our_model({**models.PEERS[name], **models.TO_THE_LETTER.get(name, {})}).double()
     models.take_weights(ours, peer)
     images, projections = images_of("cpu", num_studies=2)
     tokens = reports(num_studies=2)
@@ -177,9 +184,12 @@ def _agreement(checkout: Path) -> Result:
     their_loss.backward()
     theirs = dict(peer.named_parameters())
     both = [
-        (ours.get_parameter(own).grad, theirs[name].grad / models.scale(own, theirs[name]))
-        for own, name in models.names(peer.state_dict())
-        if name in theirs
+        (
+            ours.get_parameter(same.own).grad[same.rows],
+            theirs[same.name].grad / models.scale(ours, same, theirs[same.name]),
+        )
+        for same in models.pairs(peer.state_dict())
+        if same.name in theirs
     ]
     # Some gradients are 0 but for rounding, as that of a bias before softmax: no norm to compare.
     least = 1e-6 * max(float(expected.norm()) for _, expected in both)
@@ -189,5 +199,5 @@ def _agreement(checkout: Path) -> Result:
     )
     losses = abs(our_loss.item() - their_loss.item()) / their_loss.item()
     note = f"the worst of {len(both)}, in float64; the losses by {losses:.0e}"
-    what = "gradients of one step, R2GenCMN's weights in both, differ by"
+    what = f"gradients of one step, {name}'s weights in both, differ by"
     return Result(what, [worst], "of their norm", at_most=1e-3, note=note)

@@ -6,7 +6,7 @@ from torch import Tensor
 from benchmarks import models
 from benchmarks.models import BEAMS, IDS, LONGEST, VOCABULARY
 from rcan.generation.beam_search import beam_search
-from rcan.model.families.rcan.model import RCAN
+from rcan.model.interface import ReportModel
 
 BATCH = 8
 NEVER = -1e4  # logit of a word that is not to come
@@ -20,7 +20,7 @@ def images_of(device: str, num_studies: int = BATCH) -> tuple[Tensor, Tensor]:
     return images.to(device), torch.zeros(num_studies, 2, dtype=torch.long, device=device)
 
 
-def normalised(images: Tensor, model: RCAN) -> Tensor:
+def normalised(images: Tensor, model: ReportModel) -> Tensor:
     """Images as the peers want them, (B, 2, 3, H, W); our CNN does the same inside."""
     return (images.unsqueeze(2) / 255 - model.visual.cnn.mean) / model.visual.cnn.std
 
@@ -49,7 +49,7 @@ def reports(device: str = "cpu", num_studies: int = BATCH) -> Tensor:
 
 
 @torch.inference_mode()
-def our_reports(model: RCAN, maps: Tensor, projections: Tensor, prepared=None) -> Tensor:
+def our_reports(model: ReportModel, maps: Tensor, projections: Tensor, prepared=None) -> Tensor:
     """Word ids (B, T); images in the place of maps will do too."""
     prepared = prepared or model.prepare()
     words, _ = beam_search(
@@ -59,7 +59,7 @@ def our_reports(model: RCAN, maps: Tensor, projections: Tensor, prepared=None) -
     return words[0]
 
 
-def endless_model(changes: dict, device: str) -> RCAN:
+def endless_model(changes: dict, device: str) -> ReportModel:
     """Our generator with random weights; its beams differ and no report ends."""
     off = {"model.use_rve": False, "model.use_wcl": False, "visual.frozen": True}
     model = models.our_model({**off, **changes})

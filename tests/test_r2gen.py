@@ -7,9 +7,10 @@ from torch import nn
 
 from rcan.errors import UserError
 from rcan.model.build import build_model, num_parameters
+from rcan.model.families.r2gen import UnbiasedNorm
 from rcan.model.families.r2gen import memory as equations
 from rcan.model.families.r2gen.memory import RelationalMemory
-from rcan.model.layers.conditional import ConditionalDecoder, ConditionalNorms, UnbiasedNorm
+from rcan.model.layers.conditional import ConditionalDecoder, ConditionalNorms
 from rcan.model.layers.transformer import Decoder
 
 R2GEN = {"model.family": "r2gen"}

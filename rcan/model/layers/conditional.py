@@ -1,5 +1,5 @@
-"""A decoder whose norms are told anew at every word by how much to scale and to shift (R2Gen's
-memory-driven conditional layer normalisation, 2010.16056 Eqs. 11-15).
+"""Families whose decoder's norms are told anew at every word by how much to scale and to shift
+(R2Gen's memory-driven conditional layer normalisation, 2010.16056 Eqs. 11-15).
 
 γ̂ = γ + MLP_γ(m_t), β̂ = β + MLP_β(m_t), norm(x) = γ̂ ⊙ (x - μ) / σ + β̂, for the three norms of
 each layer; no MLP is shared. What the MLPs say depends on m_t alone: all of a word's are worked out
@@ -9,12 +9,26 @@ Shapes: B studies, K beams, T words, S patches, d model width, w width of m_t, L
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import sqrt
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from rcan.model.layers.transformer import Ancestors, Decoder, DecoderLayer, LayerCache
+from rcan.config import Settings
+from rcan.model.interface import NOTHING, Batch, Knowledge, Output, ReportModel
+from rcan.model.layers.dropout import Dropout
+from rcan.model.layers.transformer import (
+    Ancestors,
+    Decoder,
+    DecoderLayer,
+    LayerCache,
+    last_cross_attention,
+    sinusoids,
+)
+from rcan.model.visual.cnn import CNN
+from rcan.model.visual.extractor import VisualExtractor
 
 
 class ConditionalNorms(nn.Module):
@@ -44,14 +58,6 @@ class ConditionalNorms(nn.Module):
         own = (self.own + self.second_bias).view(-1, 1, d)
         outer = torch.baddbmm(own, inner, self.second.view(-1, d, d).transpose(1, 2))
         return outer.view(*self.shape, *m.shape[:2], d)
-
-
-class UnbiasedNorm(nn.LayerNorm):
-    """Divides by the unbiased deviation and 1e-6, as R2Gen's code does."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = (x - x.mean(-1, keepdim=True)) / (x.std(-1, keepdim=True) + 1e-6)
-        return x if self.weight is None else x * self.weight + self.bias
 
 
 class ConditionalDecoderLayer(DecoderLayer):
@@ -107,12 +113,154 @@ class ConditionalDecoder(Decoder):
         return x
 
     def step(  # type: ignore[override]
-        self, x: Tensor, caches: Sequence[LayerCache], ancestors: Ancestors, norms: Tensor
+        self, x: Tensor, caches: Sequence[LayerCache], mask: Tensor, norms: Tensor
     ) -> Tensor:
-        ancestors.grow()
-        mask = ancestors.mask()
+        """`mask`: of `Ancestors`, grown by the new words."""
         layers = cast(Iterable[ConditionalDecoderLayer], self.layers)
         for layer, cache, of_layer in zip(layers, caches, norms, strict=True):
             x = layer.step(x, cache, mask, of_layer)
         x = self.norm(x)
         return x
+
+
+@dataclass
+class Remembered:
+    """What a memory keeps of the words so far: (B, K, w), and (B, ...) that knows all beams."""
+
+    of_beams: Tensor
+    of_studies: tuple[Tensor, ...] = ()
+
+    def reorder(self, beams: Tensor) -> None:
+        """Beam k of study b goes on from its beam `beams[b, k]`."""
+        self.of_beams = self.of_beams.gather(1, beams.unsqueeze(-1).expand_as(self.of_beams))
+
+    def keep(self, studies: Tensor) -> None:
+        """Go on with these studies alone."""
+        self.of_beams = self.of_beams[studies]
+        self.of_studies = tuple(x[studies] for x in self.of_studies)
+
+
+class Memory(nn.Module):
+    """Base of what drives the norms. `width`: of m_t."""
+
+    width: int
+
+    def forward(self, y: Tensor) -> Tensor:
+        """m_t after each of the words y (B, T, d), of these and those before: (B, T, w)."""
+        raise NotImplementedError
+
+    def before(self, num_studies: int, num_beams: int, max_length: int) -> Remembered:
+        """Before the first word of so many reports of each study."""
+        raise NotImplementedError
+
+    def step(self, y: Tensor, remembered: Remembered, mask: Tensor) -> Tensor:
+        """One word more of every beam: y (B, K, d) -> m_t (B, K, w); `remembered` takes it in.
+
+        `mask` (B, 1, K, t·K) as `Ancestors.mask` gives it, the new words included.
+        """
+        raise NotImplementedError
+
+
+@dataclass
+class DecoderState:
+    """What a beam search carries from word to word."""
+
+    position: int
+    remembered: Remembered
+    caches: list[LayerCache]
+    ancestors: Ancestors
+
+    def reorder(self, beams: Tensor) -> None:
+        """Beam k of study b goes on from beam `beams[b, k]` of the same study; beams (B, K)."""
+        self.remembered.reorder(beams)
+        self.ancestors.reorder(beams)
+
+    def keep(self, studies: Tensor) -> None:
+        """Go on with the studies of these numbers alone, studies (b,) of (B,)."""
+        self.remembered.keep(studies)
+        self.ancestors.keep(studies)
+        for cache in self.caches:
+            cache.keep(studies)
+
+
+class ConditionalModel(ReportModel):
+    """Base of families that are an encoder, a memory of the words so far, and a decoder whose norms
+    it drives. `two_dropouts`: memory and decoder read words dropped differently."""
+
+    positions: Tensor  # (T + 1, d)
+
+    def __init__(
+        self, settings: Settings, vocabulary_size: int, encoder: nn.Module, memory: Memory, *,
+        two_dropouts: bool, pretrained: bool, knowledge: Knowledge = NOTHING,
+    ) -> None:  # fmt: skip
+        model, d_model = settings.model, settings.model.d_model
+        visual = VisualExtractor(settings.visual, model, pretrained=pretrained)
+        super().__init__(visual, settings.data.max_length, knowledge)
+        self.encoder, self.memory, self.two_dropouts = encoder, memory, two_dropouts
+        self.norms = ConditionalNorms(memory.width, d_model, model.num_decoder_layers)
+        self.decoder = ConditionalDecoder(
+            d_model, num_layers=model.num_decoder_layers, num_heads=model.num_heads,
+            d_ff=model.d_ff, dropout=model.dropout,
+        )  # fmt: skip
+        self.word_embedding = nn.Embedding(vocabulary_size, d_model)
+        self.dropout = Dropout(model.dropout)
+        self.classifier = nn.Linear(d_model, vocabulary_size)
+        positions = sinusoids(self.max_length + 1, d_model)
+        self.register_buffer("positions", positions, persistent=False)
+        for part in (self.encoder, self.decoder, self.word_embedding):
+            for parameter in part.parameters():
+                if parameter.dim() > 1:
+                    nn.init.xavier_uniform_(parameter)
+
+    def encode(self, patches: Tensor) -> Tensor:
+        """Patch features (B, S, d) -> what the decoder looks at, (B, S, d)."""
+        hidden: Tensor = self.encoder(patches)
+        return hidden
+
+    def forward(self, batch: Batch) -> Output:
+        tokens = batch.tokens[:, :-1]
+        hidden = self.encode(self.visual(batch.images, batch.projections).patches)
+        y = self.embed(tokens) + self.positions[: tokens.shape[1]]
+        read = self.dropout(y)
+        norms = self.norms(self.memory(read))
+        written = self.dropout(y) if self.two_dropouts else read
+        return Output(self.classifier(self.decoder(written, hidden, norms)))
+
+    def embed(self, tokens: Tensor) -> Tensor:
+        """Word embeddings before their positions: tokens (...) -> (..., d)."""
+        words: Tensor = self.word_embedding(tokens)
+        return words * sqrt(self.word_embedding.embedding_dim)
+
+    def prepare(self) -> CNN:
+        assert not self.training, "reports are generated in evaluation mode"
+        return self.visual.folded()
+
+    def start(
+        self, images: Tensor, projections: Tensor, num_beams: int, prepared: CNN
+    ) -> DecoderState:
+        hidden = self.encode(self.visual(images, projections, prepared).patches)
+        B, T = len(images), self.max_length + 1
+        return DecoderState(
+            position=0,
+            remembered=self.memory.before(B, num_beams, T),
+            caches=self.decoder.start(hidden, num_beams, T),
+            ancestors=Ancestors(B, num_beams, T, like=hidden),
+        )
+
+    def step(self, tokens: Tensor, state: DecoderState) -> Tensor:
+        state.ancestors.grow()
+        mask = state.ancestors.mask()
+        y = self.embed(tokens) + self.positions[state.position]
+        norms = self.norms(self.memory.step(y, state.remembered, mask))
+        y = self.decoder.step(y, state.caches, mask, norms)
+        state.position += 1
+        logprobs: Tensor = self.classifier(y).float().log_softmax(-1)
+        return logprobs
+
+    def attention(self, batch: Batch) -> Tensor:
+        """The decoder's last cross-attention as the mean over heads, (B, T, S)."""
+        assert not self.training, "attention is read in evaluation mode, where nothing is dropped"
+        with last_cross_attention(self.decoder) as found, torch.inference_mode():
+            self(batch)
+        (weights,) = found
+        return weights.mean(1)

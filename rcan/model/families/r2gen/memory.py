@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import linear
 
+from rcan.model.layers.conditional import Memory, Remembered
 from rcan.model.layers.dropout import Dropout
 
 
@@ -36,7 +37,7 @@ class Weights(NamedTuple):
     gates: Tensor  # (2d, d): U
 
 
-class RelationalMemory(nn.Module):
+class RelationalMemory(Memory):
     """`learned`: whether M_0, the first n rows of the identity, is trained."""
 
     start: Tensor  # (n, d)
@@ -82,10 +83,14 @@ class RelationalMemory(nn.Module):
         gates = self.word_gates.bias + self.memory_gates.bias
         return linear(y, weight, torch.cat([self.qkv.bias[d:], gates]))
 
-    def step(self, y: Tensor, memory: Tensor) -> Tensor:
-        """One word more of every beam: y (B, K, d), M_{t-1} (B, K, n·d) -> M_t (B, K, n·d)."""
-        M, words = memory.view(-1, *self.start.shape), self.words(y).flatten(0, 1)
-        return _step(words, M, self.weights(), self.num_heads)[0].view_as(memory)
+    def before(self, num_studies: int, num_beams: int, max_length: int) -> Remembered:
+        return Remembered(self.start.flatten().expand(num_studies, num_beams, -1))
+
+    def step(self, y: Tensor, remembered: Remembered, mask: Tensor) -> Tensor:
+        M, words = remembered.of_beams.view(-1, *self.start.shape), self.words(y).flatten(0, 1)
+        M, _ = _step(words, M, self.weights(), self.num_heads)
+        remembered.of_beams = M.view_as(remembered.of_beams)
+        return remembered.of_beams
 
     def weights(self) -> Weights:
         qkv, output, inner, outer = self.qkv, self.output, self.inner, self.outer

@@ -1,0 +1,113 @@
+"""ASGMD, *Generating radiology reports via auxiliary signal guidance and a memory-driven network*
+(Xue et al., Expert Systems with Applications 2024), made causal. Its paper's equations were not at
+hand: what follows is the authors' release (shangchengLu/ASGMDN), but for what cannot be meant.
+
+Images are read twice, with one encoder: patches ask topics, T̂ = Enc(a; topics, topics), then
+themselves for what was found, Î = Enc(a; a, T̂); the decoder looks at I = LN(T̂ + Î). Recurrent
+layers over the words and self-attention over their states drive the decoder's norms, as in R2Gen.
+
+Three things of the release are left out. Its recurrence runs over the *studies* of a batch, both
+ways, and its attention over the *whole* report: so a report depended on its neighbours, and in
+training each word on those after it. Here both run over the words so far. Its training read the
+topics and its generation did not; here both do. Topics have vectors of their own, where the release
+looks twenty names up among the words and pads them to the number of patches.
+
+Shapes: B studies, K beams, T words, S patches, d model width, h heads, L layers.
+"""
+
+from math import sqrt
+
+import torch
+from torch import Tensor, nn
+
+from rcan.config import Settings
+from rcan.config.families.asgmd import Config
+from rcan.model.layers.conditional import ConditionalModel, Memory, Remembered
+from rcan.model.layers.transformer import Attention, Encoder, EncoderLayer
+
+NUM_TOPICS = 20  # normal, cardiomegaly, scoliosis, fractures, effusion, ... device, other
+
+
+class TopicEncoder(Encoder):
+    """a (B, S, d) -> I (B, S, d)."""
+
+    def __init__(
+        self, d_model: int, *, num_layers: int, num_heads: int, d_ff: int, dropout: float
+    ) -> None:
+        super().__init__(
+            d_model, num_layers=num_layers, num_heads=num_heads, d_ff=d_ff, dropout=dropout
+        )
+        self.topics = nn.Parameter(torch.empty(NUM_TOPICS, d_model))
+
+    def forward(self, a: Tensor) -> Tensor:
+        topics = self.topics.unsqueeze(0) * sqrt(a.shape[-1])  # as large as words
+        found = self._read(a, topics, keys=topics)
+        out: Tensor = self.norm(found + self._read(a, found))
+        return out
+
+    def _read(self, x: Tensor, values: Tensor, keys: Tensor | None = None) -> Tensor:
+        """Every layer asks `keys`, or its own input, for `values` (B or 1, n, d)."""
+        for layer in self.layers:
+            assert isinstance(layer, EncoderLayer)
+            y, attention = layer.norms[0](x), layer.attention
+            k, _ = attention.keys_values(y if keys is None else keys)
+            _, v = attention.keys_values(values)
+            k, v = (heads.expand(len(x), -1, -1, -1) for heads in (k, v))
+            x = x + layer.dropout(attention(y, k, v))
+            x = x + layer.dropout(layer.feed_forward(layer.norms[1](x)))
+        x = self.norm(x)
+        return x
+
+
+class RecurrentMemory(Memory):
+    """GRU layers over the words so far, and self-attention over the last one's states."""
+
+    def __init__(self, d_model: int, *, num_layers: int, num_heads: int, dropout: float) -> None:
+        super().__init__()
+        self.width = d_model
+        self.gru = nn.GRU(d_model, d_model, num_layers, batch_first=True)
+        self.attention = Attention(d_model, num_heads, dropout)
+        for parameter in self.parameters():
+            if parameter.dim() > 1:
+                nn.init.xavier_uniform_(parameter)
+
+    def forward(self, y: Tensor) -> Tensor:
+        x, _ = self.gru(y)
+        m: Tensor = self.attention(x, *self.attention.keys_values(x), causal=True)
+        return m
+
+    def before(self, num_studies: int, num_beams: int, max_length: int) -> Remembered:
+        like, heads = self.attention.key.bias, self.attention.num_heads
+        states = like.new_zeros(num_studies, num_beams, self.gru.num_layers * self.width)
+        of_heads = (num_studies, heads, max_length * num_beams, self.width // heads)
+        return Remembered(states, tuple(like.new_empty(2, *of_heads)))
+
+    def step(self, y: Tensor, remembered: Remembered, mask: Tensor) -> Tensor:
+        B, K, d = y.shape
+        states = remembered.of_beams.view(B * K, -1, d).transpose(0, 1).contiguous()
+        x, states = self.gru(y.view(B * K, 1, d), states)
+        remembered.of_beams = states.transpose(0, 1).reshape(B, K, -1)
+        x, end, (keys, values) = x.view(B, K, d), mask.shape[-1], remembered.of_studies
+        new = slice(end - K, end)
+        keys[:, :, new], values[:, :, new] = self.attention.keys_values(x)
+        m: Tensor = self.attention(x, keys[:, :, :end], values[:, :, :end], mask=mask)
+        return m
+
+
+def build(settings: Settings, vocabulary_size: int, *, pretrained: bool) -> ConditionalModel:
+    """ASGMD as the settings describe it, initialised from the global random state."""
+    assert isinstance(settings.family, Config)
+    model, own = settings.model, settings.family.asgmd
+    encoder = TopicEncoder(
+        model.d_model, num_layers=model.num_encoder_layers, num_heads=model.num_heads,
+        d_ff=model.d_ff, dropout=model.dropout,
+    )  # fmt: skip
+    memory = RecurrentMemory(
+        model.d_model, num_layers=own.memory_layers, num_heads=own.memory_heads,
+        dropout=model.dropout,
+    )  # fmt: skip
+    asgmd = ConditionalModel(
+        settings, vocabulary_size, encoder, memory, two_dropouts=True, pretrained=pretrained
+    )
+    asgmd.visual.patches.dropout.p = own.patch_dropout
+    return asgmd
