@@ -10,9 +10,12 @@ from torch import Tensor, nn
 
 from rcan.config import Settings, from_dict, resolve
 from rcan.config.sections import family_names
-from rcan.data.batches import Batch
+from rcan.data.batches import Batch, StudyBatches
+from rcan.data.knowledge import learn
+from rcan.data.store import Split, Study, View
 from rcan.model.build import build_model
-from rcan.model.interface import Alone, Output, ReportModel, cross_entropy
+from rcan.model.interface import NOTHING, Alone, Knowledge, Output, ReportModel, cross_entropy
+from rcan.text.tokenizer import Tokenizer
 
 torch.set_num_threads(1)  # for tensors this small threads only wait for each other
 
@@ -107,8 +110,47 @@ def randomise(module: nn.Module, seed: int = 0) -> nn.Module:
 def tiny_model(changes: dict | None = None, seed: int = 0) -> ReportModel:
     """A model in evaluation mode with random weights everywhere."""
     torch.manual_seed(seed)
-    model = build_model(settings_with(changes or {}), VOCABULARY)
+    settings = settings_with(changes or {})
+    model = build_model(settings, VOCABULARY, knowledge_of(settings))
     return randomise(model, seed).eval()
+
+
+REPORTS = {  # of training studies that are made up, and their labels
+    "no effusion . heart normal .": (),
+    "large heart .": ("cardiomegaly",),
+    "small effusion . normal heart .": ("pleural effusion/small",),
+    "large effusion . large heart .": ("pleural effusion/large", "cardiomegaly"),
+    "small nodule . no effusion .": ("nodule", "opacity/uncertain"),
+    "lungs clear . heart normal .": None,
+}
+NUM_LEARNT = 2 * len(REPORTS)
+
+
+def knowledge_of(settings: Settings) -> Knowledge:
+    """What a family that learns of the training studies learns of `NUM_LEARNT` made-up ones."""
+    if not settings.family.learns:
+        return NOTHING
+    reports = [*REPORTS] * 2
+    words = Tokenizer.train(reports, 1)
+    assert len(words) == VOCABULARY
+    views = [(View(2 * n, "frontal"), View(2 * n + 1, "lateral")) for n in range(NUM_LEARNT)]
+    studies = [
+        Study(f"made-up-{n}", "train", text, text, views[n], REPORTS[text])
+        for n, text in enumerate(reports)
+    ]
+    images, projections = tiny_images(NUM_LEARNT, seed=7)
+    split = Split("train", studies, images.flatten(0, 1).numpy())  # type: ignore[arg-type]
+    source = split.images
+    if settings.visual.frozen:
+        shape = (len(source), settings.visual.channels[-1], 4, 4)
+        source = torch.rand(shape, generator=torch.Generator().manual_seed(7)).half().numpy()
+    batches = StudyBatches(
+        source, split.view_rows(2), projections.numpy(),
+        (words.encode(text, MAX_LENGTH) for text in reports),
+        window=None, batch_size=5, pad_id=PAD,
+    )  # fmt: skip
+    learnt = learn(settings.model.family, split, batches, words, settings.family.model_dump())
+    return Knowledge(*({k: torch.from_numpy(t) for k, t in part.items()} for part in learnt))
 
 
 def batch_of(images: Tensor, projections: Tensor, tokens: Tensor) -> Batch:

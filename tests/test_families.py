@@ -25,7 +25,7 @@ from torch import Tensor
 
 from rcan.data.batches import Batch
 from rcan.generation.generate import generate
-from rcan.model.interface import ReportModel
+from rcan.model.interface import Alone, ReportModel
 from rcan.training.checkpoint import write_tensors
 from rcan.training.run_folder import load_weights
 
@@ -94,12 +94,16 @@ def test_two_passes_in_evaluation_agree(changes):
 
 @every_model
 def test_every_parameter_learns(changes):
+    """In the phase of words, or in the family's own before it."""
     model, (images, projections) = tiny_model(changes).train(), tiny_images(8)
     tokens = tiny_reports([5, 2, 6, 3, 1, 4, 4, 7])
-    torch.manual_seed(0)
-    losses = losses_of(model, images, projections, tokens)
-    assert all(loss.dim() == 0 and loss.isfinite() for loss in losses.values())
-    losses["loss"].backward()
+    batch = Batch(images, projections, tokens, PAD, torch.arange(8))
+    own = ["pretrain"] if settings_with(changes).family.pretrain_epochs else []
+    for model.phase in [*own, "words"]:
+        torch.manual_seed(0)
+        losses = model.losses(model(batch), batch, Alone())
+        assert all(loss.dim() == 0 and loss.isfinite() for loss in losses.values())
+        losses["loss"].backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None and parameter.grad.isfinite().all(), name
         # What is added to every key alike leaves its softmax as it was.

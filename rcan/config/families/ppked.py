@@ -1,0 +1,39 @@
+"""PPKED's settings (Liu et al., CVPR 2021)."""
+
+from collections.abc import Callable
+from typing import ClassVar
+
+from rcan.config.sections import Count, Family, NonNegativeInt, Section, Settings
+
+
+class PPKED(Section):
+    """Posterior and prior knowledge."""
+
+    num_reports: Count
+    topic_epochs: NonNegativeInt
+
+
+class Config(Family):
+    reads: ClassVar = frozenset({"num_heads", "num_decoder_layers", "d_ff"})
+    learns: ClassVar = True
+
+    ppked: PPKED
+
+    @property
+    def pretrain_epochs(self) -> int:
+        return self.ppked.topic_epochs
+
+    def title(self, settings: Settings) -> str:
+        return "PPKED style"
+
+    def check(self, settings: Settings, demand: Callable[[bool, str], None]) -> None:
+        d_model = settings.model.d_model
+        demand(
+            d_model % 2 == 0,
+            f"model.d_model ({d_model}) must be even: positions are pairs of sine and cosine",
+        )
+        demand(
+            settings.reward.epochs == 0,
+            "reward.epochs must be 0 for model.family ppked: for a training study it would "
+            "retrieve the study's own report",
+        )

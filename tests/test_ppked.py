@@ -1,0 +1,201 @@
+"""PPKED: what it keeps of the training studies, whom it finds alike, and gates that stay cached."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from model_parts import (
+    NUM_LEARNT,
+    PAD,
+    REPORTS,
+    batch_of,
+    close,
+    knowledge_of,
+    settings_with,
+    tiny_images,
+    tiny_model,
+    tiny_reports,
+)
+
+from rcan.data.batches import Batch
+from rcan.data.knowledge import ppked as learning
+from rcan.data.knowledge.topics import TOPICS, graph, topics_of, topics_of_all
+from rcan.data.store import Study
+from rcan.errors import UserError
+from rcan.model.families.ppked.decoder import GatedAttention, Sources
+from rcan.model.families.ppked.explorers import Explored, nearest, pooled
+from rcan.model.interface import Alone
+from rcan.model.layers.transformer import Attention
+
+CHANGES = {"model.family": "ppked"}
+NAMES = [topic.name for topic in TOPICS]
+
+
+def named(*labels: str) -> set[str]:
+    return {NAMES[place] for place in np.flatnonzero(topics_of(labels))}
+
+
+# --- what is learnt of the training studies ---
+
+
+def test_labels_of_every_data_set_name_the_same_topics():
+    assert len(set(NAMES)) == 20
+    assert named() == named("normal") == named("no finding") == {"normal"}
+    assert named("cardiomegaly/mild", "lung_volume/low") == {"cardiomegaly", "hypoinflation"}
+    assert named("lung", "fractures, bone") == {"hypoinflation", "fractures"}
+    assert named("lung opacity", "edema/uncertain", "support devices") == {
+        "opacity", "medical device",
+    }  # fmt: skip
+    assert named("calcified granuloma", "pulmonary atelectasis") == {
+        "calcinosis", "lesion", "atelectasis",
+    }  # fmt: skip
+    assert named("spondylosis", "hernia, hiatal") == {"other", "hernia"}
+    assert (topics_of(None) == -1).all() and (topics_of(["no indexing"]) == -1).all()
+
+
+def test_the_graph_joins_topics_of_one_organ():
+    joined = graph()
+    two, three = NAMES.index("scoliosis"), NAMES.index("effusion")  # of bone and of pleura
+    assert joined[two, NAMES.index("fractures")] == joined[two, two] == 0.5
+    assert joined[three, NAMES.index("pneumothorax")] == pytest.approx(1 / 3)
+    assert joined[two, three] == 0 and joined[0].sum() == 1  # normal is of no organ
+    assert np.allclose(joined.sum(1), 1)
+
+
+def test_what_is_kept_are_the_reports_and_how_images_look():
+    kept, of_studies = knowledge_of(settings_with(CHANGES))
+    assert kept["features"].shape == (NUM_LEARNT, 2 * 64)
+    assert torch.allclose(kept["features"].norm(dim=1), torch.ones(NUM_LEARNT))
+    lengths = [len(text.split()) for text in REPORTS]
+    assert (kept["reports"] > 0).sum(1).tolist() == lengths * 2  # without begin and end
+    images, _ = tiny_images(NUM_LEARNT, seed=7)
+    assert close(F.normalize(pooled(images), dim=1), kept["features"])
+    assert (of_studies["topics"][[5, 11]] == -1).all()  # these have no labels
+    small = {**CHANGES, "visual.frozen": True}
+    assert knowledge_of(settings_with(small)).kept["features"].shape == (NUM_LEARNT, 6)
+    assert not knowledge_of(settings_with({**CHANGES, "ppked.topic_epochs": 0})).of_studies
+
+
+@pytest.mark.parametrize("side", [16, 27, 5])
+def test_images_are_averaged_alike_before_training_and_in_it(side):
+    images = torch.randint(0, 256, (3, 2, side, side), dtype=torch.uint8)
+    assert close(torch.from_numpy(learning.pooled(images.numpy())), pooled(images))
+    features = torch.randn(3, 2, 4, side, side)
+    assert close(torch.from_numpy(learning.pooled(features.numpy())), pooled(features))
+
+
+def test_without_any_labels_it_is_told_where_they_come_from():
+    study = Study("one", "train", "a", "a", ())
+    assert topics_of_all([study, replace(study, labels=("edema",))], "x")[1, 11] == 1
+    with pytest.raises(UserError, match=r"Kaggle's .*chexpert\.csv.*, or set ppked"):
+        topics_of_all([study], "set ppked.topic_epochs to 0")
+
+
+# --- whose reports are read ---
+
+
+def test_no_study_is_its_own_neighbour_even_beside_its_twin():
+    table = F.normalize(torch.tensor([[1.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]]), dim=1)
+    found = nearest(table * 3, table, 2, own=torch.arange(4))
+    assert found.tolist() == [[1, 2], [0, 2], found[2].tolist(), [2, found[3, 1]]]
+    everyone = nearest(table, table, 99, own=torch.arange(4))
+    assert [sorted(row) for row in everyone.tolist()] == [
+        [1, 2, 3], [0, 2, 3], [0, 1, 3], [0, 1, 2],
+    ]  # fmt: skip
+    assert nearest(table[:1], table, 2, own=None).sort().values.tolist() == [[0, 1]]
+
+
+def test_a_training_study_is_masked_in_training_alone():
+    model = tiny_model({**CHANGES, "ppked.num_reports": 3})
+    images, projections = tiny_images(NUM_LEARNT, seed=7)
+    batch = Batch(images, projections, tiny_reports([3] * NUM_LEARNT), PAD, torch.arange(12))
+    asked = []
+    model.neighbours = lambda images, own: (asked.append(own), torch.zeros(12, 3).long())[1]
+    model(batch)  # numbers may be of another split
+    model.train()(batch)
+    assert asked[0] is None and torch.equal(asked[1], batch.numbers)
+
+
+@torch.no_grad()
+def test_the_order_of_neighbours_is_without_effect():
+    model, (images, projections) = tiny_model(CHANGES), tiny_images(2)
+    batch = batch_of(images, projections, tiny_reports([4, 6]))
+    found = model.neighbours(images, None)
+    assert found.shape == (2, NUM_LEARNT - 1)
+    logits = model(batch).logits
+    model.neighbours = lambda images, own: found.flip(1)
+    assert close(model(batch).logits, logits)
+    model.neighbours = lambda images, own: found[:, :2]
+    assert not close(model(batch).logits, logits)
+
+
+# --- one cross-attention over three sources ---
+
+
+def gated() -> tuple[GatedAttention, torch.Tensor, Explored]:
+    torch.manual_seed(1)
+    layer = GatedAttention(12, 2, 0.0).eval()
+    return layer, torch.randn(2, 3, 12), Explored(*torch.randn(3, 2, 5, 12))
+
+
+@torch.no_grad()
+def test_closed_gates_leave_plain_attention_to_what_is_seen():
+    layer, x, explored = gated()
+    layer.gate_word.bias.fill_(-1e4)
+    plain = Attention(12, 2, 0.0).eval()
+    plain.load_state_dict(layer.state_dict(), strict=False)
+    answers, shares = layer.look(x, layer.sources(explored))
+    assert close(answers, plain(x, *plain.keys_values(explored.posterior)))
+    assert close(shares.sum(3), torch.ones(2, 2, 3))
+
+
+@torch.no_grad()
+def test_mixing_scores_is_attending_to_the_projection_of_the_mix():
+    layer, x, explored = gated()
+    sources = layer.sources(explored)
+    gates = layer.gates(x, sources)  # (B, Q, 2, S)
+    told = layer.gate_word(x)[1, 2] + torch.cat(explored, 2)[1, 4] @ layer.gate_sources.weight.T
+    assert torch.allclose(gates[1, 2, :, 4], told.sigmoid(), atol=1e-6)
+    answers, _ = layer.look(x, sources)
+    for word in range(3):
+        graph_, reports = gates[:, word].unsqueeze(3).unbind(1)
+        mixed = explored.posterior + graph_ * explored.graph + reports * explored.reports
+        wanted = layer(x[:, word : word + 1], *layer.keys_values(mixed))
+        assert torch.allclose(answers[:, word : word + 1], wanted, atol=1e-6)
+
+
+def test_the_gates_of_a_word_by_hand():
+    """q·k = 2 and 0 of the posterior at two patches; the graph adds σ(0) · 2 to the second."""
+    layer = GatedAttention(1, 1, 0.0).eval()
+    with torch.no_grad():
+        for part in (layer.query, layer.output):
+            part.weight.fill_(1.0)
+            part.bias.zero_()
+        layer.gate_word.weight.zero_()
+        layer.gate_word.bias.zero_()
+        keys = torch.tensor([2.0, 0.0, 0.0, 2.0, 0.0, 0.0]).view(1, 1, 6, 1)
+        values = torch.tensor([1.0, 0.0, 0.0, 4.0, 0.0, 0.0]).view(1, 1, 6, 1)
+        sources = Sources(keys, values, torch.zeros(1, 2, 2))
+        answers, shares = layer.look(torch.ones(1, 1, 1), sources)
+    assert torch.allclose(shares.flatten(), torch.tensor([0.731059, 0.268941]), atol=1e-6)
+    assert answers.item() == pytest.approx(0.731059 * 1 + 0.268941 * 0.5 * 4, abs=1e-6)
+
+
+# --- topics first ---
+
+
+def test_topics_are_told_first_of_the_studies_that_have_labels():
+    model, (images, projections) = tiny_model(CHANGES), tiny_images(2)
+    model.phase = "pretrain"
+    batch = Batch(images, projections, tiny_reports([3, 3]), PAD, torch.tensor([1, 5]))
+    with torch.no_grad():
+        model.tell_topics.weight.zero_()
+        model.tell_topics.bias.fill_(1.0)
+    losses = model.losses(model(batch), batch, Alone())
+    wanted = (0.313262 + 19 * 1.313262) / 20  # one topic is there: -log σ(1); 19 are not
+    assert losses["loss"].item() == pytest.approx(wanted, abs=1e-5)
+    assert losses.keys() == {"loss", "loss_topics"}
+    other = batch._replace(numbers=torch.tensor([5, 5]))
+    assert model.losses(model(other), other, Alone())["loss"].item() == 0
