@@ -1,11 +1,13 @@
 """PPKED: what it keeps of the training studies, whom it finds alike, and gates that stay cached."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from handed_on import make_project
 from model_parts import (
     NUM_LEARNT,
     PAD,
@@ -18,18 +20,28 @@ from model_parts import (
     tiny_model,
     tiny_reports,
 )
+from tiny import tiny
 
 from rcan.data.batches import Batch
 from rcan.data.knowledge import ppked as learning
 from rcan.data.knowledge.topics import TOPICS, graph, topics_of, topics_of_all
 from rcan.data.store import Study
 from rcan.errors import UserError
+from rcan.model.build import build_model
 from rcan.model.families.ppked.decoder import GatedAttention, Sources
 from rcan.model.families.ppked.explorers import Explored, nearest, pooled
-from rcan.model.interface import Alone
+from rcan.model.interface import Alone, Knowledge
 from rcan.model.layers.transformer import Attention
+from rcan.reading import read_json
+from rcan.sharing.export import export
+from rcan.sharing.loading import load_model
+from rcan.text.tokenizer import Tokenizer
+from rcan.training.checkpoint import write_tensors
+from rcan.training.key import Progress
+from rcan.training.run_folder import write_run
 
 CHANGES = {"model.family": "ppked"}
+FACTS = ("key", "data_digest", "tokenizer_digest")
 NAMES = [topic.name for topic in TOPICS]
 
 
@@ -181,6 +193,36 @@ def test_the_gates_of_a_word_by_hand():
         answers, shares = layer.look(torch.ones(1, 1, 1), sources)
     assert torch.allclose(shares.flatten(), torch.tensor([0.731059, 0.268941]), atol=1e-6)
     assert answers.item() == pytest.approx(0.731059 * 1 + 0.268941 * 0.5 * 4, abs=1e-6)
+
+
+# --- what holds reports is not handed on ---
+
+
+def test_weights_that_hold_restricted_reports_are_not_handed_on(tmp_path):
+    make_project(tmp_path)
+    settings = tiny(CHANGES | {"ppked.num_reports": 2})
+    words = len(Tokenizer.load(tmp_path / "data" / "tokenizer.json"))
+    reports = torch.tensor([[4, 5], [6, 0], [7, 8]], dtype=torch.int32)
+    kept = {"features": torch.eye(3, 128), "reports": reports, "graph": torch.eye(20)}
+    model = build_model(settings, words, Knowledge(kept))
+    run, best = tmp_path / "runs" / "ppked", tmp_path / "best.safetensors"
+    write_tensors(best, model.state_dict())
+    facts = {
+        name: read_json(tmp_path / "runs/main/best.json", dict, "", "")[name] for name in FACTS
+    }
+    row = {"epoch": 1, "length_penalty": 0.5, "val_BLEU-4": 0.1}
+    progress = Progress(1, [row], row)
+    write_run(run, best=best, model=model, progress=progress, settings=settings, facts=facts)
+    exported = export(tmp_path, "ppked", tmp_path / "open")
+    assert any("hold the training reports" in line for line in exported.remarks)
+    assert torch.equal(load_model(exported.folder).model.tables["reports"], reports)
+    text = (tmp_path / "params.yaml").read_text()
+    text = re.sub(r"(privacy:\n  restricted:[^\n]*\n    demo: )false", r"\1true", text)
+    (tmp_path / "params.yaml").write_text(text)
+    for may_share in (False, True):
+        with pytest.raises(UserError, match=r"hold the training reports .* demo is restricted"):
+            export(tmp_path, "ppked", tmp_path / "closed", may_share=may_share)
+    assert not (tmp_path / "closed").exists()
 
 
 # --- topics first ---

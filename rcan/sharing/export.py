@@ -46,7 +46,7 @@ def export(
     """Write the best model of `root`/runs/<run> to the folder `out`, whole or not at all.
 
     Raises `UserError` if the run is not whole, `out` is there and not to be replaced, or its data
-    are restricted and nobody said that it may be shared.
+    are restricted and it holds training reports, or nobody said that it may be shared.
     """
     from rcan.sharing.loading import load_model, tokenizer_of_run
 
@@ -59,6 +59,14 @@ def export(
     scores, remarks = _scores(root / "data" / "evaluation" / run / "scores.json", best["key"])
     told = bool(scores and scores["restricted"])
     restricted = told or _is_restricted(root, settings.data.name, settings.scale)
+    if "reports" in dict(loaded.model.tables.named_buffers()):
+        what = f"the weights of {settings.name} hold the training reports themselves"
+        if restricted:
+            raise UserError(
+                f"{what}, and {settings.data.name} is restricted: no such model is handed on; "
+                "export one of another family"
+            )
+        remarks.append(f"{what}: the terms of {settings.data.name} hold for them")
     if restricted and not may_share:
         raise UserError(
             f"{settings.data.name} is restricted, and the tokenizer's words and the weights are "

@@ -52,7 +52,8 @@ class GatedAttention(Attention):
     def gates(self, x: Tensor, sources: Sources) -> Tensor:
         """λ of words x (B, Q, d): (B, Q, 2, S)."""
         of_words = self.gate_word(x).unsqueeze(3)  # (B, Q, 2, 1)
-        return (of_words + sources.gates.transpose(1, 2).unsqueeze(1)).sigmoid()
+        gates: Tensor = (of_words + sources.gates.transpose(1, 2).unsqueeze(1)).sigmoid()
+        return gates
 
     def look(self, x: Tensor, sources: Sources) -> tuple[Tensor, Tensor]:
         """x (B, Q, d) -> (B, Q, d), and the shares of the patches (B, h, Q, S)."""
@@ -114,7 +115,7 @@ class GatedDecoder(nn.Module):
     """From embedded words to hidden states; causal."""
 
     def __init__(
-        self, d_model: int, *, num_layers: int, num_heads: int, d_ff: int, dropout: float
+        self, num_layers: int, d_model: int, num_heads: int, d_ff: int, dropout: float
     ) -> None:
         super().__init__()
         self.layers = nn.ModuleList(

@@ -46,11 +46,14 @@ class Explorer(nn.Module):
 class Posterior(nn.Module):
     """Patches see topics, topics see patches: I -> I′."""
 
-    def __init__(self, num_topics: int, d_model: int, **sizes: float) -> None:
+    def __init__(
+        self, num_topics: int, d_model: int, num_heads: int, d_ff: int, dropout: float
+    ) -> None:
         super().__init__()
         self.topics = nn.Parameter(torch.randn(num_topics, d_model) * d_model**-0.5)
-        self.of_topics = Explorer(d_model, **sizes)  # type: ignore[arg-type]
-        self.of_patches = Explorer(d_model, **sizes)  # type: ignore[arg-type]
+        self.of_topics, self.of_patches = (
+            Explorer(d_model, num_heads, d_ff, dropout) for _ in range(2)
+        )
         self.norm = nn.LayerNorm(d_model)
 
     def forward(self, patches: Tensor) -> Tensor:
@@ -71,8 +74,8 @@ class Graph(nn.Module):
     def forward(self, topics: Tensor, joined: Tensor) -> Tensor:
         """topics (L, d), joined (L, L) -> (1, L, d)."""
         x = joined @ self.layers[0](topics).relu()
-        x = joined @ self.layers[1](x)
-        return x.unsqueeze(0)
+        nodes: Tensor = joined @ self.layers[1](x)
+        return nodes.unsqueeze(0)
 
 
 def pooled(images: Tensor) -> Tensor:

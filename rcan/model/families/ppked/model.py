@@ -57,8 +57,9 @@ class DecoderState:
         self.ancestors.reorder(beams)
 
     def keep(self, studies: Tensor) -> None:
-        for part in (*self.caches, self.ancestors):
-            part.keep(studies)
+        self.ancestors.keep(studies)
+        for cache in self.caches:
+            cache.keep(studies)
 
 
 class PPKED(ReportModel):
@@ -75,14 +76,14 @@ class PPKED(ReportModel):
         super().__init__(visual, settings.data.max_length, knowledge)
         self.num_reports = config.ppked.num_reports
         d_model, num_topics = model.d_model, len(self.tables["graph"])
-        sizes = {"num_heads": model.num_heads, "d_ff": model.d_ff, "dropout": model.dropout}
-        self.posterior = Posterior(num_topics, d_model, **sizes)
+        sizes = (d_model, model.num_heads, model.d_ff, model.dropout)
+        self.posterior = Posterior(num_topics, *sizes)
         self.tell_topics = nn.Linear(d_model, num_topics)
         self.report = nn.Linear(d_model, d_model)
-        self.of_reports = Explorer(d_model, **sizes)
+        self.of_reports = Explorer(*sizes)
         self.graph = Graph(d_model)
-        self.of_graph = Explorer(d_model, **sizes)
-        self.decoder = GatedDecoder(d_model, num_layers=model.num_decoder_layers, **sizes)
+        self.of_graph = Explorer(*sizes)
+        self.decoder = GatedDecoder(model.num_decoder_layers, *sizes)
         self.word_embedding = nn.Embedding(vocabulary_size, d_model)
         self.dropout = Dropout(model.dropout)
         self.classifier = nn.Linear(d_model, vocabulary_size)
@@ -193,4 +194,5 @@ class PPKED(ReportModel):
         """The decoder's last cross-attention as the mean over heads, (B, T, S)."""
         assert not self.training, "attention is read in evaluation mode, where nothing is dropped"
         with torch.inference_mode():
-            return self.read(batch, self.maps_of(batch.images, self.visual.cnn))[1].mean(1)
+            _, shares = self.read(batch, self.maps_of(batch.images, self.visual.cnn))
+        return shares.mean(1)
