@@ -20,6 +20,7 @@ from rcan.text.tokenizer import Tokenizer
 torch.set_num_threads(1)  # for tensors this small threads only wait for each other
 
 PAD, BOS, EOS = 0, 1, 2
+STOP = 4  # ".", the most frequent word of `REPORTS`
 VOCABULARY = 14
 MAX_LENGTH = 8
 TINY = {
@@ -39,6 +40,8 @@ TINY = {
     "cgm.num_heads": 3,
     "wcl.projection_dim": 5,
     "sat.d_hidden": 10,
+    "coatt.max_sentences": 3,
+    "coatt.least_studies": 2,
 }
 COMBINATIONS = [
     {"model.use_rve": rve, "model.use_cgm": cgm, "model.use_wcl": wcl}
@@ -64,6 +67,7 @@ OTHER_READINGS = [
     {"model.family": "nic", "nic.cell": "maxout"},
     {"model.family": "sat", "sat.deep_attention": False, "sat.output_tanh": False},
     {"model.family": "adaatt", "adaatt.extra_layers": True},
+    {"model.family": "coatt", "coatt.stop": "with"},
 ]
 
 
@@ -166,7 +170,7 @@ def read(model, images: Tensor, projections: Tensor, tokens: Tensor):
 
 def losses_of(model, images: Tensor, projections: Tensor, tokens: Tensor) -> dict[str, Tensor]:
     """Losses of one process that tells each of `tokens` (B, T + 1) from those before it."""
-    batch = Batch(images, projections, tokens, PAD)
+    batch = Batch(images, projections, tokens, PAD, torch.arange(len(tokens)))
     return model.losses(model(batch), batch, Alone())
 
 

@@ -55,6 +55,7 @@ class SentenceModel(RecurrentModel[M, S]):
 
     def stops(self, z: Tensor) -> Tensor:
         """(B, max_sentences + 1, 2): log(1 - p_stop), log p_stop of logits z (B, max_sentences)."""
+        z = z.float()
         chosen = torch.stack([F.logsigmoid(-z), F.logsigmoid(z)], -1)
         last = chosen.new_tensor([[float("-inf"), 0.0]])
         return torch.cat([chosen, last.expand(len(z), 1, 2)], 1)

@@ -1,0 +1,150 @@
+"""CoAtt, *On the automatic generation of medical imaging reports* (Jing et al., 1711.08195, §3).
+
+Tags p = softmax(MLC(ā)); of the likeliest, embedded, b_m. For sentence s = 1, 2, ...:
+α_v ∝ exp(wᵀ tanh(W_v a_i + W_vh h^{s-1})), α_b likewise of b_m;
+ctx = W_fc [Σ α_v a_i; Σ α_b b_m]; h^s = LSTM(ctx; h^{s-1}), from zeros;
+topic t^s = tanh(W_1 h^s + W_2 ctx); p_stop(s) = σ(w tanh(W_3 h^{s-1} + W_4 h^s)).
+The word LSTM reads t^s, "." and the words of the sentence, from zeros; p(w) = softmax(W_o h).
+
+A report's loss is the sum of -log p of its words and stops, of the tags' cross-entropy to l/‖l‖₁
+and of Σ_i (1 - Σ_s α_si)² over both attentions; here all is divided by its words.
+
+The plan reads no words: all topics are known before the first. Left out: the paper's VGG-19, and
+its split of images, which has views of one study on both sides.
+
+Shapes: B studies, K beams or T words, P patches, N tags looked at, L sentences, d model width.
+"""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from rcan.config import Settings
+from rcan.config.families.coatt import Config
+from rcan.model.interface import Batch, Knowledge, Output, Together
+from rcan.model.layers.attention import AdditiveAttention
+from rcan.model.layers.recurrent import LSTM, Told
+from rcan.model.layers.sentences import SentenceModel, at
+
+
+class Memory(NamedTuple):
+    """Of every beam: the word LSTM (B, K, d), and which sentence it writes (B, K, 1)."""
+
+    h: Tensor
+    c: Tensor
+    number: Tensor
+
+
+class Seen(NamedTuple):
+    """The plan of a study's report."""
+
+    topics: Tensor  # (B, L, 2·d): h and c of the word LSTM that has read each
+    stop: Tensor  # (B, L + 1, 2)
+    attention: Tensor  # (B, L, P), rows sum to 1
+    tag_attention: Tensor  # (B, L, N)
+    tags: Tensor  # (B, all tags) logits
+
+
+class CoAtt(SentenceModel[Memory, Seen]):
+    """Co-attention over patches and tags, a sentence LSTM, a word LSTM."""
+
+    def __init__(
+        self, settings: Settings, config: Config, vocabulary_size: int, *, pretrained: bool,
+        knowledge: Knowledge,
+    ) -> None:  # fmt: skip
+        super().__init__(
+            settings, vocabulary_size, knowledge, max_sentences=config.coatt.max_sentences,
+            pretrained=pretrained,
+        )  # fmt: skip
+        self.coatt, d = config.coatt, settings.model.d_model
+        num_tags = len(knowledge.kept["studies_with_tag"])
+        self.classify = nn.Linear(d, num_tags)
+        self.tags = nn.Embedding(num_tags, d)
+        self.attend_patches, self.attend_tags = (AdditiveAttention(d, d, d) for _ in range(2))
+        self.context = nn.Linear(2 * d, d)
+        self.planner, self.writer = LSTM(d, d), LSTM(d, d)
+        self.topic, self.stop = (
+            nn.Linear(2 * d, d),
+            nn.Sequential(nn.Linear(2 * d, d), nn.Tanh(), nn.Linear(d, 1)),
+        )
+
+    def look(self, patches: Tensor) -> tuple[Memory, Seen]:
+        tags = self.classify(patches.mean(1))
+        likeliest = tags.topk(min(self.coatt.num_tags, tags.shape[1])).indices
+        b = self.tags(likeliest)  # (B, N, d)
+        keys, tag_keys = self.attend_patches.key(patches), self.attend_tags.key(b)
+        zeros = patches.new_zeros(len(patches), 1, patches.shape[2])
+        h, c, plan = zeros, zeros, []
+        for _ in range(self.max_sentences):
+            before = h
+            v, alpha = self.attend_patches(before, patches, keys)
+            u, beta = self.attend_tags(before, b, tag_keys)
+            context = self.context(torch.cat([v, u], -1))
+            h, c = self.planner.cell(self.planner.gates(context), before, c)
+            plan.append((before, h, context, alpha, beta))
+        before, after, context, alpha, beta = (torch.cat(x, 1) for x in zip(*plan, strict=True))
+        topics = self.topic(torch.cat([after, context], -1)).tanh()
+        none = torch.zeros_like(topics)
+        started = torch.cat(self.writer.cell(self.writer.gates(topics), none, none), -1)
+        z = self.stop(torch.cat([before, after], -1)).squeeze(-1)
+        if self.coatt.stop == "with":  # s was told to be the last one: there is no s + 1
+            z = F.pad(z[:, :-1], (1, 0), value=float("-inf"))
+        number = torch.full_like(zeros[..., :1], -1, dtype=torch.long)
+        seen = Seen(started, self.stops(z), alpha, beta, tags)
+        return Memory(zeros, zeros, number), seen
+
+    def read(self, tokens: Tensor) -> Tensor:
+        gates = self.writer.gates(self.words(self.alike(tokens)))
+        return torch.cat([gates, self.begins(tokens)], -1)
+
+    def cell(self, word: Tensor, memory: Memory, seen: Seen) -> tuple[Told, Memory]:
+        gates, begins = word[..., :-1], word[..., -1:] > 0
+        number = memory.number + begins
+        topics = at(seen.topics, number).chunk(2, -1)
+        h, c = (torch.where(begins, *pair) for pair in zip(topics, memory[:2], strict=True))
+        h, c = self.writer.cell(gates, h, c)
+        return Told(torch.cat([h, number], -1)), Memory(h, c, number)
+
+    def tell(self, words: Tensor, told: Told, seen: Seen) -> tuple[Tensor, Tensor | None]:
+        h, number = told.hidden[..., :-1], told.hidden[..., -1:].long()
+        said = self.say(self.classifier(self.dropout(h)))
+        logprobs = self.flat(said, words[..., -1:] > 0, at(seen.stop, number))
+        return logprobs, at(seen.attention, number)
+
+    def forward(self, batch: Batch) -> Output:
+        """`SentenceModel.forward`, and of its plan `tags` (B, all tags), `plan` (B, L, P + N)."""
+        memory, seen = self.look(self.visual(batch.images, batch.projections).patches)
+        output = self.teach(batch.tokens[:, :-1], memory, seen)
+        plan = torch.cat([seen.attention, seen.tag_attention], -1)
+        return Output(output.logits, {**output.parts, "tags": seen.tags, "plan": plan})
+
+    def losses(self, output: Output, batch: Batch, together: Together) -> dict[str, Tensor]:
+        """`loss_ce`: of words and stops; `loss_tags`, `loss_attention`: by word, with their λ."""
+        losses = super().losses(output, batch, together)
+        tokens, targets = batch.tokens[:, :-1], batch.tokens[:, 1:]
+        words = (targets != batch.pad_id) & (targets != self.eos_id)
+        number = self.numbers(tokens).masked_fill(~words, -1).amax(1)  # of the last sentence
+        sentences = torch.arange(self.max_sentences, device=number.device)
+        written = (sentences <= number.unsqueeze(1)).unsqueeze(-1)  # (B, L, 1)
+        missed = (1 - (output.parts["plan"].float() * written).sum(1)).square().sum()
+        shares = self.tables.of(batch, "tags")
+        tags = -(shares * output.parts["tags"].float().log_softmax(-1)).sum()
+        by_word = together.share_of_tokens(targets, batch.pad_id) / (targets != batch.pad_id).sum()
+        loss_tags = self.coatt.lambda_tags * tags * by_word
+        loss_attention = self.coatt.lambda_attention * missed * by_word
+        return {
+            **losses, "loss": losses["loss"] + loss_tags + loss_attention,
+            "loss_tags": loss_tags.detach(), "loss_attention": loss_attention.detach(),
+        }  # fmt: skip
+
+
+def build(
+    settings: Settings, vocabulary_size: int, *, pretrained: bool, knowledge: Knowledge
+) -> CoAtt:
+    """CoAtt as the settings describe it, initialised from the global random state."""
+    assert isinstance(settings.family, Config)
+    return CoAtt(
+        settings, settings.family, vocabulary_size, pretrained=pretrained, knowledge=knowledge
+    )
