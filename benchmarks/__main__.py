@@ -12,8 +12,9 @@ from benchmarks.tables import keep, render
 
 ALL = (
     "startup", "scoring", "images", "tokens", "decoding", "training", "modules", "growth",
-    "threads",
+    "captioners", "threads",
 )  # fmt: skip
+PEERS = ("r2gencmn", "r2gen", "self_critical", "cider")
 FOR_A_GPU = ("tokens", "decoding", "training", "modules", "growth", "paper")
 
 
@@ -23,6 +24,8 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(ALL)}, paper")
     parser.add_argument("--r2gencmn", type=Path, help="a checkout of R2GenCMN")
     parser.add_argument("--r2gen", type=Path, help="a checkout of R2Gen")
+    parser.add_argument("--self-critical", type=Path, help="a checkout of self-critical.pytorch")
+    parser.add_argument("--cider", type=Path, help="a checkout of ruotianluo/cider")
     parser.add_argument("--rounds", type=int, default=10, help="rounds of each pair")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--quick", action="store_true", help="smallest sizes, one round: a trial")
@@ -31,7 +34,7 @@ def main() -> None:
     for name in options.names:
         if name not in (*ALL, "paper"):
             parser.error(f"no measurement {name!r}: choose from {', '.join(ALL)}, paper")
-    for path in (options.r2gencmn, options.r2gen):
+    for path in (getattr(options, peer) for peer in PEERS):
         if path and not path.is_dir():
             parser.error(f"{path} is no folder: name a checkout")
     if options.device not in ("cpu", "cuda"):
@@ -55,9 +58,9 @@ def main() -> None:
 def _command(name: str, options: argparse.Namespace) -> str:
     """What measures this alone, with folders by their names: places on a machine are its own."""
     words = [name, "--rounds", str(options.rounds)]
-    for peer in ("r2gencmn", "r2gen"):
+    for peer in PEERS:
         folder = getattr(options, peer)
-        words += [f"--{peer}", folder.resolve().name] if folder else []
+        words += [f"--{peer.replace('_', '-')}", folder.resolve().name] if folder else []
     words += ["--device", options.device] if options.device != "cpu" else []
     return " ".join(words + ["--quick"] * options.quick)
 

@@ -11,8 +11,9 @@ from benchmarks import models
 from benchmarks.measure import Result, timed
 from rcan.data.batches import StudyBatches
 from rcan.generation.generate import generate
+from rcan.model.interface import Alone
 from rcan.training.devices import launch
-from rcan.training.loop import train_epoch
+from rcan.training.loop import objective_of, train_epoch
 from rcan.training.optimization import build_optimizer
 
 SPLITS = {"train": 2069, "val": 296, "test": 590}  # of R2Gen's IU X-ray
@@ -36,7 +37,7 @@ def run(options) -> list[Result]:
     def epoch() -> None:
         train_epoch(
             wrapped, optimizer, batches["train"], 1, settings=settings, fabric=fabric,
-            losses_of=model.losses,
+            objective=objective_of(model, Alone()),
         )  # fmt: skip
 
     def write(split: str) -> None:

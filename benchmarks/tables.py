@@ -12,6 +12,7 @@ TITLES = {
     "tokens": "The same reports as R2GenCMN's own code",
     "decoding": "Writing reports",
     "training": "A training step",
+    "captioners": "Captioning models and self-critical.pytorch's own code",
     "modules": "What each module costs",
     "images": "Images to the model",
     "scoring": "Scoring",

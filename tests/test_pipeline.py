@@ -19,7 +19,7 @@ from rcan.ablation.plan import evaluation_code, write_main_plan
 from rcan.code import SHAPES_NOTHING, shaping_nothing
 from rcan.config import load_settings
 from rcan.config.sections import family_class, family_names
-from rcan.training.key import CURRICULUM, modules_of, training_code
+from rcan.training.key import CURRICULUM, POLICY_GRADIENT, modules_of, training_code
 
 
 def stages_of(file: str) -> dict[str, dict]:
@@ -97,7 +97,7 @@ def run_by(stage: str) -> list[Path]:
 def digested() -> list[Path]:
     """The modules whose code, and that of all they import, stage plan digests."""
     modules = {name for family in family_names() for name in modules_of(family)}
-    begun = ("rcan.training.train", CURRICULUM, "pipeline.evaluate")
+    begun = ("rcan.training.train", CURRICULUM, POLICY_GRADIENT, "pipeline.evaluate")
     return [file_of(name) for name in (*begun, *modules)] + SETS
 
 

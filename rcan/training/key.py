@@ -22,7 +22,8 @@ PARTS = "parts.json"
 LAST, BEST = "last.safetensors", "best.safetensors"
 DOING = "training this exact configuration"  # who holds a state's lock
 KINDS = ("cpu", "cuda")
-CURRICULUM = "rcan.training.curriculum"
+# Loaded by their names when they are asked for: a change of them is none of other trainings.
+CURRICULUM, POLICY_GRADIENT = "rcan.training.curriculum", "rcan.training.policy_gradient"
 HEADER = "rcan"  # the one entry of a file's metadata, whose order would be another each time
 
 
@@ -41,10 +42,10 @@ class Progress:
         return self.epoch >= epochs or (patience is not None and waited >= patience)
 
 
-def training_code(family: str, curriculum: str = "none") -> str:
+def training_code(family: str, curriculum: str = "none", reward_epochs: int = 0) -> str:
     """The digest of all code that shapes a training of this family of models."""
-    own = modules_of(family) if curriculum == "none" else (*modules_of(family), CURRICULUM)
-    return code_digest("rcan.training.train", *own)
+    asked = [CURRICULUM] * (curriculum != "none") + [POLICY_GRADIENT] * (reward_epochs > 0)
+    return code_digest("rcan.training.train", *modules_of(family), *asked)
 
 
 def modules_of(family: str) -> tuple[str, ...]:
@@ -66,7 +67,9 @@ def input_parts(settings: Settings, processed: Path, tokenizer: Path) -> dict[st
         "weights": sha256_of(weights) if os.path.isfile(weights) else None,
         "data": read_summary(processed)["digest"],
         "tokenizer": sha256_of(tokenizer),
-        "code": training_code(settings.model.family, settings.curriculum.name),
+        "code": training_code(
+            settings.model.family, settings.curriculum.name, settings.reward.epochs
+        ),
         "torch": version("torch"),
     }
 

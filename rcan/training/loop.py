@@ -31,6 +31,7 @@ Validate = Callable[
     [ReportModel], dict[str, float]
 ]  # -> length_penalty and val_* of the best penalty
 Objective = Callable[[nn.Module, Batch], dict[str, Tensor]]  # of Fabric's wrapped model
+Rewarded = Callable[[nn.Module, Batch, Together], dict[str, Tensor]]  # of the epochs on rewards
 Log = Callable[[int, dict[str, float]], None]  # epoch, numbers
 # The wrapped model as it is, epoch -> its batches, as many as there are without; None: the same.
 Lessons = Callable[[nn.Module, int], Iterator[Batch] | None]
@@ -40,12 +41,13 @@ SELECTION = "val_BLEU-4"  # the best epoch has the highest (§4.1.2)
 def fit(
     model: ReportModel, batches: StudyBatches, *, settings: Settings, fabric: Fabric,
     state: TrainingState, validate: Validate, floor: float, log: Log,
-    lessons: Lessons | None = None,
+    lessons: Lessons | None = None, rewarded: Rewarded | None = None,
 ) -> Progress:  # fmt: skip
     """Train to the last epoch (or until patience ends), from wherever `state` left off.
 
     `floor`: validation BLEU-4 of one constant report, printed beside the model's. `lessons`: a
-    curriculum's; None: every epoch is a pass over all studies.
+    curriculum's; None: every epoch is a pass over all studies. `rewarded`: the losses of epochs on
+    rewards, if there are any.
     Each row of the progress' history holds epoch, the model's losses (`loss`, `loss_ce`, ...), lr,
     and what `validate` gave; `log` gets the same and images_per_second. Raises `UserError` if the
     loss stops being a number.
@@ -65,7 +67,7 @@ def fit(
         model.phase = phase_of(settings, epoch)
         numbers = train_epoch(
             wrapped, optimizer, batches, epoch, settings=settings, fabric=fabric,
-            objective=objective_of(model, together), lessons=lessons,
+            objective=objective_of(model, together, rewarded), lessons=lessons,
         )  # fmt: skip
         speed = numbers.pop("images_per_second")
         if fabric.is_global_zero:
@@ -100,8 +102,13 @@ def phase_of(settings: Settings, epoch: int) -> Phase:
     return "words" if epoch <= settings.train.epochs - settings.reward.epochs else "reward"
 
 
-def objective_of(model: ReportModel, together: Together) -> Objective:
+def objective_of(
+    model: ReportModel, together: Together, rewarded: Rewarded | None = None
+) -> Objective:
     """The losses of a batch, read by the model as Fabric wraps it, which hides its `losses`."""
+    if model.phase == "reward":
+        assert rewarded, "no reward is given"
+        return lambda wrapped, batch: rewarded(wrapped, batch, together)
     return lambda wrapped, batch: model.losses(wrapped(batch), batch, together)
 
 

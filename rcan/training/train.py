@@ -26,13 +26,14 @@ from rcan.training.devices import devices_of, launch, require_bf16, seed_epoch
 from rcan.training.inputs import study_batches
 from rcan.training.key import (
     CURRICULUM,
+    POLICY_GRADIENT,
     has_state,
     kept_parts,
     state_folder,
     training_key,
     why_afresh,
 )
-from rcan.training.loop import SELECTION, Lessons, Log, fit
+from rcan.training.loop import SELECTION, Lessons, Log, Rewarded, fit
 from rcan.training.run_folder import write_run
 
 
@@ -107,6 +108,7 @@ def _train_on(
             model, batches, settings=settings, fabric=fabric, state=state,
             validate=lambda model: _validate(model, val, val_batches, words, settings), floor=floor,
             log=log_to(key) if fabric.is_global_zero else _no_log, lessons=lessons,
+            rewarded=_rewarded(model, settings, studies, words),
         )  # fmt: skip
         if fabric.is_global_zero and out:
             write_run(
@@ -149,6 +151,20 @@ def _lessons(
         settings, studies, batches, words, base=base, fabric=fabric
     )
     return lessons
+
+
+def _rewarded(
+    model: ReportModel, settings: Settings, studies: Split, words: Tokenizer
+) -> Rewarded | None:
+    """The losses of epochs on rewards, by a module that is loaded when there are any."""
+    if not settings.reward.epochs:
+        return None
+    longest = settings.data.max_length
+    references = [words.encode(study.text, longest)[1:] for study in studies.studies]
+    losses: Rewarded = importlib.import_module(POLICY_GRADIENT).rewarded(
+        model, settings.reward, references, words
+    )
+    return losses
 
 
 def _no_log(epoch: int, numbers: dict[str, float]) -> None:

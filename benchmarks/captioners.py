@@ -1,0 +1,233 @@
+"""Captioning models against self-critical.pytorch's own: the same weights, the same work.
+
+Log-probabilities must agree, and so must CIDEr-D with ruotianluo/cider's. Both sides are given the
+patches of a CNN's kept map; its global vector is our mean of embedded patches. One id is padding,
+begin and end mark there.
+"""
+
+import contextlib
+import importlib
+import sys
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from benchmarks import models
+from benchmarks.measure import Result, paired
+from benchmarks.models import BEAMS, CHANNELS, LONGEST, VOCABULARY
+from benchmarks.work import BATCH, NEVER, as_patches, features, our_reports, reports
+from rcan.data.batches import Batch
+from rcan.evaluation.cider import CiderD
+from rcan.model.interface import Alone
+from rcan.training.optimization import build_optimizer
+
+DROPOUT = 0.1
+# Our settings, and what the same is called there.
+SAME = {
+    "att2in": ({"model.family": "att2in"}, "att2in"),
+    "att2in, words: relu": ({"model.family": "att2in", "att2in.words": "relu"}, "att2in2"),
+    "updown": (
+        {"model.family": "updown", "updown.words": "relu", "model.d_model": 1000}, "updown"
+    ),
+}  # fmt: skip
+
+
+def run(options) -> list[Result]:
+    """Agreement of all, then the speed of Up-Down."""
+    results = []
+    if options.cider:
+        results.append(_cider(options.cider))
+    if options.self_critical:
+        pairs = {what: Pair(options.self_critical, *same) for what, same in SAME.items()}
+        results += [_agreement(what, pair) for what, pair in pairs.items()]
+        results += _speed(pairs["updown"], 1 if options.quick else options.rounds)
+    if not results:
+        print("captioners are compared with peers: name checkouts by --self-critical and --cider")
+    return results
+
+
+class Pair:
+    """Our model and theirs, with our weights in both."""
+
+    def __init__(self, checkout: Path, changes: dict, name: str) -> None:
+        self.changes = {
+            **changes, "visual.frozen": True, "model.patch_positions": "none",
+            "model.dropout": DROPOUT, "train.optimizer": "adam",
+        }  # fmt: skip
+        self.ours = models.our_model(self.changes)
+        d = self.ours.words.embedding_dim
+        self.embeds = name != "att2in"  # patches itself
+        options = SimpleNamespace(
+            caption_model=name, vocab_size=VOCABULARY - 1, vocab={}, input_encoding_size=d,
+            rnn_size=d, num_layers=1, drop_prob_lm=DROPOUT, max_length=LONGEST, fc_feat_size=d,
+            att_feat_size=CHANNELS if self.embeds else d, att_hid_size=512,
+        )  # fmt: skip
+        with _importable(checkout):
+            self.peer = importlib.import_module("captioning.models").setup(options).eval()
+        give_weights(self.ours, self.peer)
+
+    def seen(self, seed: int) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+        """Maps and projections of a batch, for us; global vectors and patches, for them."""
+        maps, projections = features(BATCH, seed)
+        with torch.no_grad():
+            patches = self.ours.visual(maps, projections).patches
+        theirs = as_patches(maps)[1] if self.embeds else patches
+        return (maps, projections), (patches.mean(1), theirs)
+
+
+@torch.no_grad()
+def give_weights(ours: nn.Module, peer: nn.Module) -> None:
+    """Ours to theirs, where most linear layers have a bias of their own: it stays 0."""
+    d = ours.words.embedding_dim
+    for own in ours.parameters():
+        if own.dim() == 1:
+            own.normal_(std=0.1)  # a bias that counts
+    state = {name: torch.zeros_like(value) for name, value in peer.state_dict().items()}
+    pairs = {
+        "embed" if "embed.weight" in state else "embed.0": ours.words, "logit": ours.classifier,
+        "ctx2att": ours.attend.key, "core.attention.h2att": ours.attend.query,
+        "core.attention.alpha_net": ours.attend.weigh,
+    }  # fmt: skip
+    if "att_embed.0.weight" in state:
+        pairs["att_embed.0"] = ours.visual.patches.project[0]
+    if "core.i2h.weight" in state:  # Att2in
+        pairs["core.a2c"] = ours.context
+        state["core.i2h.weight"] = _ifou(ours.input.weight)
+        state["core.i2h.bias"] = _ifou(ours.input.bias)
+        state["core.h2h.weight"] = _ifou(ours.recurrent.weight)
+    else:
+        state["fc_embed.0.weight"] = torch.eye(d)  # our mean of patches is not embedded again
+        own1, own2 = ours.first.weight, ours.second.weight
+        inputs = [own1[:, d:], ours.mean.weight, ours.input.weight]
+        state["core.att_lstm.weight_ih"] = torch.cat(inputs, 1)
+        state["core.att_lstm.weight_hh"] = own1[:, :d]
+        state["core.att_lstm.bias_ih"] = ours.input.bias
+        state["core.lang_lstm.weight_ih"] = own2[:, : 2 * d]
+        state["core.lang_lstm.weight_hh"] = own2[:, 2 * d :]
+        state["core.lang_lstm.bias_ih"] = ours.second.bias
+    for name, module in pairs.items():
+        state |= {f"{name}.{part}": value for part, value in module.state_dict().items()}
+    peer.load_state_dict(state)
+
+
+def _ifou(gates: Tensor) -> Tensor:
+    """Gates i, f, u, u', o in its order: i, f, o, u, u'."""
+    i, f, *u, o = gates.chunk(5)
+    return torch.cat([i, f, o, *u])
+
+
+@torch.no_grad()
+def _agreement(what: str, pair: Pair) -> Result:
+    ours, theirs = pair.seen(0)
+    tokens = reports()
+    our_words = pair.ours(Batch(*ours, tokens, pad_id=-1)).logits.log_softmax(-1)
+    their_words = pair.peer(*theirs, tokens[:, :-1])
+    worst = float((our_words - their_words).abs().max())
+    spread = float(our_words.std(-1).mean())
+    note = (
+        f"of {BATCH} reports of {tokens.shape[1] - 1} words; over words they spread by {spread:.2g}"
+    )
+    return Result(
+        f"{what}: log-probabilities differ by", [worst], "at most", at_most=1e-5, note=note
+    )
+
+
+def _speed(pair: Pair, rounds: int) -> list[Result]:
+    """Of writing reports that never end, and of a training step."""
+    with torch.no_grad():
+        for classifier in (pair.ours.classifier, pair.peer.logit):
+            classifier.weight.mul_(8)  # beams that differ
+            classifier.bias[0] = NEVER
+    (maps, projections), theirs = pair.seen(1)
+    prepared, written = pair.ours.prepare(), {}
+
+    def us() -> None:
+        written["ours"] = our_reports(pair.ours, maps, projections, prepared)
+
+    def them() -> None:
+        with torch.no_grad():
+            options = {"beam_size": BEAMS, "sample_n": 1}
+            written["theirs"] = pair.peer(*theirs, mode="sample", opt=options)[0]
+
+    one, other = paired(us, them, rounds=rounds)
+    same = int((written["ours"] == written["theirs"]).all(1).sum())
+    scale = 1e3 / BATCH
+    against = "self-critical.pytorch"
+    return [
+        Result(
+            f"updown: features to reports of {LONGEST} words", [s * scale for s in one],
+            "ms/report", [s * scale for s in other], against, target=3,
+            note=f"same tokens in {same} of {BATCH} reports",
+        ),
+        Result(
+            "updown: a training step", *_steps(pair, theirs, rounds), against, target=1
+        ),
+    ]  # fmt: skip
+
+
+def _steps(pair: Pair, theirs: tuple[Tensor, Tensor], rounds: int):
+    settings = models.settings(pair.changes)
+    optimizer = build_optimizer(pair.ours.train(), settings.train)
+    their_optimizer = torch.optim.Adam(pair.peer.train().parameters(), settings.train.lr)
+    (maps, projections), _ = pair.seen(1)
+    tokens = reports()
+    batch = Batch(maps.half(), projections, tokens, pad_id=-1)  # as they are kept
+
+    def us() -> None:
+        pair.ours.losses(pair.ours(batch), batch, Alone())["loss"].backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+    def them() -> None:
+        their_optimizer.zero_grad()
+        logprobs = pair.peer(*theirs, tokens[:, :-1])
+        (-logprobs.gather(2, tokens[:, 1:].unsqueeze(2)).mean()).backward()
+        their_optimizer.step()
+
+    one, other = paired(us, them, rounds=rounds)
+    return one, "s", other
+
+
+def _cider(checkout: Path) -> Result:
+    """CIDEr-D of random reports against random training reports, many of them of few words."""
+    with _importable(checkout):
+        scorer = importlib.import_module("pyciderevalcap.ciderD.ciderD_scorer").CiderScorer
+    rng, worst, num_scores = np.random.default_rng(0), 0.0, 0
+    for _ in range(20):
+        size, number = int(rng.integers(3, VOCABULARY)), int(rng.integers(2, 80))
+        p = rng.dirichlet(np.full(size, 0.3))
+        train, written = (
+            [rng.choice(size, rng.integers(low, LONGEST), p=p).tolist() for _ in range(number)]
+            for low in (1, 0)
+        )
+        written[0], numbers = train[0], rng.permutation(number)
+        numbers[0] = 0
+        corpus = scorer(df_mode="corpus")
+        for report in train:
+            corpus.cook_append(None, [" ".join(map(str, report))])
+        corpus.document_frequency = defaultdict(float)
+        corpus.compute_doc_freq()
+        theirs = corpus.copy_empty()
+        theirs.df_mode, theirs.ref_len = "kept", np.log(float(number))
+        for report, study in zip(written, numbers, strict=True):
+            texts = (" ".join(map(str, words)) for words in (report, train[study]))
+            theirs += (next(texts), [next(texts)])
+        expected = theirs.compute_score()[1]
+        worst = max(worst, float(abs(CiderD(train, size)(written, numbers) - expected).max()))
+        num_scores += number
+    note = f"of {num_scores} random reports, ruotianluo/cider's"
+    return Result("CIDEr-D differs by", [worst], "of 10 at most", at_most=1e-9, note=note)
+
+
+@contextlib.contextmanager
+def _importable(checkout: Path) -> Iterator[None]:
+    sys.path.insert(0, str(checkout))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(checkout))
