@@ -144,14 +144,13 @@ def test_any_family_scores_what_it_wrote_as_it_wrote_it(changes):
     assert losses["loss"].item() == pytest.approx(surprise / lengths[0].sum().item(), rel=1e-4)
 
 
-@pytest.mark.parametrize("changes", [{}, *OTHER_FAMILIES], ids=name_of)
-def test_what_is_rewarded_is_written_more_and_the_same_seed_gives_the_same_bits(changes):
+def test_what_is_rewarded_is_written_more_and_the_same_seed_gives_the_same_bits():
     def fives(reports, numbers):
         return np.array([float(report.count(5)) for report in reports])
 
     ends = []
     for _ in range(2):
-        model, batch, worth = tiny_model(changes), batch_of(8), []
+        model, batch, worth = tiny_model({"model.family": "att2in"}), batch_of(8), []
         optimizer = torch.optim.Adam(model.parameters(), 0.02)
         for step in range(12):
             losses = learn(model, batch, fives, seed=step)
