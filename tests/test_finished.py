@@ -99,6 +99,29 @@ def test_stages_take_what_was_made_without_torch_and_it_is_the_same_bytes(planne
         assert [list(kept.iterdir()) for kept in project.glob("data/work/finished/*/")] == [[]]
 
 
+def test_a_curriculums_base_is_trained_before_it_as_a_cell_or_with_it(planned, tmp_path):
+    plain = "model.use_rve: false, model.use_cgm: false, model.use_wcl: false"
+    cells = (
+        f"cells: {{c: {{{plain}, curriculum.name: cmcl}}, t: {{{plain}}}}}\nreadings: {{b: {{}}}}"
+    )
+    weights = []
+    for only, is_first in (("c-1 t-1", False), ("c-1", True)):
+        folder = tmp_path / only
+        shutil.copytree(planned, folder)
+        (folder / "ablations" / "cells.yaml").write_text(f"seeds: [1]\n{cells}\n")
+        stage(folder, "plan")
+        stage(folder, "cells", RCAN_CELLS=only, RCAN_JOBS="2")
+        log = (folder / ".rcan" / "logs" / "c-1.txt").read_text()
+        assert ("is trained first" in log) is is_first
+        (run,) = (
+            best.parent
+            for best in folder.glob("data/work/finished/*/best.json")
+            if "cmcl" in json.loads(best.read_text())["name"]
+        )
+        weights.append((run / "best.safetensors").read_bytes())
+    assert weights[0] == weights[1]
+
+
 def test_a_stage_that_is_stopped_before_dvc_saves_its_output_finds_it_again(made, tmp_path):
     folder = tmp_path / "work"
     shutil.copytree(made, folder)

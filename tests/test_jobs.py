@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,14 @@ def test_jobs_run_two_at_once_each_in_its_place(tmp_path, capfd):
     assert {(tmp_path / "a.txt").read_text(), (tmp_path / "b.txt").read_text()} == {
         "first\n", "second\n",
     }  # fmt: skip
+
+
+def test_one_that_waits_for_another_lets_those_behind_it_go_first(tmp_path, capfd):
+    waits = replace(job(tmp_path, "a"), after="b")
+    run_side_by_side([waits, job(tmp_path, "b", seconds=1), job(tmp_path, "c")], [{}, {}])
+    ends = [line.split(":")[0] for line in capfd.readouterr().err.splitlines()]
+    assert ends == ["c", "b", "a"]
+    run_side_by_side([replace(waits, after="done long ago")], [{}])
 
 
 def test_one_that_fails_leaves_the_others_running_and_is_named_with_its_last_line(tmp_path, capfd):

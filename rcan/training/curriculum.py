@@ -215,18 +215,19 @@ def chosen_batches(
     """The batches of one epoch that begins at t and grows by dt a step, each chosen by the model as
     it is then among one of each of the orders (N,)."""
     chosen, train = settings.curriculum, settings.train
+    buckets = train.length_buckets
     device = next(model.parameters()).device
     for step in range(batches.num_batches):
         c = competence(t + step * dt, start=chosen.start, power=chosen.power)
         share = max(batches.batch_size, ceil(c * len(batches)))
-        offered = (
-            _drawn(batches, order[:share], [train.seed, epoch, step, 1 + k], train.length_buckets)
-            for k, order in enumerate(orders)
-        )
+        numbers = [step % len(orders)] if chosen.choose == "cycle" else range(len(orders))
+        some = [
+            _drawn(batches, orders[k][:share], [train.seed, epoch, step, 1 + k], buckets).to(device)
+            for k in numbers
+        ]
         if chosen.choose == "cycle":
-            yield list(offered)[step % len(orders)]
+            yield some[0]
             continue
-        some = [batch.to(device) for batch in offered]
         model.eval()
         with torch.no_grad():
             losses = [float(cross_entropy(model(batch), batch, Alone())) for batch in some]
