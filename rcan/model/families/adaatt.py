@@ -6,8 +6,8 @@ W_g h_t) and z_s = wᵀ tanh(W_s s_t + W_g h_t); α̂ = softmax([z; z_s]), of wh
 ĉ = Σ_i α̂_i v_i + β s_t; p = softmax(W_p(ĉ + h_t)).
 
 `adaatt.extra_layers`, of the authors' code and self-critical.pytorch's: ReLU of words; in the place
-of s and h, after the LSTM, ReLU(W s) and tanh(W h); tanh(W(ĉ + h)) before W_p. Left out: the CNN
-that is trained from a certain epoch on, which `visual.frozen` and `train.lr_visual` decide here.
+of s and h, after the LSTM, ReLU(W s) and tanh(W h); tanh(W(ĉ + h)) before W_p; dropout of the
+scores' tanh. Left out: a CNN that is trained from a certain epoch on.
 
 Attention does not feed back into the LSTM: in training it is asked for all words at once.
 
@@ -60,7 +60,8 @@ class AdaAtt(RecurrentModel[Memory, Seen]):
             self.of_s = nn.Sequential(dropout, nn.Linear(d, d), nn.ReLU(), dropout)
             self.of_h = nn.Sequential(dropout, nn.Linear(d, d), nn.Tanh(), dropout)
             self.output = nn.Sequential(nn.Linear(d, d), nn.Tanh())
-        self.attend = AdditiveAttention(d, d, d, dropout=settings.model.dropout)
+        of_scores = settings.model.dropout if config.adaatt.extra_layers else 0.0
+        self.attend = AdditiveAttention(d, d, d, dropout=of_scores)
         self.key_of_s = nn.Linear(d, d)
 
     def look(self, patches: Tensor) -> tuple[Memory, Seen]:
