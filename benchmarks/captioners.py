@@ -2,7 +2,9 @@
 
 Log-probabilities must agree, and so must CIDEr-D with ruotianluo/cider's. Both sides are given the
 patches of a CNN's kept map; its global vector is our mean of embedded patches. One id is padding,
-begin and end mark there.
+begin and end mark there. Where paper and code differ, the setting is that of the code.
+
+    python -m benchmarks captioners --self-critical path/of/self-critical.pytorch
 """
 
 import contextlib
@@ -29,6 +31,8 @@ from rcan.training.optimization import build_optimizer
 DROPOUT = 0.1
 # Our settings, and what the same is called there.
 SAME = {
+    "nic, cell: maxout": ({"model.family": "nic", "nic.cell": "maxout"}, "newfc"),
+    "adaatt, extra_layers": ({"model.family": "adaatt", "adaatt.extra_layers": True}, "adaatt"),
     "att2in": ({"model.family": "att2in"}, "att2in"),
     "att2in, words: relu": ({"model.family": "att2in", "att2in.words": "relu"}, "att2in2"),
     "updown": (
@@ -61,7 +65,7 @@ class Pair:
         }  # fmt: skip
         self.ours = models.our_model(self.changes)
         d = self.ours.words.embedding_dim
-        self.embeds = name != "att2in"  # patches itself
+        self.embeds = name in ("att2in2", "updown")  # patches itself
         options = SimpleNamespace(
             caption_model=name, vocab_size=VOCABULARY - 1, vocab={}, input_encoding_size=d,
             rnn_size=d, num_layers=1, drop_prob_lm=DROPOUT, max_length=LONGEST, fc_feat_size=d,
@@ -83,41 +87,80 @@ class Pair:
 @torch.no_grad()
 def give_weights(ours: nn.Module, peer: nn.Module) -> None:
     """Ours to theirs, where most linear layers have a bias of their own: it stays 0."""
-    d = ours.words.embedding_dim
     for own in ours.parameters():
         if own.dim() == 1:
             own.normal_(std=0.1)  # a bias that counts
     state = {name: torch.zeros_like(value) for name, value in peer.state_dict().items()}
-    pairs = {
-        "embed" if "embed.weight" in state else "embed.0": ours.words, "logit": ours.classifier,
-        "ctx2att": ours.attend.key, "core.attention.h2att": ours.attend.query,
-        "core.attention.alpha_net": ours.attend.weigh,
-    }  # fmt: skip
-    if "att_embed.0.weight" in state:
-        pairs["att_embed.0"] = ours.visual.patches.project[0]
-    if "core.i2h.weight" in state:  # Att2in
-        pairs["core.a2c"] = ours.context
-        state["core.i2h.weight"] = _ifou(ours.input.weight)
-        state["core.i2h.bias"] = _ifou(ours.input.bias)
-        state["core.h2h.weight"] = _ifou(ours.recurrent.weight)
-    else:
-        state["fc_embed.0.weight"] = torch.eye(d)  # our mean of patches is not embedded again
-        own1, own2 = ours.first.weight, ours.second.weight
-        inputs = [own1[:, d:], ours.mean.weight, ours.input.weight]
-        state["core.att_lstm.weight_ih"] = torch.cat(inputs, 1)
-        state["core.att_lstm.weight_hh"] = own1[:, :d]
-        state["core.att_lstm.bias_ih"] = ours.input.bias
-        state["core.lang_lstm.weight_ih"] = own2[:, : 2 * d]
-        state["core.lang_lstm.weight_hh"] = own2[:, 2 * d :]
-        state["core.lang_lstm.bias_ih"] = ours.second.bias
-    for name, module in pairs.items():
-        state |= {f"{name}.{part}": value for part, value in module.state_dict().items()}
+    layers = {"embed" if "embed.weight" in state else "embed.0": ours.words}
+    layers["logit"] = ours.classifier
+    layers |= LAYERS[type(ours).__name__](ours, state)
+    for name, layer in layers.items():
+        state |= {f"{name}.{part}": value for part, value in layer.state_dict().items()}
     peer.load_state_dict(state)
 
 
-def _ifou(gates: Tensor) -> Tensor:
-    """Gates i, f, u, u', o in its order: i, f, o, u, u'."""
-    i, f, *u, o = gates.chunk(5)
+def _of_nic(ours: nn.Module, state: dict[str, Tensor]) -> dict[str, nn.Module]:
+    """Puts the gates into `state`; by their names our layers that are the same there."""
+    _maxout_gates("_core", ours.lstm.gates, ours.lstm.recurrent, state)
+    return {"fc_embed": ours.image}
+
+
+def _of_adaatt(ours: nn.Module, state: dict[str, Tensor]) -> dict[str, nn.Module]:
+    d, lstm = ours.words.embedding_dim, "core.lstm."
+    for name, own in (("w2h", ours.input), ("v2h", ours.image), ("h2h.0", ours.recurrent)):
+        for part, value in own.state_dict().items():
+            state[f"{lstm}{name}.{part}"] = _ifou(value[: 4 * d], 4)
+            state[f"{lstm}r_{name.removesuffix('.0')}.{part}"] = value[4 * d :]
+    attention, of_s, of_h = "core.attention.", ours.of_s[1], ours.of_h[1]
+    return {
+        "att_embed.0": ours.patch[0], "fc_embed.0": ours.mean[0], "ctx2att": ours.attend.key,
+        f"{attention}fr_linear.0": of_s, f"{attention}fr_embed": ours.key_of_s,
+        f"{attention}ho_linear.0": of_h, f"{attention}ho_embed": ours.attend.query,
+        f"{attention}alpha_net": ours.attend.weigh, f"{attention}att2h": ours.output[0],
+    }  # fmt: skip
+
+
+def _of_att2in(ours: nn.Module, state: dict[str, Tensor]) -> dict[str, nn.Module]:
+    _maxout_gates("core", ours.input, ours.recurrent, state)
+    return {"core.a2c": ours.context, **_attention(ours, state)}
+
+
+def _of_updown(ours: nn.Module, state: dict[str, Tensor]) -> dict[str, nn.Module]:
+    d = ours.words.embedding_dim
+    state["fc_embed.0.weight"] = torch.eye(d)  # our mean of patches is not embedded again
+    own1, own2 = ours.first.weight, ours.second.weight
+    inputs = [own1[:, d:], ours.mean.weight, ours.input.weight]
+    state["core.att_lstm.weight_ih"] = torch.cat(inputs, 1)
+    state["core.att_lstm.weight_hh"] = own1[:, :d]
+    state["core.att_lstm.bias_ih"] = ours.input.bias
+    state["core.lang_lstm.weight_ih"] = own2[:, : 2 * d]
+    state["core.lang_lstm.weight_hh"] = own2[:, 2 * d :]
+    state["core.lang_lstm.bias_ih"] = ours.second.bias
+    return _attention(ours, state)
+
+
+LAYERS = {"NIC": _of_nic, "AdaAtt": _of_adaatt, "Att2in": _of_att2in, "UpDown": _of_updown}
+
+
+def _attention(ours: nn.Module, state: dict[str, Tensor]) -> dict[str, nn.Module]:
+    embedding = {"att_embed.0": ours.visual.patches.project[0]}
+    return {
+        **(embedding if "att_embed.0.weight" in state else {}),
+        "ctx2att": ours.attend.key, "core.attention.h2att": ours.attend.query,
+        "core.attention.alpha_net": ours.attend.weigh,
+    }  # fmt: skip
+
+
+def _maxout_gates(
+    name: str, own: nn.Linear, recurrent: nn.Linear, state: dict[str, Tensor]
+) -> None:
+    state[f"{name}.i2h.weight"], state[f"{name}.i2h.bias"] = _ifou(own.weight), _ifou(own.bias)
+    state[f"{name}.h2h.weight"] = _ifou(recurrent.weight)
+
+
+def _ifou(gates: Tensor, number: int = 5) -> Tensor:
+    """Gates i, f, u (and u' of 5), o in its order: o before u."""
+    i, f, *u, o = gates.chunk(number)
     return torch.cat([i, f, o, *u])
 
 
