@@ -123,7 +123,7 @@ REPORTS = {  # of training studies that are made up, and their labels
     "no effusion . heart normal .": (),
     "large heart .": ("cardiomegaly",),
     "small effusion . normal heart .": ("pleural effusion/small",),
-    "large effusion . large heart .": ("pleural effusion/large", "cardiomegaly"),
+    "large effusion . large heart .": ("pleural effusion/large", "large heart"),
     "small nodule . no effusion .": ("nodule", "opacity/uncertain"),
     "lungs clear . heart normal .": None,
 }

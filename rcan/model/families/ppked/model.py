@@ -32,6 +32,7 @@ from rcan.model.families.ppked.explorers import (
 )
 from rcan.model.interface import Batch, Knowledge, Output, ReportModel, Together
 from rcan.model.layers.dropout import Dropout
+from rcan.model.layers.topic_loss import topic_loss
 from rcan.model.layers.transformer import Ancestors, sinusoids
 from rcan.model.visual.cnn import CNN
 from rcan.model.visual.extractor import VisualExtractor
@@ -106,12 +107,7 @@ class PPKED(ReportModel):
         """Cross-entropy of words; before, binary cross-entropy of the topics that are known."""
         if self.phase != "pretrain":
             return super().losses(output, batch, together)
-        true = self.tables.of(batch, "topics").float()
-        known = true >= 0
-        told = F.binary_cross_entropy_with_logits(
-            output.parts["topics"].float(), true.clamp(min=0), weight=known, reduction="sum"
-        )
-        loss = told / known.sum().clamp(min=1)
+        loss = topic_loss(output.parts["topics"], self.tables.of(batch, "topics"))
         return {"loss": loss, "loss_topics": loss.detach()}
 
     def read(self, batch: Batch, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -133,7 +129,7 @@ class PPKED(ReportModel):
         if not self.visual.takes_features or self.visual.blind or images.dim() == 5:
             return images
         maps: Tensor = cnn(images.flatten(0, 1))
-        return maps.unflatten(0, images.shape[:2])
+        return maps.view(*images.shape[:2], *maps.shape[1:])
 
     @torch.no_grad()
     def neighbours(self, images: Tensor, own: Tensor | None) -> Tensor:
