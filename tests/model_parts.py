@@ -42,6 +42,8 @@ TINY = {
     "sat.d_hidden": 10,
     "coatt.max_sentences": 3,
     "coatt.least_studies": 2,
+    "hrgr.max_sentences": 3,
+    "hrgr.least_studies": 4,
 }
 COMBINATIONS = [
     {"model.use_rve": rve, "model.use_cgm": cgm, "model.use_wcl": wcl}
@@ -68,6 +70,7 @@ OTHER_READINGS = [
     {"model.family": "sat", "sat.deep_attention": False, "sat.output_tanh": False},
     {"model.family": "adaatt", "adaatt.extra_layers": True},
     {"model.family": "coatt", "coatt.stop": "with"},
+    {"model.family": "hrgr", "hrgr.choice": "argmax"},
 ]
 
 

@@ -56,7 +56,8 @@ def test_no_word_is_told_from_those_after_it_and_each_from_all_before_it(changes
         same = torch.isclose(before[:, place:], after[:, place:]).all(-1)
         if changes.get("model.family") in OF_ONE_SENTENCE:  # and no word is read beyond its "."
             same[:, 1:] &= (tokens[:, place + 1 :] == STOP).cumsum(1) == 0
-        assert not same.any()
+        # A template that was chosen is copied, whatever was written.
+        assert changes.get("hrgr.choice") == "argmax" or not same.any()
 
 
 @every_model

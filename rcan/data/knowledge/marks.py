@@ -19,10 +19,10 @@ def marks(words: Tokenizer) -> np.ndarray:
     return np.array([words.bos_id, words.vocabulary["."], words.eos_id])
 
 
-def sentences_of(text: str, max_length: int) -> list[list[str]]:
-    """The sentences of a cleaned report, cut at `max_length` words, each without its "."."""
+def sentences_of(text: str) -> list[list[str]]:
+    """The sentences of a cleaned report, each without its "."; one may be empty."""
     found: list[list[str]] = [[]]
-    for word in text.split()[:max_length]:
+    for word in text.split():
         if word == ".":
             found.append([])
         else:
