@@ -22,34 +22,36 @@ from torch import Tensor, nn
 from benchmarks import models
 from benchmarks.measure import Result, paired
 from benchmarks.models import BEAMS, CHANNELS, LONGEST, VOCABULARY
+from benchmarks.pair import learn
 from benchmarks.work import BATCH, NEVER, as_patches, features, our_reports, reports
 from rcan.data.batches import Batch
 from rcan.evaluation.cider import CiderD
 from rcan.model.interface import Alone
 from rcan.training.optimization import build_optimizer
 
-DROPOUT = 0.1
+PEER, DROPOUT, LEARNING_STEPS = "self-critical.pytorch", 0.1, 150
+UPDOWN = {"model.family": "updown", "updown.words": "relu"}
 # Our settings, and what the same is called there.
 SAME = {
     "nic, cell: maxout": ({"model.family": "nic", "nic.cell": "maxout"}, "newfc"),
     "adaatt, extra_layers": ({"model.family": "adaatt", "adaatt.extra_layers": True}, "adaatt"),
     "att2in": ({"model.family": "att2in"}, "att2in"),
     "att2in, words: relu": ({"model.family": "att2in", "att2in.words": "relu"}, "att2in2"),
-    "updown": (
-        {"model.family": "updown", "updown.words": "relu", "model.d_model": 1000}, "updown"
-    ),
+    "updown, words: relu": (UPDOWN, "updown"),
 }  # fmt: skip
 
 
 def run(options) -> list[Result]:
-    """Agreement of all, then the speed of Up-Down."""
+    """Agreement of all, then the speed of Up-Down at its paper's sizes and theirs by default."""
     results = []
     if options.cider:
         results.append(_cider(options.cider))
-    if options.self_critical:
-        pairs = {what: Pair(options.self_critical, *same) for what, same in SAME.items()}
-        results += [_agreement(what, pair) for what, pair in pairs.items()]
-        results += _speed(pairs["updown"], 1 if options.quick else options.rounds)
+    if checkout := options.self_critical:
+        results += [_agreement(what, Pair(checkout, *same)) for what, same in SAME.items()]
+        rounds = 1 if options.quick else options.rounds
+        results.append(_natural(Pair(checkout, UPDOWN, "updown"), rounds, quick=options.quick))
+        paper = Pair(checkout, {**UPDOWN, "model.d_model": 1000}, "updown")
+        results += [_endless(paper, rounds), _step(paper, rounds)]
     if not results:
         print("captioners are compared with peers: name checkouts by --self-critical and --cider")
     return results
@@ -73,6 +75,11 @@ class Pair:
         )  # fmt: skip
         with _importable(checkout):
             self.peer = importlib.import_module("captioning.models").setup(options).eval()
+        with torch.no_grad():
+            for own in self.ours.parameters():
+                if own.dim() == 1:
+                    own.normal_(std=0.1)  # biases that count
+            self.ours.classifier.weight.mul_(4)  # probabilities that differ
         give_weights(self.ours, self.peer)
 
     def seen(self, seed: int) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
@@ -87,9 +94,6 @@ class Pair:
 @torch.no_grad()
 def give_weights(ours: nn.Module, peer: nn.Module) -> None:
     """Ours to theirs, where most linear layers have a bias of their own: it stays 0."""
-    for own in ours.parameters():
-        if own.dim() == 1:
-            own.normal_(std=0.1)  # a bias that counts
     state = {name: torch.zeros_like(value) for name, value in peer.state_dict().items()}
     layers = {"embed" if "embed.weight" in state else "embed.0": ours.words}
     layers["logit"] = ours.classifier
@@ -171,22 +175,33 @@ def _agreement(what: str, pair: Pair) -> Result:
     our_words = pair.ours(Batch(*ours, tokens, pad_id=-1)).logits.log_softmax(-1)
     their_words = pair.peer(*theirs, tokens[:, :-1])
     worst = float((our_words - their_words).abs().max())
-    spread = float(our_words.std(-1).mean())
+    others = float((our_words - our_words.roll(1, 0)).abs().max())
     note = (
-        f"of {BATCH} reports of {tokens.shape[1] - 1} words; over words they spread by {spread:.2g}"
+        f"of {BATCH} reports of {tokens.shape[1] - 1} words; those of two reports by {others:.1g}"
     )
-    return Result(
-        f"{what}: log-probabilities differ by", [worst], "at most", at_most=1e-5, note=note
-    )
+    return Result(f"{what}: log-probabilities differ by", [worst], "", at_most=1e-5, note=note)
 
 
-def _speed(pair: Pair, rounds: int) -> list[Result]:
-    """Of writing reports that never end, and of a training step."""
+def _natural(pair: Pair, rounds: int, *, quick: bool) -> Result:
+    """Reports that end where those that were learnt end."""
+    learn(pair.ours, 2 if quick else LEARNING_STEPS, number=2 * BATCH)
+    give_weights(pair.ours, pair.peer)
+    one, other, written = _write(pair, 0, rounds)
+    words = (written["ours"] != 0).sum(1).float().mean()
+    what = f"updown, width 512: features to reports of {words:.0f} words on average"
+    return _ratio(what, one, other, written, target=3)
+
+
+def _endless(pair: Pair, rounds: int) -> Result:
     with torch.no_grad():
-        for classifier in (pair.ours.classifier, pair.peer.logit):
-            classifier.weight.mul_(8)  # beams that differ
-            classifier.bias[0] = NEVER
-    (maps, projections), theirs = pair.seen(1)
+        pair.ours.classifier.bias[0] = NEVER
+    give_weights(pair.ours, pair.peer)
+    what = f"updown, width 1,000: features to reports of {LONGEST} words that never end"
+    return _ratio(what, *_write(pair, 1, rounds))
+
+
+def _write(pair: Pair, seed: int, rounds: int) -> tuple[list[float], list[float], dict]:
+    (maps, projections), theirs = pair.seen(seed)
     prepared, written = pair.ours.prepare(), {}
 
     def us() -> None:
@@ -197,27 +212,25 @@ def _speed(pair: Pair, rounds: int) -> list[Result]:
             options = {"beam_size": BEAMS, "sample_n": 1}
             written["theirs"] = pair.peer(*theirs, mode="sample", opt=options)[0]
 
-    one, other = paired(us, them, rounds=rounds)
+    return *paired(us, them, rounds=rounds), written
+
+
+def _ratio(
+    what: str, ours: list[float], theirs: list[float], written: dict, target: float | None = None
+) -> Result:
     same = int((written["ours"] == written["theirs"]).all(1).sum())
     scale = 1e3 / BATCH
-    against = "self-critical.pytorch"
-    return [
-        Result(
-            f"updown: features to reports of {LONGEST} words", [s * scale for s in one],
-            "ms/report", [s * scale for s in other], against, target=3,
-            note=f"same tokens in {same} of {BATCH} reports",
-        ),
-        Result(
-            "updown: a training step", *_steps(pair, theirs, rounds), against, target=1
-        ),
-    ]  # fmt: skip
+    return Result(
+        what, [s * scale for s in ours], "ms/report", [s * scale for s in theirs], PEER,
+        target=target, note=f"same tokens in {same} of {BATCH} reports",
+    )  # fmt: skip
 
 
-def _steps(pair: Pair, theirs: tuple[Tensor, Tensor], rounds: int):
+def _step(pair: Pair, rounds: int) -> Result:
     settings = models.settings(pair.changes)
     optimizer = build_optimizer(pair.ours.train(), settings.train)
     their_optimizer = torch.optim.Adam(pair.peer.train().parameters(), settings.train.lr)
-    (maps, projections), _ = pair.seen(1)
+    (maps, projections), theirs = pair.seen(1)
     tokens = reports()
     batch = Batch(maps.half(), projections, tokens, pad_id=-1)  # as they are kept
 
@@ -233,7 +246,7 @@ def _steps(pair: Pair, theirs: tuple[Tensor, Tensor], rounds: int):
         their_optimizer.step()
 
     one, other = paired(us, them, rounds=rounds)
-    return one, "s", other
+    return Result("updown, width 1,000: a training step", one, "s", other, PEER, target=1)
 
 
 def _cider(checkout: Path) -> Result:

@@ -43,7 +43,7 @@ class LearntPair:
         self.ours = models.our_model(models.PEERS[name])
         models.take_weights(self.ours, self.peer)
         self.untrained = _copy(self.ours)
-        _learn(self.ours, 2 if quick else LEARNING_STEPS)
+        learn(self.ours, 2 if quick else LEARNING_STEPS)
         self.learnt = _copy(self.ours)
         self.ours, self.peer = self.ours.to(device), self.peer.to(device)
 
@@ -104,9 +104,9 @@ def tied_weights(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return changed
 
 
-def _learn(model: ReportModel, steps: int) -> None:
+def learn(model: ReportModel, steps: int, number: int = 64) -> None:
     """Report texts, by a few steps of teacher forcing over features that say which report it is."""
-    reports = _texts(64)
+    reports = _texts(number)
     maps, projections = features(len(reports), seed=0)
     maps = maps[..., :2, :2]  # fewer patches will do for learning
     places = getattr(model, "patch_positions", None)

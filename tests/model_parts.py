@@ -71,6 +71,8 @@ OTHER_READINGS = [
     {"model.family": "adaatt", "adaatt.extra_layers": True},
     {"model.family": "coatt", "coatt.stop": "with"},
     {"model.family": "hrgr", "hrgr.choice": "argmax"},
+    {"model.family": "att2in", "att2in.words": "relu"},
+    {"model.family": "updown", "updown.words": "relu", "updown.d_attention": 10},
 ]
 
 

@@ -1,8 +1,17 @@
 """Up-Down's two LSTMs: what reaches which, and that its parts add up to torch's own."""
 
 import torch
-from model_parts import batch_of, close, tiny_images, tiny_model, tiny_reports
+from model_parts import (
+    BOS,
+    VOCABULARY,
+    batch_of,
+    close,
+    tiny_images,
+    tiny_model,
+    tiny_reports,
+)
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from rcan.model.families.updown import Memory
 
@@ -55,3 +64,14 @@ def test_the_second_lstm_reaches_the_first_from_the_second_word_on():
     after = model(batch).logits
     assert torch.equal(before[:, 0], after[:, 0])
     assert not torch.isclose(before[:, 1:], after[:, 1:]).all(-1).any()
+
+
+@torch.no_grad()
+def test_a_word_costs_neither_its_own_part_of_the_gates_nor_that_of_the_mean():
+    model, (images, projections) = tiny_model({**UPDOWN, "updown.d_attention": 10}), tiny_images(2)
+    state = model.start(images, projections, 3, model.prepare())
+    d, n, patches = 12, 10, 8
+    with FlopCounterMode(display=False) as counter:
+        model.step(torch.full((2, 3), BOS), state)
+    a_row = 2 * d * 4 * d + 3 * d * 4 * d + d * n + patches * (n + d) + d * VOCABULARY
+    assert counter.get_total_flops() == 2 * 2 * 3 * a_row
