@@ -22,7 +22,7 @@ from rcan.config import resolve
 from rcan.errors import UserError
 
 CELLS = TOP / "ablations" / "cells.yaml"
-BASE = {"cgm.num_slots": 32, "wcl.lambda_ce": 0.7}
+BASE = {"cgm.num_slots": 32, "wcl.lambda_ce": 0.7, "train.epochs": 12}  # cells ask for as much
 
 
 @pytest.fixture
