@@ -18,6 +18,7 @@ TINY = {
     "model.d_model": 16, "model.num_heads": 2, "model.num_decoder_layers": 1, "model.d_ff": 16,
     "cgm.num_slots": 8, "cgm.num_heads": 2,
     "wcl.tau": 0.1, "wcl.lambda_ce": 0.7, "wcl.projection_dim": 8,
+    "ppked.topic_epochs": 1, "clinicalbert.pretrain_epochs": 2,
     "train.epochs": 3, "train.batch_size": 4, "train.warmup_steps": 0, "train.length_buckets": 2,
     "train.lr": 0.001, "train.lr_visual": 0.001, "train.schedule": "cosine",
     "train.accelerator": "cpu", "generate.batch_size": 4, "eval.resamples": 100,
@@ -46,7 +47,8 @@ def tiny(changes: dict[str, object] | None = None) -> Settings:
 
 
 def prepare(folder: Path, settings: Settings) -> dict[str, Path]:
-    """Processed demo data, tokenizer and floors in `folder`: arguments of `train`."""
+    """Processed data, of data.root or drawn, tokenizer and floors in `folder`: arguments of
+    `train`."""
     from rcan.data.preprocess import preprocess
     from rcan.data.store import open_split
     from rcan.evaluation.floors import choose_floors
@@ -55,15 +57,16 @@ def prepare(folder: Path, settings: Settings) -> dict[str, Path]:
 
     place = {"processed": folder / "processed", "tokenizer": folder / "tokenizer.json"}
     floors = folder / "floors.json"
+    data = settings.data
     preprocess(
-        name="demo", root=None, image_size=settings.data.image_size, fit="squash",
-        **settings.demo.model_dump(), out=place["processed"], work=folder / "work",
+        name=data.name, root=Path(data.root) if data.root else None,
+        image_size=data.image_size, fit="squash", **settings.demo.model_dump(),
+        out=place["processed"], work=folder / "work",
     )  # fmt: skip
     train, val = ([s.text for s in open_split(place["processed"], n).studies] for n in SPLITS)
-    words = Tokenizer.train(train, settings.data.min_freq)
+    words = Tokenizer.train(train, data.min_freq)
     words.save(place["tokenizer"])
-    max_length = settings.data.max_length
-    found = choose_floors(train, val, vocabulary=words.vocabulary, max_length=max_length)
+    found = choose_floors(train, val, vocabulary=words.vocabulary, max_length=data.max_length)
     write_floors(floors, found, **place)
     return place | {"floors": floors}
 

@@ -158,7 +158,8 @@ class ClinicalBERT(ReportModel):
 
     def place(self, words: Tensor) -> Tensor:
         """Embedded words (B, T, d) at their positions."""
-        return self.dropout(words * sqrt(words.shape[-1]) + self.positions[: words.shape[1]])
+        placed: Tensor = words * sqrt(words.shape[-1]) + self.positions[: words.shape[1]]
+        return self.dropout(placed)
 
     def prepare(self) -> CNN:
         return self.visual.folded()

@@ -72,5 +72,5 @@ def matching_loss(
     there = mesh > 0
     own = matching(words, there, patches)
     other = matching(words, there, patches.roll(1, 0))
-    losses = (margin - own + other).relu() * counts
-    return losses.sum() / counts.sum().clamp(min=1)
+    total: Tensor = ((margin - own + other).relu() * counts).sum()
+    return total / counts.sum().clamp(min=1)
