@@ -40,6 +40,8 @@ TINY = {
     "cgm.num_heads": 3,
     "wcl.projection_dim": 5,
     "sat.d_hidden": 10,
+    "cmas.labels": "words",
+    "cmas.max_sentences": 3,
     "coatt.max_sentences": 3,
     "coatt.least_studies": 2,
     "hrgr.max_sentences": 3,

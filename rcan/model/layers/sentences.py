@@ -75,16 +75,17 @@ class SentenceModel(RecurrentModel[M, S]):
         eos = torch.arange(said.shape[-1], device=said.device) == self.eos_id
         return torch.where(eos, end.masked_fill(~begins, float("-inf")), said)
 
-    def losses(self, output: Output, batch: Batch, together: Together) -> dict[str, Tensor]:
-        """`loss`, `loss_ce`: -log p of the report by word, of stops and words alike.
-
-        What cannot be said is not asked for: the eos of a report that was cut inside a sentence,
-        all after `max_sentences`.
-        """
+    def told(self, batch: Batch) -> Tensor:
+        """Which words of reports, (B, T), count in a loss: those that can be said, and so not the
+        eos of a report that was cut inside a sentence, nor what is after `max_sentences`."""
         tokens, targets = batch.tokens[:, :-1], batch.tokens[:, 1:]
-        logprobs = output.logits.gather(-1, targets.unsqueeze(-1)).squeeze(-1)
         told = (targets != batch.pad_id) & (self.numbers(tokens) < self.max_sentences)
-        told = told & ((targets != self.eos_id) | self.begins(tokens).squeeze(-1))
+        return told & ((targets != self.eos_id) | self.begins(tokens).squeeze(-1))
+
+    def losses(self, output: Output, batch: Batch, together: Together) -> dict[str, Tensor]:
+        """`loss`, `loss_ce`: -log p of the report by word, of stops and words alike."""
+        logprobs = output.logits.gather(-1, batch.tokens[:, 1:].unsqueeze(-1)).squeeze(-1)
+        told = self.told(batch)
         loss = -logprobs.masked_fill(~told, 0.0).sum() / told.sum().clamp(min=1)
         loss = loss * together.share_of_tokens(told.long(), pad_id=0)
         return {"loss": loss, "loss_ce": loss.detach()}
@@ -107,11 +108,10 @@ def mix(weights: Tensor, said: Tensor) -> Tensor:
 def reweigh(weights: Tensor, told: Tensor) -> Tensor:
     """Log-weights (..., M) of the sources after a word that they give log p_m `told` (..., M).
 
-    A word that none of them would say leaves them as they are.
+    A word that none of them would say, eos, leaves them as they are.
     """
-    joint = weights + told
-    total = joint.logsumexp(-1, keepdim=True)
-    return torch.where(total == float("-inf"), weights, joint - total)
+    none = (told <= NEVER).all(-1, keepdim=True)
+    return torch.where(none, weights, (weights + told).masked_fill(none, 0.0).log_softmax(-1))
 
 
 def weights_of(chosen: Tensor, told: Tensor, begins: Tensor) -> Tensor:
