@@ -62,7 +62,7 @@ def policy_gradient(
         output.logits.flatten(0, 1).float(), sampled.flatten(), reduction="none"
     ).view_as(sampled)
     written = torch.arange(longest, device=words.device) < lengths[0].unsqueeze(1)  # (B, T)
-    loss = (surprise * advantage * written).sum() / written.sum()
+    loss = torch.where(written, surprise, 0.0).mul(advantage).sum() / written.sum()
     return {
         "loss": loss * together.share_of_tokens(written, pad_id=0),
         "loss_sampled": -rewards[0].mean(),
