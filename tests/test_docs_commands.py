@@ -34,7 +34,7 @@ ELSEWHERE = {
     "rcan submit --partition gpu": "test_cluster.py",
     "rcan export --register": "test_sharing.py",
     "rcan export rve_cgm-1 my-model": "test_cli_generate.py",
-    "rcan compare main nic-1": "test_add_a_system.py",
+    "rcan compare main lrcn-1": "test_add_a_system.py",
     "rcan compare main rve_cgm-1": "test_cli_compare.py",
     "rcan data import /where/it/is --data iu_xray": "test_cli_data.py",
     "rcan compare reports/iu_xray-small/runs/main reports/iu_xray-small/runs/blind-1":
