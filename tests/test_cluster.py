@@ -4,9 +4,11 @@ import json
 
 import pytest
 from repository import Repository
-from tiny import TINY
+from tiny import TINY, TOP
 
+from rcan.ablation import cluster, jobs
 from rcan.ablation.cluster import TrainCell
+from rcan.cli.submit import submit
 
 CELLS = """
 seeds: [1]
@@ -62,6 +64,17 @@ def test_jobs_leave_states_that_the_stages_only_write_out(project):
     assert (project.folder / "runs/cgm-1/best.safetensors").is_file()
     again = rcan(project, "submit", "cgm-1", "--cluster", "local", "--gpus", "0")
     assert again.returncode == 0 and "every cell is trained" in again.stdout
+
+
+def test_a_cell_with_a_curriculum_is_not_submitted_beside_its_base(monkeypatch, capsys):
+    monkeypatch.chdir(TOP)
+    sent = []
+    monkeypatch.setattr(jobs, "untrained", lambda *_, **__: ["cmcl-1", "transformer-1"])
+    monkeypatch.setattr(jobs, "bases", lambda *_: {"cmcl-1": "transformer-1"})
+    monkeypatch.setattr(cluster, "submit", lambda names, *_, **__: sent.extend(names) or {})
+    submit()
+    assert sent == ["transformer-1"]
+    assert "cmcl-1 is not submitted: it needs transformer-1" in capsys.readouterr().err
 
 
 def test_a_job_that_fails_is_named_with_its_log(project):

@@ -38,7 +38,7 @@ def submit(
 ) -> None:
     """Train cells as jobs of a cluster. Afterwards run `dvc repro ablations/dvc.yaml` once."""
     from rcan.ablation import cluster as scheduler
-    from rcan.ablation.jobs import untrained
+    from rcan.ablation.jobs import bases, untrained
     from rcan.ablation.plan import planned_settings
     from rcan.config import load_settings
     from rcan.errors import UserError
@@ -63,6 +63,8 @@ def submit(
         tokenizer=Path("data/tokenizer.json"),
     )
     names = [name for name in names if not cells or name in cells]
+    later = bases(names, settings)
+    names = [name for name in names if name not in later]
     if not names:
         if json:
             print_json({})
@@ -84,6 +86,8 @@ def submit(
     else:
         print("\n".join(f"{job.job_id}\t{name}" for name, job in jobs.items()), flush=True)
     remark(f"{len(jobs)} jobs; their logs: {scheduler.JOBS}/; then: dvc repro ablations/dvc.yaml")
+    for name, base in later.items():
+        remark(f"{name} is not submitted: it needs {base}; submit it once that is trained")
     if wait and (failed := scheduler.wait(jobs)):
         raise UserError(
             f"{len(failed)} of {len(jobs)} failed: {', '.join(failed)}; mend it and submit again: "
