@@ -32,6 +32,7 @@ MAY_IMPORT = {
         "errors", "files", "reading", "code", "config", "text", "data", "model", "generation",
         "evaluation",
     },
+    "controls": {"errors", "data", "evaluation"},
     "ablation": {"errors", "files", "reading", "code", "config", "data", "training"},
     "attention": {"errors", "config", "data", "model", "evaluation"},
     "reporting": {
@@ -62,7 +63,7 @@ MAY_IMPORT = {
     "pipeline": {
         "errors", "streams", "files", "reading", "config", "project", "command", "dotted", "text",
         "data", "generation", "evaluation", "training", "ablation", "attention", "reporting",
-        "tracking", "sharing",
+        "tracking", "sharing", "controls", "code", "model",
     },
 }  # fmt: skip
 
@@ -80,8 +81,8 @@ ONLY_IN = {
     "lightning_fabric": ["rcan/training"],
     "torch": [
         "rcan/data/batches.py", "rcan/data/features.py", "rcan/model", "rcan/generation",
-        "rcan/training", "rcan/attention/weights.py", "rcan/ablation/jobs.py", "rcan/machine.py",
-        "rcan/sharing/loading.py", "rcan/sharing/predictor.py",
+        "rcan/controls", "rcan/training", "rcan/attention/weights.py", "rcan/ablation/jobs.py",
+        "rcan/machine.py", "rcan/sharing/loading.py", "rcan/sharing/predictor.py",
     ],
     "tokenizers": ["rcan/text/tokenizer.py"],
     "pydantic": ["rcan/config", "rcan/evaluation/schema.py"],

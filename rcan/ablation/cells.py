@@ -15,6 +15,10 @@ from rcan.reading import Shape, parse_yaml, read_text, require_shape
 CELLS = Path("ablations/cells.yaml")
 FULL = "rcan"  # the whole model
 LISTS = ("cells", "readings")
+# Rows that are no cell, by stage controls -> the seeds that they have. What needs labels of studies
+# is missing where there are none; a file says so.
+CONTROLS = {"finding_template": (1, 2, 3), "oracle_template": (1,), "oracle_fitted": (1,)}
+NO_LABELS = "no_labels.json"
 _REMEDY = "mend it, or have it back by `git checkout ablations/cells.yaml`"
 _NAME = re.compile(r"[a-z][a-z0-9_.]*")
 _TABLE: dict[str, Shape] = {"title": str, "columns": [str], "minus": [str]}

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rcan.ablation.cells import CELLS, FULL, Cells, load_cells
+from rcan.ablation.cells import CELLS, CONTROLS, FULL, Cells, cell_of, load_cells
 from rcan.ablation.plan import MAIN, plan
 from rcan.config import from_dict, load_settings
 from rcan.dotted import flatten
@@ -47,7 +47,9 @@ def run_folders(root: Path) -> list[RunFolders]:
     for name in trained:
         if name not in published:
             run, cells = root / "runs" / name, list[str]()
-            if planned is not None:
+            if cell_of(name) in CONTROLS:
+                cells = [cell_of(name)]
+            elif planned is not None:
                 cells = _cells(name, planned, read_config(run))
             found.append(
                 RunFolders(
@@ -71,6 +73,8 @@ def read_config(run: Path, remedy: str = REMEDY) -> dict[str, Any]:
     """
     path = run / "config.json"
     kept = read_json(path, dict, "settings", remedy)
+    if cell_of(run.name) in CONTROLS:
+        return flatten(kept)
     try:
         return flatten(from_dict(kept).used())
     except UserError as error:

@@ -133,7 +133,7 @@ def _row(ablations: Ablations, model: Model, values: Sequence[object]) -> Row:
     others -= {model.cell, FULL} if model.cell == FULL else {model.cell}
     name = f"{name}, same as {' and '.join(sorted(others))}" if others else name
     if not model.results:
-        return Row([name, model.not_run, *["not run"] * len(values)], "missing")
+        return Row([name, model.not_run, *[model.missing] * len(values)], "missing")
     kind = "control" if ablations.cells.show(model.cell).control else "ours"
     return Row([name, model.seeds, *values], kind)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from markdown_it import MarkdownIt
 from PIL import Image
 
-from rcan.ablation.cells import FULL
+from rcan.ablation.cells import CONTROLS, FULL
 from rcan.evaluation.diagnostics import is_collapsed
 from rcan.files import write_text
 from rcan.reading import read_bytes, read_text
@@ -22,6 +22,7 @@ from rcan.reporting.cells.attention_table import attention_table
 from rcan.reporting.cells.controls import controls_table
 from rcan.reporting.cells.data_table import data_table
 from rcan.reporting.cells.figures import figure_3, figure_5
+from rcan.reporting.cells.finding_reports import finding_reports_table
 from rcan.reporting.cells.findings import findings_table
 from rcan.reporting.cells.scores import scores_sections
 from rcan.reporting.cells.study import Ablations
@@ -60,14 +61,18 @@ def write_ablations(ablations: Ablations, places: Places) -> None:
         UserError: the ledger is missing.
     """
     ledger = read_text(places.ledger, "how the paper was read", _MEND)
-    apart = (findings_table(ablations), attention_table(ablations, places.pointing))
+    apart = {
+        "finding_reports": finding_reports_table(ablations),
+        "findings": findings_table(ablations),
+        "fig4": attention_table(ablations, places.pointing),
+    }
     sections = [data_table(ablations), *scores_sections(ablations), controls_table(ablations)]
-    sections += filter(None, apart)
+    sections += filter(None, apart.values())
     for section in sections:
         write_text(places.tables / f"{section.name}.md", section.markdown())
         write_text(places.tables / f"{section.name}.tex", section.latex())
         write_text(places.tables / f"{section.name}.csv", section.csv())
-    for name, found in zip(("findings", "fig4"), apart, strict=True):
+    for name, found in apart.items():
         for stale in places.tables.glob(f"{name}.*") if found is None else ():
             stale.unlink()
     for name, draw in (("fig3", figure_3), ("fig5", figure_5)):
@@ -114,7 +119,7 @@ def page(
         ],
         systems=". ".join(panel.words for panel in panels(ablations)),
         runs=runs,
-        seeds=[str(seed) for seed in sorted({run.seed for run in runs})],
+        seeds=[str(s) for s in sorted({r.seed for r in runs if r.cell not in CONTROLS})],
         pointers=sum(run.place != run.name for run in runs),
         captions=_CAPTIONS,
         after=_AFTER,

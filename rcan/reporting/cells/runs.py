@@ -5,11 +5,12 @@ a run without results is missing, and so is one whose results are of other setti
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rcan.ablation.cells import CONTROLS, NO_LABELS
 from rcan.dotted import flatten
 from rcan.errors import UserError, name_shown
 from rcan.evaluation.results import SCORES, read_best, read_config, read_counts, read_scores
@@ -18,6 +19,7 @@ from rcan.evaluation.scores import METRICS, Scores
 from rcan.reading import Shape, read_json, require_shape
 
 MAIN = "main"
+UNLABELLED = "no labels"
 _PLAN = "run `dvc repro ablations/dvc.yaml:plan`"
 _TRAIN = "train it again: `dvc repro`, for a cell `dvc repro ablations/dvc.yaml`"
 _EVALUATE = "run the evaluation again: `dvc repro`, for a cell `dvc repro ablations/dvc.yaml`"
@@ -73,7 +75,13 @@ class Model:
     @property
     def not_run(self) -> str:
         """What a row without results says."""
-        return "not run" if self.runs else "not in `ablations/cells.yaml`"
+        return self.missing if self.runs else "not in `ablations/cells.yaml`"
+
+    @property
+    def missing(self) -> str:
+        """What stands in the place of a score."""
+        unlabelled = any(run.why_missing == UNLABELLED for run in self.runs)
+        return UNLABELLED if unlabelled else "not run"
 
     @property
     def done(self) -> list[Run]:
@@ -83,7 +91,8 @@ class Model:
 def read_models(
     plan: Path, runs: Path, evaluations: Path, main: Mapping[str, Any]
 ) -> dict[str, Model]:
-    """Every planned cell with the results it has so far; `main`: the settings of the main run.
+    """Every planned cell, and the controls that are no cell, with the results they have so far;
+    `main`: the settings of the main run.
 
     Raises:
         UserError: no plan, a pointer to nowhere, or results that are damaged.
@@ -108,7 +117,23 @@ def read_models(
         why = f"what lies in {runs / place} has another {other}" if other else ""
         own = None if "same_as" in settings else settings
         found.setdefault(cell, []).append(Run(cell, seed, place, own, result, why))
+    for control, seeds in CONTROLS.items():
+        found[control] = [_control(control, seed, runs, evaluations) for seed in seeds]
     return {cell: Model(cell, tuple(of_cell)) for cell, of_cell in found.items()}
+
+
+def _control(name: str, seed: int, runs: Path, evaluations: Path) -> Run:
+    place = f"{name}-{seed}"
+    folders = runs / place, evaluations / place
+    if (evaluations / place / NO_LABELS).is_file():
+        return Run(name, seed, place, {}, None, UNLABELLED)
+    return Run(name, seed, place, {}, _read_result(place, *folders, _read_fitted))
+
+
+def _read_fitted(run: Path, remedy: str) -> dict[str, Any]:
+    """The settings of a control, as far as they are told of."""
+    config: dict[str, Any] = read_json(run / "config.json", {"scale": str}, "settings", remedy)
+    return config
 
 
 def _read_plan(plan: Path) -> Iterator[tuple[tuple[str, int], dict[str, Any]]]:
@@ -131,7 +156,10 @@ def _split(name: str) -> tuple[str, int]:
     return cell, int(seed) if seed.isdecimal() else -1
 
 
-def _read_result(place: str, run: Path, evaluation: Path) -> Result | None:
+def _read_result(
+    place: str, run: Path, evaluation: Path,
+    settings: Callable[[Path, str], dict[str, Any]] = read_config,
+) -> Result | None:  # fmt: skip
     """None where the run is not trained, or not yet evaluated."""
     if not run.is_dir() or not evaluation.is_dir():
         return None
@@ -148,7 +176,7 @@ def _read_result(place: str, run: Path, evaluation: Path) -> Result | None:
     return Result(
         place=place,
         scores=scores,
-        config=read_config(run, _TRAIN),
+        config=settings(run, _TRAIN),
         best=read_best(run, _TRAIN, "epoch", "key", "data_digest"),
         counts=counts,
     )

@@ -85,7 +85,9 @@ def _scores(ablations: Ablations, listing: Listing, protocol: str) -> Table:
 def _own_row(ablations: Ablations, line: Line, protocol: str) -> Row:
     model = ablations.model(line.cell or "")
     if not model.results:
-        return Row([*line.keys, f"ours: {model.not_run}", *["not run"] * len(METRICS)], "missing")
+        return Row(
+            [*line.keys, f"ours: {model.not_run}", *[model.missing] * len(METRICS)], "missing"
+        )
     values = ablations.scores[model.cell, protocol]
     numbers = [measured(values[metric]) for metric in METRICS]
     kind = "control" if ablations.cells.show(model.cell).control else "ours"
@@ -124,7 +126,7 @@ def _differences(
 ) -> Table:
     whole = "the full model" if base == FULL else f"the {ablations.title(base)}"
     rows = [
-        Row([*line.keys, ablations.model(line.cell).seeds,
+        Row([*line.keys, _shared_seeds(ablations, line.cell, base),
              *(_lead(compared[line.cell][metric]) for metric in METRICS)])
         for line in listing.lines
         if line.cell and line.cell in compared
@@ -150,6 +152,13 @@ def _differences(
         f"this part. {noise}",
         folded=protocol == "paper",
     )
+
+
+def _shared_seeds(ablations: Ablations, cell: str, base: str) -> str:
+    """Of how many seeds the difference is."""
+    model, of_base = ablations.model(cell), {run.seed for run in ablations.model(base).done}
+    shared = sum(run.seed in of_base for run in model.done)
+    return model.seeds if shared == len(model.done) else f"{shared} of {len(model.done)} seeds"
 
 
 def _lead(value: Mapping[str, float]) -> Value:
@@ -192,7 +201,8 @@ def _provenance(ablations: Ablations, cells: Sequence[str]) -> Table:
         title="Where each number comes from",
         caption=f"{ablations.scope()}. A training's key names its settings, data, tokenizer and "
         "code; its last bits follow from the processor that it ran on; the commit is that of the "
-        "code which made the tables. Below: what trains and scores each of them.",
+        "code which made the tables. The epoch of a control is the offset that validation "
+        "chose, by its number. Below: what trains and scores each of them.",
         notes=ablations.commands(runs),
         folded=True,
     )

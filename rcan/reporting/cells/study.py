@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rcan.ablation.cells import FULL, Cells, cell_of
+from rcan.ablation.cells import CONTROLS, FULL, Cells, cell_of
 from rcan.data.store import read_summary
 from rcan.evaluation.protocols import PROTOCOLS
 from rcan.evaluation.scores import METRICS
@@ -92,6 +92,8 @@ class Ablations:
         if run.place == MAIN:
             return self.settings.command
         start, settings = self._start_and_settings()
+        if run.cell in CONTROLS:
+            return f"{start} ablations/dvc.yaml:controls{settings}"
         reading = cell_of(run.place) in self.cells.of_readings
         stage = "evaluate_reading" if reading else "evaluate"
         return f"RCAN_CELLS={run.place} {start} ablations/dvc.yaml:{stage}@{run.place}{settings}"

@@ -1,0 +1,141 @@
+"""A linear finding head: L2 logistic regression on a coarse grid of what the CNN sees.
+
+A study is its views' maps, each averaged to a small grid, the frontal view first. One logistic
+regression a finding is fitted on train by L-BFGS, with the penalty and the threshold that are best
+on held-out folds of train.
+
+Shapes: N studies, D features, R <= min(N, D) directions, K findings.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from rcan.data.store import Split, first_views
+
+FOLDS = 5
+PENALTIES = (1.0, 0.3, 0.1, 0.03, 0.01)  # of half the squared weights, beside the mean loss
+_CHUNK = 256  # images averaged at once
+
+
+def study_features(split: Split, source: np.ndarray, num_views: int, side: int) -> np.ndarray:
+    """(N, num_views · C · side²) float32: each view's map averaged to `side` x `side`.
+
+    `source`: maps (n, C, h, w), or images (n, h, w), of which C is 1. Frontal views come first;
+    of a study with too few views, the last is repeated.
+    """
+    chunks = (source[first : first + _CHUNK] for first in range(0, len(source), _CHUNK))
+    means = np.concatenate([_grid_means(np.asarray(chunk), side) for chunk in chunks])
+    rows = []
+    for study in split.studies:
+        views = sorted(study.views, key=lambda view: view.projection != "frontal")
+        rows.append(first_views([view.row for view in views], num_views))
+    return means[np.array(rows)].reshape(len(rows), -1)
+
+
+def _grid_means(maps: np.ndarray, side: int) -> np.ndarray:
+    x = torch.tensor(maps).float()
+    x = x.unsqueeze(1) if x.dim() == 3 else x
+    return F.adaptive_avg_pool2d(x, side).flatten(1).numpy()
+
+
+class Space:
+    """The directions in which train studies differ, each feature brought to mean 0, deviation 1.
+
+    L2 logistic regression on N studies never leaves the span of these N: so R weights stand for D.
+    """
+
+    def __init__(self, train: np.ndarray) -> None:
+        X = torch.from_numpy(train)
+        self._mean, spread = X.mean(0), X.std(0)
+        self._spread = torch.where(spread > 0, spread, 1.0)
+        X = (X - self._mean) / self._spread
+        values, vectors = torch.linalg.eigh(X @ X.T)
+        kept = values > 1e-6 * values[-1]
+        lengths = values[kept].sqrt()
+        self._axes = X.T @ (vectors[:, kept] / lengths)  # (D, R)
+        self.train = vectors[:, kept] * lengths  # (N, R)
+
+    def of(self, features: np.ndarray) -> Tensor:
+        """(M, D) features of other studies -> (M, R)."""
+        X = (torch.from_numpy(features) - self._mean) / self._spread
+        return X @ self._axes
+
+
+@dataclass(frozen=True)
+class Head:
+    """Weights (R + 1, K), the last row the biases, and a threshold a finding, (K,)."""
+
+    weights: Tensor
+    thresholds: Tensor
+
+    def margins(self, Z: Tensor) -> np.ndarray:
+        """(M, K): how far each logit lies above its threshold."""
+        return (_logits(Z, self.weights) - self.thresholds).numpy()
+
+
+def fit_head(Z: Tensor, Y: Tensor, seed: int) -> tuple[Head, Tensor]:
+    """The head of train studies Z (N, R) with findings Y (N, K) in 0 and 1, by folds of
+    `seed`; and its held-out logits (N, K)."""
+    fold = torch.from_numpy(np.random.default_rng(seed).permutation(len(Z)) % FOLDS)
+    held_out = torch.empty(len(PENALTIES), *Y.shape)
+    for number in range(FOLDS):
+        rest, own = fold != number, fold == number
+        for place, weights in enumerate(_fits(Z[rest], Y[rest])):
+            held_out[place, own] = _logits(Z[own], weights)
+    losses = F.binary_cross_entropy_with_logits(
+        held_out, Y.expand_as(held_out), reduction="none"
+    ).mean(1)  # (penalties, K)
+    chosen = losses.argmin(0)
+    findings = torch.arange(Y.shape[1])
+    logits = held_out[chosen, :, findings].T
+    weights = torch.stack(_fits(Z, Y))[chosen, :, findings].T
+    return Head(weights, best_thresholds(logits, Y)), logits
+
+
+def _fits(Z: Tensor, Y: Tensor) -> list[Tensor]:
+    """Weights (R + 1, K) under each penalty, the strongest first, each begun from the last."""
+    found, weights = [], torch.zeros(Z.shape[1] + 1, Y.shape[1])
+    for penalty in PENALTIES:
+        weights = _fit(Z, Y, penalty, weights)
+        found.append(weights)
+    return found
+
+
+def _fit(Z: Tensor, Y: Tensor, penalty: float, start: Tensor) -> Tensor:
+    # In these units the loss is about equally curved in all directions: a few steps are enough.
+    curvature = torch.cat([Z.square().mean(0) / 4 + penalty, torch.tensor([0.25])])
+    unit = curvature.rsqrt().unsqueeze(1)  # (R + 1, 1)
+    scaled = (start / unit).requires_grad_()
+    optimizer = torch.optim.LBFGS(
+        [scaled], max_iter=100, tolerance_grad=1e-5, line_search_fn="strong_wolfe"
+    )
+
+    def loss() -> Tensor:
+        optimizer.zero_grad()
+        weights = scaled * unit
+        each = F.binary_cross_entropy_with_logits(_logits(Z, weights), Y, reduction="none").mean(0)
+        total: Tensor = (each + penalty / 2 * weights[:-1].square().sum(0)).sum()
+        total.backward()
+        return total
+
+    optimizer.step(loss)
+    return scaled.detach() * unit
+
+
+def _logits(Z: Tensor, weights: Tensor) -> Tensor:
+    return Z @ weights[:-1] + weights[-1]
+
+
+def best_thresholds(logits: Tensor, Y: Tensor) -> Tensor:
+    """(K,): from which logit on a finding is said to be there so that its F1 is best."""
+    found = []
+    for of_finding, there in zip(logits.T, Y.T, strict=True):
+        order = of_finding.argsort(descending=True)
+        hits = there[order].cumsum(0)
+        last = int((2 * hits / (torch.arange(1, len(hits) + 1) + there.sum())).argmax())
+        found.append(of_finding[order[last : last + 2]].mean())  # half way to the next
+    return torch.stack(found)
