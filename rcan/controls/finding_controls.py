@@ -11,7 +11,7 @@ highest F1 among those that cost no BLEU-4, as against the constant report, or e
 the highest BLEU-4.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,8 +65,8 @@ def has_labels(split: Split, labeler: Labeler | None) -> bool:
     )
 
 
-def fit_controls(ground: Ground, seeds: Sequence[int]) -> list[Control]:
-    """All controls; the one that sees under each of `seeds`, the others under the first.
+def fit_controls(ground: Ground, seeds: Sequence[int]) -> Iterator[Control]:
+    """All controls: those that are told, once, then the one that sees under each of `seeds`.
 
     Raises:
         UserError: train has no labels.
@@ -80,17 +80,14 @@ def fit_controls(ground: Ground, seeds: Sequence[int]) -> list[Control]:
     findings = [known[row] or frozenset() for row in rows]
     template = Template(ground.constant, texts, findings, labeler)
     fitted = FittedTexts(texts, findings, labeler.findings)
-    features = ground.features(ground.train)[rows]
-    space = Space(features)
+    for name, text_of in ((TOLD, template.text), (FITTED, fitted.text)):
+        yield _told(ground, name, text_of)
+    space = Space(ground.features(ground.train)[rows])
     there = torch.tensor([[name in found for name in labeler.findings] for found in findings])
     most = round(np.mean([len(found) for found in findings if found] or [0]))
-    controls = []
     for seed in seeds:
         head, _ = fit_head(space.train, there.float(), seed)
-        controls.append(_seeing(ground, seed, space, head, template, most))
-    for name, text_of in ((TOLD, template.text), (FITTED, fitted.text)):
-        controls.append(_told(ground, name, seeds[0], text_of))
-    return controls
+        yield _seeing(ground, seed, space, head, template, most)
 
 
 def _known(study: Study, labeler: Labeler) -> Findings | None:
@@ -132,12 +129,12 @@ def choose(trials: Sequence[Row], floor: float) -> int:
     return max(range(len(trials)), key=lambda place: trials[place]["val_BLEU-4"])
 
 
-def _told(ground: Ground, name: str, seed: int, text_of: Callable[[Findings], str]) -> Control:
+def _told(ground: Ground, name: str, text_of: Callable[[Findings], str]) -> Control:
     def write(split: Split) -> list[str]:
         known = (_known(study, ground.labeler) for study in split.studies)
         return [text_of(found or frozenset()) for found in known]
 
-    return Control(name, seed, write, [_validated(ground, write(ground.val))])
+    return Control(name, 1, write, [_validated(ground, write(ground.val))])
 
 
 def _validated(ground: Ground, texts: Sequence[str]) -> Row:
