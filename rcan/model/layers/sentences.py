@@ -43,7 +43,8 @@ class SentenceModel(RecurrentModel[M, S]):
 
     def begins(self, tokens: Tensor) -> Tensor:
         """Whether a sentence begins after each of `tokens` (...) -> (..., 1) bool."""
-        return ((tokens == self.bos_id) | (tokens == self.stop_id)).unsqueeze(-1)
+        starts: Tensor = (tokens == self.bos_id) | (tokens == self.stop_id)
+        return starts.unsqueeze(-1)
 
     def alike(self, tokens: Tensor) -> Tensor:
         """`tokens` (...) with "." in the place of bos."""
@@ -80,7 +81,8 @@ class SentenceModel(RecurrentModel[M, S]):
         eos of a report that was cut inside a sentence, nor what is after `max_sentences`."""
         tokens, targets = batch.tokens[:, :-1], batch.tokens[:, 1:]
         told = (targets != batch.pad_id) & (self.numbers(tokens) < self.max_sentences)
-        return told & ((targets != self.eos_id) | self.begins(tokens).squeeze(-1))
+        can_end: Tensor = (targets != self.eos_id) | self.begins(tokens).squeeze(-1)
+        return told & can_end
 
     def losses(self, output: Output, batch: Batch, together: Together) -> dict[str, Tensor]:
         """`loss`, `loss_ce`: -log p of the report by word, of stops and words alike."""

@@ -159,7 +159,8 @@ class ClinicalBERT(ReportModel):
     def place(self, words: Tensor) -> Tensor:
         """Embedded words (B, T, d) at their positions."""
         placed: Tensor = words * sqrt(words.shape[-1]) + self.positions[: words.shape[1]]
-        return self.dropout(placed)
+        dropped: Tensor = self.dropout(placed)
+        return dropped
 
     def prepare(self) -> CNN:
         return self.visual.folded()
