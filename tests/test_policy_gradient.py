@@ -110,7 +110,8 @@ def test_each_word_may_have_its_own_reward():
     words, lengths = write_twice(model.eval(), batch_of(5), **IDS)
     logprobs = model.logits.log_softmax(-1)[words[0, :, 1]]
     expected = -3 * logprobs[lengths[0] > 1].sum() / lengths[0].sum()
-    assert close(learn(model, batch_of(5), of_the_second_word)["loss"], expected)
+    losses = learn(model, batch_of(5), of_the_second_word)
+    assert close(losses["loss"], expected) and losses["loss_sampled"] == 0  # of the first word
 
 
 def test_samples_have_the_probabilities_of_the_model():

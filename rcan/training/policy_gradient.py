@@ -44,7 +44,8 @@ def policy_gradient(
     wrapped: nn.Module, batch: Batch, together: Together, *,
     model: ReportModel, reward: Reward, bos_id: int, eos_id: int,
 ) -> dict[str, Tensor]:  # fmt: skip
-    """L of a batch as `loss`; `loss_sampled` and `loss_greedy`: minus the mean rewards of ŷ and ȳ.
+    """L of a batch as `loss`; `loss_sampled` and `loss_greedy`: minus the mean rewards of ŷ and ȳ,
+    or of their first words, which have all that is gained.
 
     `wrapped` is `model` as the loop trains it; both are left in evaluation mode.
     """
@@ -65,8 +66,8 @@ def policy_gradient(
     loss = torch.where(written, surprise, 0.0).mul(advantage).sum() / written.sum()
     return {
         "loss": loss * together.share_of_tokens(written, pad_id=0),
-        "loss_sampled": -rewards[0].mean(),
-        "loss_greedy": -rewards[1].mean(),
+        "loss_sampled": -rewards[0, :, 0].mean(),
+        "loss_greedy": -rewards[1, :, 0].mean(),
     }
 
 
