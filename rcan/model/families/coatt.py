@@ -25,7 +25,7 @@ from rcan.config import Settings
 from rcan.config.families.coatt import Config
 from rcan.model.interface import Batch, Knowledge, Output, Together
 from rcan.model.layers.attention import AdditiveAttention
-from rcan.model.layers.recurrent import LSTM, Told
+from rcan.model.layers.recurrent import LSTM, TensorState, Told, unroll
 from rcan.model.layers.sentences import SentenceModel, at
 
 
@@ -99,26 +99,42 @@ class CoAtt(SentenceModel[Memory, Seen]):
         gates = self.writer.gates(self.words(self.alike(tokens)))
         return torch.cat([gates, self.begins(tokens)], -1)
 
-    def cell(self, word: Tensor, memory: Memory, seen: Seen) -> tuple[Told, Memory]:
-        gates, begins = word[..., :-1], word[..., -1:] > 0
-        number = memory.number + begins
-        topics = at(seen.topics, number).chunk(2, -1)
-        h, c = (torch.where(begins, *pair) for pair in zip(topics, memory[:2], strict=True))
-        h, c = self.writer.cell(gates, h, c)
-        return Told(torch.cat([h, number], -1)), Memory(h, c, number)
+    def of_topic(self, word: Tensor, seen: Seen, number: Tensor) -> Tensor:
+        """What words bring (B, T, 4·d + 1), and h and c that have read the topics of `number`."""
+        return torch.cat([at(seen.topics, number), word], -1)
 
-    def tell(self, words: Tensor, told: Told, seen: Seen) -> tuple[Tensor, Tensor | None]:
-        h, number = told.hidden[..., :-1], told.hidden[..., -1:].long()
-        said = self.say(self.classifier(self.dropout(h)))
-        logprobs = self.flat(said, words[..., -1:] > 0, at(seen.stop, number))
-        return logprobs, at(seen.attention, number)
+    def cell(self, word: Tensor, memory: Memory, seen: Seen) -> tuple[Told, Memory]:
+        """`word`: `of_topic`."""
+        d, begins = memory.h.shape[-1], word[..., -1:] > 0
+        h, c, gates = word[..., :-1].split([d, d, 4 * d], -1)
+        h, c = torch.where(begins, h, memory.h), torch.where(begins, c, memory.c)
+        h, c = self.writer.cell(gates, h, c)
+        return Told(h), memory._replace(h=h, c=c)
+
+    def write(self, told: Told, begins: Tensor, seen: Seen, number: Tensor) -> Tensor:
+        """Log-probabilities (B, T, Y) of the next words of sentences `number` (B, T, 1)."""
+        said = self.say(self.classifier(self.dropout(told.hidden)))
+        return self.flat(said, begins, at(seen.stop, number))
 
     def forward(self, batch: Batch) -> Output:
-        """`SentenceModel.forward`, and of its plan `tags` (B, all tags), `plan` (B, L, P + N)."""
+        """Logits of the next words; `attention` (B, T, P); of the plan `tags` (B, all tags), `plan`
+        (B, L, P + N)."""
         memory, seen = self.look(self.visual(batch.images, batch.projections).patches)
-        output = self.teach(batch.tokens[:, :-1], memory, seen)
+        tokens = batch.tokens[:, :-1]
+        number = self.numbers(tokens).unsqueeze(-1)
+        words = self.of_topic(self.read(tokens), seen, number)
+        told, _ = unroll(lambda word, memory: self.cell(word, memory, seen), words, memory)
         plan = torch.cat([seen.attention, seen.tag_attention], -1)
-        return Output(output.logits, {**output.parts, "tags": seen.tags, "plan": plan})
+        parts = {"attention": at(seen.attention, number), "tags": seen.tags, "plan": plan}
+        return Output(self.write(told, self.begins(tokens), seen, number), parts)
+
+    def step(self, tokens: Tensor, state: TensorState[Memory, Seen]) -> Tensor:
+        seen, begins = state.seen, self.begins(tokens)
+        number = state.memory.number + begins
+        word = self.of_topic(F.embedding(tokens, state.prepared.words), seen, number)
+        told, memory = self.cell(word, state.memory, seen)
+        state.memory = memory._replace(number=number)
+        return self.write(told, begins, seen, number)
 
     def losses(self, output: Output, batch: Batch, together: Together) -> dict[str, Tensor]:
         """`loss_ce`: of words and stops; `loss_tags`, `loss_attention`: by word, with their λ."""

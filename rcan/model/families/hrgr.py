@@ -96,23 +96,22 @@ class HRGR(SentenceModel[Memory, Seen]):
         return torch.cat([parts, self.begins(tokens)], -1)
 
     def cell(self, word: Tensor, memory: Memory, seen: Seen) -> tuple[Told, Memory]:
-        """The generator, whoever writes the sentence; told are [h; number; place]."""
-        begins = word[..., -1:] > 0
-        number = memory.number + begins
-        place = (memory.place + 1).masked_fill(begins, 0)
+        """The generator, whoever writes the sentence; `word` is `of_topic`."""
+        d, begins = memory.h.shape[-1], word[..., -1:] > 0
         h, c = (x.masked_fill(begins, 0.0) for x in (memory.h, memory.c))
-        parts = word[..., :-1] + at(seen.topics, number)
-        query = parts[..., 4 * h.shape[-1] :] + self.attend.query(h)
-        weights = self.attend.score(seen.keys.unsqueeze(1), query.unsqueeze(2)).softmax(-1)
-        gates = parts[..., : 4 * h.shape[-1]] + self.read_image(weights @ seen.a)
-        h, c = lstm(gates + self.recurrent(h), c)
-        told = Told(torch.cat([h, number, place], -1), weights)
-        return told, memory._replace(h=h, c=c, number=number, place=place)
+        gates, query = word[..., :-1].split([4 * d, d], -1)
+        query = (query + self.attend.query(h)).unsqueeze(2)
+        weights = self.attend.score(seen.keys.unsqueeze(1), query).softmax(-1)
+        h, c = lstm(gates + self.read_image(weights @ seen.a) + self.recurrent(h), c)
+        return Told(h, weights), memory._replace(h=h, c=c)
 
-    def generate(self, told: Told) -> tuple[Tensor, Tensor, Tensor]:
-        """The generator's log p (B, T, Y) of the next words, number and place (B, T, 1)."""
-        h, number, place = told.hidden.split([told.hidden.shape[-1] - 2, 1, 1], -1)
-        return self.say(self.classifier(self.dropout(h))), number.long(), place.long()
+    def of_topic(self, word: Tensor, seen: Seen, number: Tensor) -> Tensor:
+        """What words (B, T, 5·d + 1) of `read` and their sentences' q_i bring to the cell."""
+        return word + F.pad(at(seen.topics, number), (0, 1))
+
+    def generate(self, told: Told) -> Tensor:
+        """The generator's log p (B, T, Y) of the next words."""
+        return self.say(self.classifier(self.dropout(told.hidden)))
 
     def chosen(self, seen: Seen, number: Tensor) -> Tensor:
         """Log-weights (B, T, 1 + N) with which sentences `number` (B, T, 1) begin."""
@@ -145,11 +144,14 @@ class HRGR(SentenceModel[Memory, Seen]):
         of the plan, `attention` (B, T, P)."""
         memory, seen = self.look(self.visual(batch.images, batch.projections).patches)
         tokens = batch.tokens[:, :-1]
-        words = self.read(tokens)
+        begins, number = self.begins(tokens), self.numbers(tokens).unsqueeze(-1)
+        count = torch.arange(tokens.shape[1], device=tokens.device).view(1, -1, 1)
+        place = count - count.mul(begins).cummax(1).values
+        words = self.of_topic(self.read(tokens), seen, number)
         told, _ = unroll(lambda word, memory: self.cell(word, memory, seen), words, memory)
-        said, number, place = self.generate(told)
+        said = self.generate(told)
         told_by = self.told_by(tokens[:, 1:], said[:, :-1], place[:, :-1])
-        told_by, begins = F.pad(told_by, (0, 0, 1, 0)), words[..., -1:] > 0
+        told_by = F.pad(told_by, (0, 0, 1, 0))
         weights = weights_of(self.chosen(seen, number), told_by, begins)
         logits = self.flat(self.mixed(weights, said, place), begins, at(seen.stop, number))
         assert told.attention is not None
@@ -158,13 +160,15 @@ class HRGR(SentenceModel[Memory, Seen]):
 
     def step(self, tokens: Tensor, state: TensorState[Memory, Seen]) -> Tensor:
         before, seen = state.memory, state.seen
+        begins = self.begins(tokens)
+        number = before.number + begins
+        place = (before.place + 1).masked_fill(begins, 0)
         word = F.embedding(tokens, state.prepared.words)
-        told, memory = self.cell(word, before, seen)
-        said, number, place = self.generate(told)
-        begins = word[..., -1:] > 0
+        told, memory = self.cell(self.of_topic(word, seen, number), before, seen)
+        said = self.generate(told)
         on = reweigh(before.weights, self.told_by(tokens, before.said, before.place))
         weights = torch.where(begins, self.chosen(seen, number), on)
-        state.memory = memory._replace(weights=weights, said=said)
+        state.memory = Memory(memory.h, memory.c, number, place, weights, said)
         return self.flat(self.mixed(weights, said, place), begins, at(seen.stop, number))
 
     def losses(self, output: Output, batch: Batch, together: Together) -> dict[str, Tensor]:
