@@ -11,6 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from rcan.generation.beam_search import beam_search
 from rcan.model.build import build_model
 from rcan.model.families.rcan.model import RCAN
+from rcan.model.interface import ReportModel
 
 PAPER = {  # the paper's sizes; features in the place of images, and a small CNN that nobody asks
     "data.max_length": 60, "visual.channels": [8, 2048], "visual.crop": 28,
@@ -41,15 +42,15 @@ def flops(call) -> int:
 
 
 @torch.no_grad()
-def searched(model: RCAN, num_studies: int, length: int, endless: bool = True) -> tuple[int, int]:
-    """FLOPs of searching, from encoded images on, and the pairs of word and place that came up."""
+def searched(model: ReportModel, num_studies: int, length: int, endless: bool = True):
+    """FLOPs of searching, from encoded images on, and what was prepared for it."""
     model.classifier.bias[0] = -1e4 if endless else 1e4  # reports never end, or at once
     prepared = model.prepare()
     state = model.start(*maps(num_studies), BEAMS, prepared)
     count = flops(lambda: beam_search(
         model.step, state, num_studies=num_studies, beam_size=BEAMS, max_length=length, **IDS
     ))  # fmt: skip
-    return count, len(prepared.words)
+    return count, prepared
 
 
 def test_a_word_costs_its_projections_and_the_attention_to_the_words_before_it():
@@ -70,7 +71,8 @@ def test_a_longer_report_costs_little_more_than_in_proportion():
 
 def test_the_memory_is_asked_once_for_each_word_at_each_place():
     plain, cgm = (paper_model(use_rve=False, use_cgm=on, use_wcl=False) for on in (False, True))
-    (without, _), (with_memory, asked) = (searched(model, 4, LONGEST) for model in (plain, cgm))
+    (without, _), (with_memory, prepared) = (searched(model, 4, LONGEST) for model in (plain, cgm))
+    asked = len(prepared.words)  # pairs of word and place that came up
     one = 2 * (4 * D * D + 2 * SLOTS * D + D)  # query, output, two gates; scores and values; W_c
     # The two models write different words, but the same number of them.
     assert with_memory - without == asked * one
@@ -99,7 +101,7 @@ def test_a_search_that_is_decided_stops():
     assert searched(model, 4, 60, endless=False)[0] == searched(model, 4, 1)[0]
 
 
-def trained(model: RCAN, num_studies: int = 4, length: int = 59) -> int:
+def trained(model: ReportModel, num_studies: int = 4, length: int = 59) -> int:
     """FLOPs of the forward pass from the CNN's maps on."""
     tokens = torch.ones(num_studies, length, dtype=torch.long)
     return flops(lambda: read(model.train(), *maps(num_studies), tokens))
@@ -131,3 +133,35 @@ def test_the_memory_is_projected_once_a_step_and_asked_by_patches_and_words():
     asked = B * (PATCHES + T) * (4 * D * D + 2 * SLOTS * D + D)
     gates = B * (T * T * D + PATCHES * D)  # Eq. 14 over the words so far, and over the patches
     assert with_cgm - without == 2 * (2 * SLOTS * D * D + asked + gates)
+
+
+SLOTS_OF_R2GEN = 3
+# Of a word: four projections of itself, eight of each slot, and the slots' attention to all four.
+OF_MEMORY = (4 + 8 * SLOTS_OF_R2GEN) * D * D + 2 * SLOTS_OF_R2GEN * (SLOTS_OF_R2GEN + 1) * D
+OF_NORMS = LAYERS * 3 * 2 * (SLOTS_OF_R2GEN + 1) * D * D  # n·d -> d -> d
+
+
+def r2gen() -> ReportModel:
+    changes = {"model.family": "r2gen", "r2gen.memory_heads": 8}
+    torch.manual_seed(0)
+    return build_model(settings_with(changes, base=PAPER), WORDS).eval()
+
+
+def test_a_word_of_r2gen_costs_its_memory_and_norms_besides_and_no_word_before_it_again():
+    word = LAYERS * 8 * D * D + D * WORDS + OF_MEMORY + OF_NORMS
+    for studies, length in ((1, 60), (2, 20)):
+        before = sum(BEAMS * t for t in range(1, length + 1))
+        attention = LAYERS * 2 * D * (before + length * PATCHES)
+        expected = 2 * studies * BEAMS * (length * word + attention)
+        assert searched(r2gen(), studies, length)[0] == expected
+
+
+def test_training_r2gen_costs_its_memory_and_norms_besides():
+    plain = trained(paper_model(use_rve=False, use_cgm=False, use_wcl=False))
+    assert trained(r2gen()) - plain == 2 * 4 * 59 * (OF_MEMORY + OF_NORMS)
+
+
+def test_the_way_back_through_r2gens_memory_costs_twice_the_way_there():
+    memory, y = r2gen().memory, torch.randn(2, 5, D, requires_grad=True)
+    told = memory(y)
+    assert flops(lambda: told.sum().backward()) == 2 * (2 * 2 * 5 * OF_MEMORY)
