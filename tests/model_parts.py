@@ -75,6 +75,8 @@ OTHER_READINGS = [
     {"model.family": "hrgr", "hrgr.choice": "argmax"},
     {"model.family": "att2in", "att2in.words": "relu"},
     {"model.family": "updown", "updown.words": "relu", "updown.d_attention": 10},
+    {"model.family": "asgmd", "asgmd.topics": "predicted"},
+    {"model.family": "r2gen", "r2gen.norm": "unbiased", "r2gen.first_memory": "learned"},
 ]
 
 

@@ -15,6 +15,7 @@ looks twenty names up among the words and pads them to the number of patches.
 Shapes: B studies, K beams, T words, S patches, d model width, h heads, L layers.
 """
 
+from collections.abc import Mapping
 from math import sqrt
 
 import torch
@@ -22,10 +23,12 @@ from torch import Tensor, nn
 
 from rcan.config import Settings
 from rcan.config.families.asgmd import Config
+from rcan.model.interface import Batch, Knowledge, Output, Together
 from rcan.model.layers.conditional import ConditionalModel, Memory, Remembered
+from rcan.model.layers.topic_loss import topic_loss
 from rcan.model.layers.transformer import Attention, Encoder, EncoderLayer
 
-NUM_TOPICS = 20  # normal, cardiomegaly, scoliosis, fractures, effusion, ... device, other
+NUM_TOPICS = 20  # of rcan.data.knowledge.topics
 
 
 class TopicEncoder(Encoder):
@@ -39,8 +42,10 @@ class TopicEncoder(Encoder):
         )
         self.topics = nn.Parameter(torch.empty(NUM_TOPICS, d_model))
 
-    def forward(self, a: Tensor) -> Tensor:
+    def forward(self, a: Tensor, shares: Tensor | None = None) -> Tensor:
+        """`shares` (B, n): what each topic is weighed by; None: all by 1."""
         topics = self.topics.unsqueeze(0) * sqrt(a.shape[-1])  # as large as words
+        topics = topics if shares is None else topics * shares.unsqueeze(-1)
         found = self._read(a, topics, keys=topics)
         out: Tensor = self.norm(found + self._read(a, found))
         return out
@@ -94,7 +99,29 @@ class RecurrentMemory(Memory):
         return m
 
 
-def build(settings: Settings, vocabulary_size: int, *, pretrained: bool) -> ConditionalModel:
+class ASGMD(ConditionalModel):
+    """`asgmd.topics: predicted`: a linear layer over the mean patch says how likely each is."""
+
+    tell_topics: nn.Linear | None  # set by `build`
+
+    def encode(self, patches: Tensor) -> tuple[Tensor, Mapping[str, Tensor]]:
+        if self.tell_topics is None:
+            return super().encode(patches)
+        logits = self.tell_topics(patches.mean(1))
+        return self.encoder(patches, logits.sigmoid()), {"topics": logits}
+
+    def losses(self, output: Output, batch: Batch, together: Together) -> dict[str, Tensor]:
+        """Cross-entropy of words and, where they are predicted, that of topics."""
+        losses = super().losses(output, batch, together)
+        if "topics" in output.parts:
+            of_topics = topic_loss(output.parts["topics"], self.tables.of(batch, "topics"))
+            losses |= {"loss": losses["loss"] + of_topics, "loss_topics": of_topics.detach()}
+        return losses
+
+
+def build(
+    settings: Settings, vocabulary_size: int, *, pretrained: bool, knowledge: Knowledge
+) -> ASGMD:
     """ASGMD as the settings describe it, initialised from the global random state."""
     assert isinstance(settings.family, Config)
     model, own = settings.model, settings.family.asgmd
@@ -106,8 +133,11 @@ def build(settings: Settings, vocabulary_size: int, *, pretrained: bool) -> Cond
         model.d_model, num_layers=own.memory_layers, num_heads=own.memory_heads,
         dropout=model.dropout,
     )  # fmt: skip
-    asgmd = ConditionalModel(
-        settings, vocabulary_size, encoder, memory, two_dropouts=True, pretrained=pretrained
-    )
+    asgmd = ASGMD(
+        settings, vocabulary_size, encoder, memory, two_dropouts=True, pretrained=pretrained,
+        knowledge=knowledge,
+    )  # fmt: skip
+    predicted = own.topics == "predicted"
+    asgmd.tell_topics = nn.Linear(model.d_model, NUM_TOPICS) if predicted else None
     asgmd.visual.patches.dropout.p = own.patch_dropout
     return asgmd

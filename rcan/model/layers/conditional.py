@@ -8,7 +8,7 @@ at once, as one matrix and one batched product. The last norm is a plain one.
 Shapes: B studies, K beams, T words, S patches, d model width, w width of m_t, L layers, P = 6L.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
 from typing import cast
@@ -212,19 +212,19 @@ class ConditionalModel(ReportModel):
                 if parameter.dim() > 1:
                     nn.init.xavier_uniform_(parameter)
 
-    def encode(self, patches: Tensor) -> Tensor:
-        """Patch features (B, S, d) -> what the decoder looks at, (B, S, d)."""
-        hidden: Tensor = self.encoder(patches)
-        return hidden
+    def encode(self, patches: Tensor) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """Patch features (B, S, d) -> what the decoder looks at, (B, S, d), and the output's
+        parts."""
+        return self.encoder(patches), {}
 
     def forward(self, batch: Batch) -> Output:
         tokens = batch.tokens[:, :-1]
-        hidden = self.encode(self.visual(batch.images, batch.projections).patches)
+        hidden, parts = self.encode(self.visual(batch.images, batch.projections).patches)
         y = self.embed(tokens) + self.positions[: tokens.shape[1]]
         read = self.dropout(y)
         norms = self.norms(self.memory(read))
         written = self.dropout(y) if self.two_dropouts else read
-        return Output(self.classifier(self.decoder(written, hidden, norms)))
+        return Output(self.classifier(self.decoder(written, hidden, norms)), parts)
 
     def embed(self, tokens: Tensor) -> Tensor:
         """Word embeddings before their positions: tokens (...) -> (..., d)."""
@@ -238,7 +238,7 @@ class ConditionalModel(ReportModel):
     def start(
         self, images: Tensor, projections: Tensor, num_beams: int, prepared: CNN
     ) -> DecoderState:
-        hidden = self.encode(self.visual(images, projections, prepared).patches)
+        hidden, _ = self.encode(self.visual(images, projections, prepared).patches)
         B, T = len(images), self.max_length + 1
         return DecoderState(
             position=0,
