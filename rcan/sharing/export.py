@@ -60,13 +60,16 @@ def export(
     told = bool(scores and scores["restricted"])
     restricted = told or _is_restricted(root, settings.data.name, settings.scale)
     if "reports" in dict(loaded.model.tables.named_buffers()):
-        what = f"the weights of {settings.name} hold the training reports themselves"
         if restricted:
             raise UserError(
-                f"{what}, and {settings.data.name} is restricted: no such model is handed on; "
-                "export one of another family"
+                f"the weights of {settings.name} hold the training reports themselves, and "
+                f"{settings.data.name} is restricted: no such model is handed on; export one of "
+                "another family"
             )
-        remarks.append(f"{what}: the terms of {settings.data.name} hold for them")
+        remarks.append(
+            f"the weights of {settings.name} hold the training reports themselves: the terms of "
+            f"{settings.data.name} hold for them"
+        )
     if restricted and not may_share:
         raise UserError(
             f"{settings.data.name} is restricted, and the tokenizer's words and the weights are "
