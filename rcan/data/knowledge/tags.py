@@ -23,7 +23,7 @@ def tags_of(train: Split, least: int) -> np.ndarray:
         raise UserError(
             "expected labels of the training studies, which this family of models learns as tags; "
             "found none: for IU X-ray put Kaggle's indiana_reports.csv into the data's folder, for "
-            " MIMIC-CXR mimic-cxr-2.0.0-chexpert.csv.gz, and run `dvc repro preprocess`"
+            "MIMIC-CXR mimic-cxr-2.0.0-chexpert.csv.gz, and run `dvc repro preprocess`"
         )
     counts = Counter(head for heads in found for head in heads or ())
     tags = sorted(head for head, count in counts.items() if count >= least)
