@@ -25,7 +25,7 @@ from rcan.model.layers.topic_loss import topic_loss
 from rcan.text.tokenizer import Tokenizer
 
 CHANGES = {"model.family": "clinicalbert"}
-UNTRAINED = {**CHANGES, "clinicalbert.pretrain_epochs": 0}
+UNTRAINED = {**CHANGES, "clinicalbert.pretrain_share": 0.0}
 
 
 def pretrained_batch(width: int | None = None) -> Batch:

@@ -211,7 +211,7 @@ def test_each_study_of_the_share_is_as_likely_as_any_other(length_buckets, batch
 def test_once_all_may_be_drawn_an_epoch_is_a_pass_over_all(place, tmp_path):
     """Of 5 epochs one is of rewards; T is half of the other four."""
     train_tiny(place, tmp_path / "base", TRANSFORMER)
-    settings = tiny(CMCL | {"train.epochs": 5, "reward.epochs": 1})
+    settings = tiny(CMCL | {"train.epochs": 5, "reward.share": 0.2})
     words = Tokenizer.load(place["tokenizer"])
     model = build_model(settings, len(words))
     batches = batches_of(place, tmp_path, settings, "train", model.visual)

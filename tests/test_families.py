@@ -106,7 +106,7 @@ def test_every_parameter_learns(changes):
     model, (images, projections) = tiny_model(changes).train(), tiny_images(8)
     tokens = tiny_reports([5, 2, 6, 3, 1, 4, 4, 7])
     batch = Batch(images, projections, tokens, PAD, torch.arange(8))
-    own = ["pretrain"] if settings_with(changes).family.pretrain_epochs else []
+    own = ["pretrain"] if settings_with(changes).family.pretrain_share else []
     for model.phase in [*own, "words"]:
         torch.manual_seed(0)
         losses = model.losses(model(batch), batch, Alone())

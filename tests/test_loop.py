@@ -90,7 +90,7 @@ def test_an_epoch_tells_the_model_its_phase_and_keeps_that_phases_losses(
     place, tmp_path, monkeypatch
 ):
     fitted = Fitted(place, tmp_path, TRANSFORMER | {"train.epochs": 2})
-    monkeypatch.setattr(type(fitted.settings.family), "pretrain_epochs", 1)
+    monkeypatch.setattr(type(fitted.settings.family), "pretrain_share", 0.5)
     losses_of, model = fitted.model.losses, fitted.model
     monkeypatch.setattr(
         model, "losses", lambda *args: {f"loss_{model.phase}": torch.zeros(()), **losses_of(*args)}

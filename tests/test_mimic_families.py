@@ -28,7 +28,7 @@ def test_a_family_is_trained_on_studies_of_one_view_and_chexperts_labels(changes
 
 @pytest.mark.parametrize(
     ("family", "setting"),
-    [("ppked", "ppked.topic_epochs"), ("clinicalbert", "clinicalbert.pretrain_epochs")],
+    [("ppked", "ppked.topic_share"), ("clinicalbert", "clinicalbert.pretrain_share")],
 )
 def test_without_labels_it_is_told_what_is_missing_or_to_do_without(family, setting, tmp_path):
     write_r2gen(tmp_path / "raw", make_studies(60))  # this layout has no labels
@@ -36,4 +36,4 @@ def test_without_labels_it_is_told_what_is_missing_or_to_do_without(family, sett
     changes = MIMIC | {"model.family": family}
     with pytest.raises(UserError, match=rf"chexpert\.csv.* or set {setting} to 0"):
         train_tiny(place, tmp_path, changes)
-    assert train_tiny(place, tmp_path, changes | {setting: 0}) == [1, 2, 3]
+    assert train_tiny(place, tmp_path, changes | {setting: 0.0}) == [1, 2, 3]

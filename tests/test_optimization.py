@@ -156,7 +156,7 @@ def test_linear_ends_at_nothing():
 
 
 def test_epochs_on_rewards_have_one_rate_and_the_schedule_ends_before_them(optimizer):
-    changes = {"train.epochs": 4, "reward.epochs": 1, "reward.lr": 0.2, "train.lr": 1e-4}
+    changes = {"train.epochs": 4, "reward.share": 0.25, "reward.lr": 0.2, "train.lr": 1e-4}
     settings = tiny({**changes, "train.schedule": "linear", "train.warmup_steps": 0})
     rates = [set_learning_rate(optimizer, settings, step, 2) for step in range(8)]
     assert rates == pytest.approx([1e-4 * (1 - step / 6) for step in range(6)] + [2e-5] * 2)

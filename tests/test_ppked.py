@@ -87,7 +87,7 @@ def test_what_is_kept_are_the_reports_and_how_images_look():
     assert (of_studies["topics"][[5, 11]] == -1).all()  # these have no labels
     small = {**CHANGES, "visual.frozen": True}
     assert knowledge_of(settings_with(small)).kept["features"].shape == (NUM_LEARNT, 6)
-    assert not knowledge_of(settings_with({**CHANGES, "ppked.topic_epochs": 0})).of_studies
+    assert not knowledge_of(settings_with({**CHANGES, "ppked.topic_share": 0.0})).of_studies
 
 
 @pytest.mark.parametrize("side", [16, 27, 5])
@@ -102,7 +102,7 @@ def test_without_any_labels_it_is_told_where_they_come_from():
     study = Study("one", "train", "a", "a", ())
     assert topics_of_all([study, replace(study, labels=("edema",))], "x")[1, 11] == 1
     with pytest.raises(UserError, match=r"Kaggle's .*chexpert\.csv.*, or set ppked"):
-        topics_of_all([study], "set ppked.topic_epochs to 0")
+        topics_of_all([study], "set ppked.topic_share to 0")
 
 
 # --- whose reports are read ---

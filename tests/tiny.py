@@ -18,7 +18,7 @@ TINY = {
     "model.d_model": 16, "model.num_heads": 2, "model.num_decoder_layers": 1, "model.d_ff": 16,
     "cgm.num_slots": 8, "cgm.num_heads": 2,
     "wcl.tau": 0.1, "wcl.lambda_ce": 0.7, "wcl.projection_dim": 8,
-    "ppked.topic_epochs": 1, "clinicalbert.pretrain_epochs": 2,
+    "ppked.topic_share": 0.34, "clinicalbert.pretrain_share": 0.67,
     "train.epochs": 3, "train.batch_size": 4, "train.warmup_steps": 0, "train.length_buckets": 2,
     "train.lr": 0.001, "train.lr_visual": 0.001, "train.schedule": "cosine",
     "train.accelerator": "cpu", "generate.batch_size": 4, "eval.resamples": 100,

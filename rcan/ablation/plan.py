@@ -81,7 +81,7 @@ def _with_code(content: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]
         return content, content
     family = content["model"]["family"]
     scoring = evaluation_code(family, content["data"]["name"])
-    code = training_code(family, content["curriculum"]["name"], content["reward"]["epochs"])
+    code = training_code(family, content["curriculum"]["name"], content["reward"]["share"])
     return {**content, CODE: code}, {CODE: scoring}
 
 

@@ -25,7 +25,7 @@ PROFILES = (DEMO, "paper", *REAL, "small")
 _LATER: dict[str, dict[str, Any]] = {
     "train": {"threads": None, "clip_value": None},
     "model": {"family": "rcan"},
-    "reward": {"epochs": 0, "kind": "cider", "discount": 0.9, "lr": 0.1},
+    "reward": {"share": 0.0, "kind": "cider", "discount": 0.9, "lr": 0.1},
     "curriculum": {"name": "none", "start": 0.01, "power": 2.0, "share": 0.5, "choose": "hardest"},
 }
 _RESTORE = "mend it, or have it back by `git checkout params.yaml`"
@@ -255,11 +255,10 @@ def check_together(settings: Settings) -> None:
         f"model.patch_positions: sinusoidal is not for model.family {model.family}; use learned or "
         "none",
     )
-    before, reward = settings.family.pretrain_epochs, settings.reward.epochs
+    before, reward = settings.family.pretrain_share, settings.reward.share
     demand(
-        before + reward < settings.train.epochs,
-        f"train.epochs ({settings.train.epochs}) must be above the {before} of pre-training and "
-        f"reward.epochs ({reward}) together: the others train on words",
+        before + reward < 1,
+        f"reward.share ({reward}) must leave epochs to words: pre-training has {before} of all",
     )
     demand(
         settings.curriculum.name == "none" or settings.train.devices == 1,

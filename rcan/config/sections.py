@@ -150,7 +150,7 @@ class Train(Section):
 class Reward(Section):
     """Policy gradient: the last epochs raise a score of whole reports, or of each sentence."""
 
-    epochs: NonNegativeInt
+    share: Probability
     kind: Literal["cider", "sentence_cider", "sentence_bleu"]
     discount: Fraction
     lr: Positive
@@ -179,16 +179,15 @@ OF_ALL = frozenset({"family", "d_model", "dropout", "patch_positions"})
 
 
 class Family(Section):
-    """What one family of models reads: its own sections are the fields of its `Config`, in its
-    module of `rcan.config.families`; `build` stands in that of `rcan.model.families`."""
+    """What one family of models reads: its own sections are the fields of its `Config`."""
 
     reads: ClassVar[frozenset[str]] = frozenset()  # keys of section `model`, besides `OF_ALL`
     learns: ClassVar[bool] = False  # whether `rcan.data.knowledge` has tables for it
 
     @property
-    def pretrain_epochs(self) -> int:
-        """The first epochs, on the family's own tasks in the place of words."""
-        return 0
+    def pretrain_share(self) -> float:
+        """Of the epochs: the first ones, on the family's own tasks in the place of words."""
+        return 0.0
 
     def title(self, settings: "Settings") -> str:
         """The model in a word or two."""
@@ -248,7 +247,7 @@ class Settings(Section):
         words += ["blind"] if self.visual.blind else []
         words += self.family.choices(self)
         words += ["schedule=step"] if self.train.schedule == "step" else []
-        words += [f"reward={self.reward.kind}"] if self.reward.epochs else []
+        words += [f"reward={self.reward.kind}"] if self.reward.share else []
         if self.curriculum.name != "none":
             words += [self.curriculum.name, f"choose={self.curriculum.choose}"]
         words += ["small"] if self.scale == "small" else []
@@ -262,15 +261,19 @@ class Settings(Section):
         visual = self.visual.model_copy(update={"weights": str(root / os.path.expanduser(weights))})
         return self.model_copy(update={"visual": visual})
 
+    def epochs_of(self, share: float) -> int:
+        """So many of the training's epochs, rounded down."""
+        return int(share * self.train.epochs + 1e-9)
+
     def base(self) -> Self:
         """The same without a curriculum, whose likelihoods one orders the studies by."""
         plain = self.curriculum.model_copy(update={"name": "none"})
         return self.model_copy(update={"curriculum": plain})
 
     def used(self) -> dict[str, Any]:
-        """`of_the_model` without what shapes nothing here: modules that are off, other data sets,
-        and settings that the choice of another one leaves without effect."""
+        """`of_the_model` without what shapes nothing here, as modules that are off."""
         used, schedule = self.of_the_model(), self.train.schedule
+        plain = self.curriculum.name == "none"
         unused = {
             "demo": self.data.name != "demo",
             "visual.last_layer": self.visual.backbone == "small",
@@ -280,12 +283,9 @@ class Settings(Section):
             "train.lr_step": schedule != "step",
             "train.lr_decay": schedule in ("cosine", "linear"),
             "train.clip_value": self.train.clip_value is None,
-            **dict.fromkeys(("reward.kind", "reward.lr"), self.reward.epochs == 0),
-            "reward.discount": self.reward.epochs == 0 or self.reward.kind == "cider",
-            **{
-                f"curriculum.{key}": key != "name" and self.curriculum.name == "none"
-                for key in used["curriculum"]
-            },
+            **dict.fromkeys(("reward.kind", "reward.lr"), self.reward.share == 0),
+            "reward.discount": self.reward.share == 0 or self.reward.kind == "cider",
+            **{f"curriculum.{key}": plain and key != "name" for key in used["curriculum"]},
         }
         for section, _, field in (key.partition(".") for key, is_so in unused.items() if is_so):
             (used.get(section, {}) if field else used).pop(field or section, None)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from rcan.model.visual.extractor import VisualExtractor
 
-# The family's own tasks (`Family.pretrain_epochs`), then the words of reports, then rewards.
+# The family's own tasks (`Family.pretrain_share`), then the words of reports, then rewards.
 Phase = Literal["pretrain", "words", "reward"]
 
 

@@ -72,8 +72,9 @@ def lessons(
     orders = [np.lexsort((told.ids, measure)) for measure in measures]  # ties by id
 
     def of_epoch(model: nn.Module, epoch: int) -> Iterator[Batch] | None:
-        chosen, before = settings.curriculum, settings.family.pretrain_epochs
-        on_words = settings.train.epochs - before - settings.reward.epochs
+        chosen = settings.curriculum
+        before = settings.epochs_of(settings.family.pretrain_share)
+        on_words = settings.train.epochs - before - settings.epochs_of(settings.reward.share)
         first = (epoch - 1 - before) * batches.num_batches
         until = chosen.share * on_words * batches.num_batches
         if not 0 <= first < until:

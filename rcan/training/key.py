@@ -42,9 +42,9 @@ class Progress:
         return self.epoch >= epochs or (patience is not None and waited >= patience)
 
 
-def training_code(family: str, curriculum: str = "none", reward_epochs: int = 0) -> str:
+def training_code(family: str, curriculum: str = "none", reward_share: float = 0) -> str:
     """The digest of all code that shapes a training of this family of models."""
-    asked = [CURRICULUM] * (curriculum != "none") + [POLICY_GRADIENT] * (reward_epochs > 0)
+    asked = [CURRICULUM] * (curriculum != "none") + [POLICY_GRADIENT] * (reward_share > 0)
     return code_digest("rcan.training.train", *modules_of(family), *asked)
 
 
@@ -68,7 +68,7 @@ def input_parts(settings: Settings, processed: Path, tokenizer: Path) -> dict[st
         "data": read_summary(processed)["digest"],
         "tokenizer": sha256_of(tokenizer),
         "code": training_code(
-            settings.model.family, settings.curriculum.name, settings.reward.epochs
+            settings.model.family, settings.curriculum.name, settings.reward.share
         ),
         "torch": version("torch"),
     }

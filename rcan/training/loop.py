@@ -97,9 +97,10 @@ def _rank(numbers: dict[str, float], train: Train) -> tuple[bool, float]:
 
 def phase_of(settings: Settings, epoch: int) -> Phase:
     """What an epoch (from 1) trains on."""
-    if epoch <= settings.family.pretrain_epochs:
+    if epoch <= settings.epochs_of(settings.family.pretrain_share):
         return "pretrain"
-    return "words" if epoch <= settings.train.epochs - settings.reward.epochs else "reward"
+    rewarded = settings.epochs_of(settings.reward.share)
+    return "words" if epoch <= settings.train.epochs - rewarded else "reward"
 
 
 def objective_of(

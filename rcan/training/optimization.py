@@ -41,7 +41,7 @@ def set_learning_rate(
     rewards have one rate, and the schedule ends before them.
     """
     train, reward = settings.train, settings.reward
-    epochs = train.epochs - reward.epochs
+    epochs = train.epochs - settings.epochs_of(reward.share)
     of_words = step < epochs * steps_per_epoch
     factor = schedule(train, step, steps_per_epoch, epochs) if of_words else reward.lr
     for group in optimizer.param_groups:

@@ -157,7 +157,7 @@ def _rewarded(
     model: ReportModel, settings: Settings, studies: Split, words: Tokenizer
 ) -> Rewarded | None:
     """The losses of epochs on rewards, by a module that is loaded when there are any."""
-    if not settings.reward.epochs:
+    if not settings.reward.share:
         return None
     longest = settings.data.max_length
     references = [words.encode(study.text, longest)[1:] for study in studies.studies]

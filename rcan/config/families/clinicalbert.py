@@ -7,7 +7,6 @@ from rcan.config.sections import (
     Family,
     Layers,
     NonNegative,
-    NonNegativeInt,
     Probability,
     Section,
     Settings,
@@ -18,7 +17,7 @@ class ClinicalBERT(Section):
     """One stream of patches and words, and what it learns before it writes."""
 
     num_layers: Layers
-    pretrain_epochs: NonNegativeInt
+    pretrain_share: Probability
     mask_words: Probability
     mask_mesh: Probability
     margin: NonNegative
@@ -31,18 +30,18 @@ class Config(Family):
     clinicalbert: ClinicalBERT
 
     @property
-    def pretrain_epochs(self) -> int:
-        return self.clinicalbert.pretrain_epochs
+    def pretrain_share(self) -> float:
+        return self.clinicalbert.pretrain_share
 
     def title(self, settings: Settings) -> str:
         return "Clinical-BERT style"
 
     def choices(self, settings: Settings) -> list[str]:
-        return [] if self.pretrain_epochs else ["without pre-training"]
+        return [] if self.pretrain_share else ["without pre-training"]
 
     def unused(self, settings: Settings) -> dict[str, bool]:
         own = ("mask_words", "mask_mesh", "margin")
-        return {f"clinicalbert.{key}": not self.pretrain_epochs for key in own}
+        return {f"clinicalbert.{key}": not self.pretrain_share for key in own}
 
     def check(self, settings: Settings, demand: Callable[[bool, str], None]) -> None:
         d_model = settings.model.d_model

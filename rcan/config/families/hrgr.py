@@ -35,6 +35,6 @@ class Config(Family):
             "templates are sentences of its reports, and go with the weights",
         )
         demand(
-            self.hrgr.choice == "sum" or settings.reward.epochs == 0,
-            "hrgr.choice: argmax cannot be rewarded: set reward.epochs to 0 or hrgr.choice to sum",
+            self.hrgr.choice == "sum" or settings.reward.share == 0,
+            "hrgr.choice: argmax cannot be rewarded: set reward.share to 0 or hrgr.choice to sum",
         )

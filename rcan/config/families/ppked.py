@@ -3,14 +3,14 @@
 from collections.abc import Callable
 from typing import ClassVar
 
-from rcan.config.sections import Count, Family, NonNegativeInt, Section, Settings
+from rcan.config.sections import Count, Family, Probability, Section, Settings
 
 
 class PPKED(Section):
     """Posterior and prior knowledge."""
 
     num_reports: Count
-    topic_epochs: NonNegativeInt
+    topic_share: Probability
 
 
 class Config(Family):
@@ -20,8 +20,8 @@ class Config(Family):
     ppked: PPKED
 
     @property
-    def pretrain_epochs(self) -> int:
-        return self.ppked.topic_epochs
+    def pretrain_share(self) -> float:
+        return self.ppked.topic_share
 
     def title(self, settings: Settings) -> str:
         return "PPKED style"
@@ -33,7 +33,7 @@ class Config(Family):
             f"model.d_model ({d_model}) must be even: positions are pairs of sine and cosine",
         )
         demand(
-            settings.reward.epochs == 0,
-            "reward.epochs must be 0 for model.family ppked: for a training study it would "
+            settings.reward.share == 0,
+            "reward.share must be 0 for model.family ppked: for a training study it would "
             "retrieve the study's own report",
         )

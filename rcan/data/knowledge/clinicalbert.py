@@ -29,9 +29,9 @@ def learn(
 
     Raises `UserError` if there are no labels.
     """
-    if not chosen["clinicalbert"]["pretrain_epochs"]:
+    if not chosen["clinicalbert"]["pretrain_share"]:
         return Learnt({}, {})
-    topics = topics_of_all(train.studies, "set clinicalbert.pretrain_epochs to 0")
+    topics = topics_of_all(train.studies, "set clinicalbert.pretrain_share to 0")
     own = [_words_of_labels(study, words.vocabulary) for study in train.studies]
     mesh = np.zeros((len(own), max(1, *map(len, own))), dtype=np.int64)
     for row, ids in zip(mesh, own, strict=True):

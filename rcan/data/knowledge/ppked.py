@@ -37,8 +37,8 @@ def learn(
     found = np.concatenate(features)
     found /= np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12)
     of_studies = {}
-    if chosen["ppked"]["topic_epochs"]:
-        of_studies["topics"] = topics_of_all(train.studies, "set ppked.topic_epochs to 0")
+    if chosen["ppked"]["topic_share"]:
+        of_studies["topics"] = topics_of_all(train.studies, "set ppked.topic_share to 0")
     return Learnt({"features": found, "reports": reports, "graph": graph()}, of_studies)
 
 

@@ -3,7 +3,7 @@
 α = softmax wᵀ tanh(W_a a_i + W_q h_{t-1}); z = Σ α_i a_i; gates i, f, o from x = E y_t and h_{t-1}
 only; u = W x + W_h h_{t-1} + W_z z, 2·d wide; c_t = f ⊙ c_{t-1} + i ⊙ max(u¹, u²);
 h_t = o ⊙ tanh c_t; p_t = softmax(W_o h_t + b). h and c start as zeros. Trained on words, and then,
-by `reward.epochs`, on the score of whole reports (`rcan.training.policy_gradient`).
+by `reward.share`, on the score of whole reports (`rcan.training.policy_gradient`).
 
 Left out: the fine-tuned CNN, ensembles. `att2in.words: relu` is self-critical.pytorch's Att2in2.
 

@@ -11,7 +11,7 @@ Two writers of one form, with weights of their own, for normal and for abnormal 
     (h, s)_t = LSTM([E y_{t-1}; att(a; h_{t-1}); g_i]; (h, s)_{t-1}),  p_t = softmax(W_o h_t + b_o).
 
 First they imitate: -log π of each action and -log p of each word by the writer whose sentence it is
-(`rcan.data.knowledge.cmas`). Then, by `reward.epochs`, what a sentence adds to BLEU-4 is raised.
+(`rcan.data.knowledge.cmas`). Then, by `reward.share`, what a sentence adds to BLEU-4 is raised.
 
 A report is written by no known sequence of actions: its probability is a sum over both writers of
 each sentence, the weights those of `layers.sentences`. To sample an action and then the words, as

@@ -87,7 +87,7 @@ class ClinicalBERT(ReportModel):
         self.dropout = Dropout(model.dropout)
         self.classifier = nn.Linear(d_model, vocabulary_size)
         self.pretraining: Pretraining | None = None
-        if own.pretrain_epochs:
+        if own.pretrain_share:
             self.pretraining = Pretraining(d_model, knowledge.kept["shares"])
         positions = sinusoids(self.max_length + 1, d_model)
         self.register_buffer("positions", positions, persistent=False)
