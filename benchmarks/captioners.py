@@ -266,10 +266,10 @@ def _cider(checkout: Path) -> Result:
         corpus = scorer(df_mode="corpus")
         for report in train:
             corpus.cook_append(None, [" ".join(map(str, report))])
-        corpus.document_frequency = defaultdict(float)
+        vars(corpus)["document_frequency"] = defaultdict(float)
         corpus.compute_doc_freq()
         theirs = corpus.copy_empty()
-        theirs.df_mode, theirs.ref_len = "kept", np.log(float(number))
+        vars(theirs).update(df_mode="kept", ref_len=np.log(float(number)))
         for report, study in zip(written, numbers, strict=True):
             texts = (" ".join(map(str, words)) for words in (report, train[study]))
             theirs += (next(texts), [next(texts)])

@@ -110,7 +110,8 @@ def _features(settings: PipelineSettings, words: Tokenizer) -> Features:
 
     @cache
     def of_split(split: Split) -> np.ndarray:
-        source, side = split.images, OF_IMAGES
+        source: np.ndarray = split.images
+        side = OF_IMAGES
         if settings.visual.frozen:
             visual = VisualExtractor(settings.visual, settings.model, pretrained=True)
             source = study_batches(

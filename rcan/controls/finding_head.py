@@ -33,7 +33,8 @@ def study_features(split: Split, source: np.ndarray, num_views: int, side: int) 
     for study in split.studies:
         views = sorted(study.views, key=lambda view: view.projection != "frontal")
         rows.append(first_views([view.row for view in views], num_views))
-    return means[np.array(rows)].reshape(len(rows), -1)
+    features: np.ndarray = means[np.array(rows)].reshape(len(rows), -1)
+    return features
 
 
 def _grid_means(maps: np.ndarray, side: int) -> np.ndarray:
@@ -62,7 +63,8 @@ class Space:
     def of(self, features: np.ndarray) -> Tensor:
         """(M, D) features of other studies -> (M, R)."""
         X = (torch.from_numpy(features) - self._mean) / self._spread
-        return X @ self._axes
+        projected: Tensor = X @ self._axes
+        return projected
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,8 @@ def _telling(
         for sentence in report:
             named = labeler.read(sentence)
             if len(named) == 1 and named <= found:
-                counts[(*named, sentence)] += 1
+                (finding,) = named
+                counts[finding, sentence] += 1
     best: dict[str, str] = {}
     for finding, sentence in sorted(counts, key=lambda c: (-counts[c], len(c[1].split()), c[1])):
         best.setdefault(finding, sentence)
@@ -108,7 +109,7 @@ class FittedTexts:
         if findings not in self._found:
             apart = (self._known != self._table([findings])).sum(1)
             farthest = np.sort(apart)[min(ALIKE, len(apart)) - 1]
-            alike = [self._texts[place] for place in np.flatnonzero(apart <= farthest)]
+            alike = [self._texts[place] for place in np.flatnonzero(apart <= farthest).tolist()]
             with redirect_stderr(io.StringIO()):  # a bar of progress a set would be hundreds
                 self._found[findings] = best_constant(alike, alike, num_starts=2)
         return self._found[findings]

@@ -87,6 +87,7 @@ class Tables(nn.Module):
 
     def __init__(self, knowledge: Knowledge) -> None:
         super().__init__()
+        assert not knowledge.kept.keys() & knowledge.of_studies.keys(), "two tables of one name"
         for name, table in knowledge.kept.items():
             self.register_buffer(name, table)
         for name, table in knowledge.of_studies.items():

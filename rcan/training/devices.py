@@ -35,6 +35,14 @@ def devices_of(settings: Settings, root: Path) -> Iterator[int | str | list[int]
         yield [index]
 
 
+_UNUSED = "ddp_find_unused_parameters_true"
+
+
+def _has_phases(settings: Settings) -> bool:
+    """Whether some epochs leave parameters of others without a gradient."""
+    return bool(settings.family.pretrain_share or settings.reward.share)
+
+
 def launch(settings: Settings, devices: int | str | list[int]) -> "Fabric":
     """Device, precision and processes as the settings ask, bf16 on a GPU unless they say more.
 
@@ -49,7 +57,10 @@ def launch(settings: Settings, devices: int | str | list[int]) -> "Fabric":
         bf16 = accelerator == "cuda" and torch.cuda.is_bf16_supported()
         precision = "bf16-mixed" if bf16 else "32-true"
     try:
-        fabric = Fabric(accelerator=accelerator, devices=devices, precision=precision)
+        fabric = Fabric(
+            accelerator=accelerator, devices=devices, precision=precision,
+            strategy=_UNUSED if devices != 1 and _has_phases(settings) else "auto",
+        )  # fmt: skip
     except Exception as error:  # Lightning has its own kinds
         reason = " ".join(str(error).split())
         raise UserError(
