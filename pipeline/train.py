@@ -64,7 +64,7 @@ def train_run(settings: PipelineSettings, out: Path | None) -> None:
 
         train(
             settings, processed=PROCESSED, tokenizer=TOKENIZER, floors=FLOORS, out=out, root=root,
-            log_to=log_to, base=base,
+            log_to=log_to, base=base, restricted=settings.privacy.restricted,
         )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from model_parts import OTHER_FAMILIES, name_of
 from tiny import TRANSFORMER, prepare, tiny, train_tiny
 
 from rcan.errors import UserError
+from rcan.training.train import train
 
 MIMIC = {
     "data.name": "mimic_cxr", "data.num_views": 1, "visual.backbone": "small",
@@ -37,3 +38,13 @@ def test_without_labels_it_is_told_what_is_missing_or_to_do_without(family, sett
     with pytest.raises(UserError, match=rf"chexpert\.csv.* or set {setting} to 0"):
         train_tiny(place, tmp_path, changes)
     assert train_tiny(place, tmp_path, changes | {setting: 0.0}) == [1, 2, 3]
+
+
+def test_weights_with_reports_of_restricted_data_are_not_trained(place, tmp_path):
+    settings = tiny(MIMIC | {"model.family": "ppked"})
+    with pytest.raises(UserError, match="keeps the training reports in its weights, which"):
+        train(
+            settings, **place, out=tmp_path / "run", root=tmp_path, restricted=True,
+            log_to=lambda key: lambda epoch, numbers: None,
+        )  # fmt: skip
+    assert not (tmp_path / "run").exists()

@@ -39,7 +39,7 @@ from rcan.training.run_folder import write_run
 
 def train(
     settings: Settings, *, processed: Path, tokenizer: Path, floors: Path, out: Path | None,
-    root: Path, log_to: Callable[[str], Log], base: Path | None = None,
+    root: Path, log_to: Callable[[str], Log], base: Path | None = None, restricted: bool = False,
 ) -> None:  # fmt: skip
     """Train, or go on training, and write `out` whole: weights of the best and the last epoch
     (.safetensors), config.json, history.csv, best.json. With `out` None the state is all.
@@ -47,19 +47,20 @@ def train(
     The state is kept in `root`/.rcan/checkpoints/<key> until `key.forget_training`: killed
     before DVC has saved `out`, the same training only writes it again. `log_to(key)` gives what
     every epoch's numbers are handed to. `base`: the best weights of `settings.base()`, for a
-    curriculum alone.
+    curriculum alone. `restricted`: reports must not go with the weights, which leave the machine.
     Raises `UserError` for whatever the user can mend.
     """
     with devices_of(settings, root) as devices:
         _train_on(
             launch(settings, devices), settings, processed=processed, tokenizer=tokenizer,
-            floors=floors, out=out, root=root, log_to=log_to, base=base,
+            floors=floors, out=out, root=root, log_to=log_to, base=base, restricted=restricted,
         )  # fmt: skip
 
 
 def _train_on(
     fabric: Fabric, settings: Settings, *, processed: Path, tokenizer: Path, floors: Path,
     out: Path | None, root: Path, log_to: Callable[[str], Log], base: Path | None,
+    restricted: bool,
 ) -> None:  # fmt: skip
     words = Tokenizer.load(tokenizer)
     here = fabric.device.type
@@ -84,7 +85,7 @@ def _train_on(
         )
         of_training = partial(prepared, studies, batch_size=settings.train.batch_size)
         with fabric.rank_zero_first():  # one process keeps the features, the others read them
-            knowledge = _learn(settings, studies, words, of_training, fabric)
+            knowledge = _learn(settings, studies, words, of_training, fabric, restricted)
             seed_epoch(settings.train.seed, 0)
             model = build_model(settings, len(words), knowledge).to(fabric.device)
             batches = of_training(visual=model.visual)
@@ -122,7 +123,7 @@ def _train_on(
 
 def _learn(
     settings: Settings, studies: Split, words: Tokenizer, batches: Callable[..., StudyBatches],
-    fabric: Fabric,
+    fabric: Fabric, restricted: bool,
 ) -> Knowledge:  # fmt: skip
     """What the family learns of the training studies before there is a model."""
     if not settings.family.learns:
@@ -131,6 +132,11 @@ def _learn(
     learnt = learn(
         settings.model.family, studies, batches(visual=visual), words, settings.family.model_dump()
     )
+    if restricted and "reports" in learnt.kept:
+        raise UserError(
+            f"{settings.name} keeps the training reports in its weights, which `dvc push` sends "
+            f"on, and {settings.data.name} is restricted: take its cell out of ablations/cells.yaml"
+        )
     return Knowledge(*({name: torch.from_numpy(t) for name, t in part.items()} for part in learnt))
 
 
