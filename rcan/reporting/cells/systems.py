@@ -23,6 +23,7 @@ TABLES = ("table3", "table4")  # whose rows are shown
 CONSTANT, SEED, PAPER = "one constant report", "each seed", "the paper's value"
 _MEAN, _ALONE = "mean over seeds, 95 % interval", "score, 95 % interval"
 _WIDTH, _ROW, _ROUND = 5.0, 0.21, 1.2  # inches: the figure, a row, what is around a panel's rows
+_LINE = 0.75  # of a row: what each further line of a name takes
 _APART = 0.4  # of a row: how far a control stands below the systems
 _NAME = 0.83  # of a panel's width: what the constant's name takes at most
 _COLOURS = {
@@ -140,11 +141,13 @@ def systems_figure(ablations: Ablations, shown: Sequence[Panel], look: str = "li
     cells = list(dict.fromkeys(cell for panel in shown for cell in panel.points))
     deep = (len(shown) + 1) // 2
     with style(), mpl.rc_context(paint):
-        figure = new_figure(_WIDTH, deep * (_ROUND + _ROW * (len(cells) + 1)) + 0.8)
+        names = {cell: fill(ablations.cells.show(cell).title, 14) for cell in cells}
+        rows = len(cells) + _LINE * sum(name.count("\n") for name in names.values())
+        figure = new_figure(_WIDTH, deep * (_ROUND + _ROW * (rows + 1)) + 0.8)
         figure.suptitle(fill(ablations.scope(), 60), x=0.01, ha="left", weight="bold", size=10)
         grid = figure.subplots(deep, 2, sharey=True, squeeze=False)
         for axes, panel in zip(grid.flat, shown, strict=False):
-            _draw(axes, ablations, panel, cells, colours)
+            _draw(axes, ablations, panel, names, colours)
         for axes in grid.flat[len(shown) :]:
             axes.set_visible(False)
         handles, labels = grid.flat[0].get_legend_handles_labels()
@@ -159,10 +162,16 @@ def systems_figure(ablations: Ablations, shown: Sequence[Panel], look: str = "li
 
 
 def _draw(
-    axes: Axes, ablations: Ablations, panel: Panel, cells: Sequence[str], colours: Mapping[str, str]
-) -> None:
-    shows = {cell: ablations.cells.show(cell) for cell in cells}
-    places = {cell: row + _APART * shows[cell].control for row, cell in enumerate(cells)}
+    axes: Axes, ablations: Ablations, panel: Panel, names: Mapping[str, str],
+    colours: Mapping[str, str],
+) -> None:  # fmt: skip
+    """`names`: what stands beside each cell's row, in its lines."""
+    shows = {cell: ablations.cells.show(cell) for cell in names}
+    places, end = {}, 0.0
+    for cell, name in names.items():
+        more = _LINE * name.count("\n")
+        places[cell] = end + more / 2 + _APART * shows[cell].control
+        end += 1 + more
     for cell, point in panel.points.items():
         place, told = places[cell], shows[cell]
         colour = colours["faint"] if told.control else told.colour or colours["ours"]
@@ -177,7 +186,7 @@ def _draw(
             axes.plot(point.paper, place + 0.1, "D", color=colours["paper"], ms=5, label=PAPER)
     axes.margins(x=0.08)
     if panel.constant is not None:
-        axes.plot([panel.constant] * 2, [-0.65, len(cells)], color=colours["ink"], ls="--", lw=1.8,
+        axes.plot([panel.constant] * 2, [-0.65, end], color=colours["ink"], ls="--", lw=1.8,
                   label=CONSTANT, zorder=1.5)  # fmt: skip
         low, high = axes.get_xlim()
         left = 0.02 + (1 - _NAME) * (panel.constant - low) / (high - low)
@@ -187,8 +196,8 @@ def _draw(
     axes.annotate(panel.above, (0, 1), xytext=(0, 5), xycoords="axes fraction",
                   textcoords="offset points", color=colours["faint"], size=9)  # fmt: skip
     axes.set_xlabel(panel.unit, size=9, color=colours["faint"])
-    axes.set_yticks(list(places.values()), [fill(told.title, 14) for told in shows.values()])
-    axes.set_ylim(len(cells), -1.5)
+    axes.set_yticks(list(places.values()), [*names.values()])
+    axes.set_ylim(end, -1.5)
     axes.locator_params(axis="x", nbins=4)
     axes.tick_params(labelsize=9)
     axes.tick_params(axis="y", length=0)
