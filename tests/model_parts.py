@@ -179,7 +179,8 @@ def read(model, images: Tensor, projections: Tensor, tokens: Tensor):
 
 def losses_of(model, images: Tensor, projections: Tensor, tokens: Tensor) -> dict[str, Tensor]:
     """Losses of one process that tells each of `tokens` (B, T + 1) from those before it."""
-    batch = Batch(images, projections, tokens, PAD, torch.arange(len(tokens)))
+    numbers = torch.arange(len(tokens), device=tokens.device)
+    batch = Batch(images, projections, tokens, PAD, numbers)
     return model.losses(model(batch), batch, Alone())
 
 

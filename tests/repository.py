@@ -80,7 +80,7 @@ class Repository:
         """Run a command to its end."""
         return subprocess.run(
             command, cwd=self.folder, env=self.environment, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True, timeout=300,
+            stderr=subprocess.STDOUT, text=True, timeout=900,
         )  # fmt: skip
 
     def start(self, *command: str) -> subprocess.Popen:

@@ -151,6 +151,7 @@ def test_at_the_papers_sizes_every_part_has_the_parameters_it_should():
     square, norm = 512 * 512 + 512, 2 * 512
     resnet101 = 44_549_160 - (2048 * 1000 + 1000)  # torchvision's count, without its classifier
     parts = {**dict(model.named_children()), **dict(model.visual.named_children())}
+    assert not list(parts.pop("tables").buffers())  # RCAN learns nothing before it is trained
     assert num_parameters(parts.pop("visual")) == sum(map(num_parameters, model.visual.children()))
     assert {name: num_parameters(part) for name, part in parts.items()} == {
         "cnn": resnet101,

@@ -24,7 +24,7 @@ def ids(text: str) -> list[int]:
 
 
 def reward(kind, discount=1.0):
-    return reward_of(Reward(epochs=1, kind=kind, lr=0.1, discount=discount), TRAIN, WORDS)
+    return reward_of(Reward(share=0.5, kind=kind, lr=0.1, discount=discount), TRAIN, WORDS)
 
 
 def test_bleu_4_is_that_of_the_evaluation():
@@ -80,6 +80,6 @@ def test_the_report_as_a_whole_is_worth_its_cider():
 
 def test_reports_without_full_stops_have_no_sentences():
     words = Tokenizer.train(["lungs are clear"], 1)
-    chosen = Reward(epochs=1, kind="sentence_bleu", lr=0.1, discount=1.0)
+    chosen = Reward(share=0.5, kind="sentence_bleu", lr=0.1, discount=1.0)
     with pytest.raises(UserError, match="sentence_bleu needs training reports whose sentences"):
         reward_of(chosen, [words.encode("lungs", 9)[1:]], words)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import ClassVar, Literal
 
 from rcan.config.sections import Count, Family, Layers, Section, Settings
+from rcan.data.sets import DEMO
 
 LEAST_OF_PATIENTS = 30  # studies: templates go with the weights
 
@@ -30,9 +31,9 @@ class Config(Family):
     def check(self, settings: Settings, demand: Callable[[bool, str], None]) -> None:
         least = self.hrgr.least_studies
         demand(
-            settings.data.name != "mimic_cxr" or least >= LEAST_OF_PATIENTS,
-            f"hrgr.least_studies ({least}) must be at least {LEAST_OF_PATIENTS} with MIMIC-CXR: "
-            "templates are sentences of its reports, and go with the weights",
+            settings.data.name == DEMO or least >= LEAST_OF_PATIENTS,
+            f"hrgr.least_studies ({least}) must be at least {LEAST_OF_PATIENTS} with patients' "
+            "data: templates are sentences of their reports, and go with the weights",
         )
         demand(
             self.hrgr.choice == "sum" or settings.reward.share == 0,

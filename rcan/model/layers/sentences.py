@@ -112,7 +112,7 @@ def reweigh(weights: Tensor, told: Tensor) -> Tensor:
 
     A word that none of them would say, eos, leaves them as they are.
     """
-    none = (told <= NEVER).all(-1, keepdim=True)
+    none = ((told <= NEVER) | (weights == float("-inf"))).all(-1, keepdim=True)
     return torch.where(none, weights, (weights + told).masked_fill(none, 0.0).log_softmax(-1))
 
 
