@@ -206,7 +206,7 @@ def runs(name: str, folder: Path, patch) -> Sample:
     path = kept.run / name
     fuzz = [Fuzz(damaged(path.read_bytes()), (5, 250), good=False)]
     if path.suffix == ".json":
-        fuzz.append(Fuzz(edited(json.loads(path.read_bytes())).map(_json), (15, 200)))
+        fuzz.append(Fuzz(edited(json.loads(path.read_bytes())).map(_json), (40, 200)))
     return Sample(
         "checkpoints",
         path,

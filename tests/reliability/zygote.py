@@ -91,7 +91,7 @@ class Zygote:
 
         def ended() -> Ended:
             code = self._read()["code"]
-            count = touched.stat().st_size
+            count = touched.stat().st_size if touched.exists() else 0  # killed before it began
             return Ended(code, printed.read_text(encoding="utf-8", errors="replace"), count)
 
         yield pid, ended
