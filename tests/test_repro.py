@@ -4,6 +4,8 @@ import pytest
 from repository import OUTPUTS, STAGES, Repository
 from tiny import TINY
 
+from rcan.ablation.cells import CONTROLS, run_name
+
 
 @pytest.mark.slow
 def test_repro_goes_from_raw_data_to_tables_and_then_runs_only_what_a_change_needs(tmp_path):
@@ -61,7 +63,8 @@ def cells_are_trained_once_and_again_when_they_use_what_changed(project: Reposit
     assert code == 0, output
     assert [name.removeprefix("ablations/dvc.yaml:") for name in ran[:2]] == ["plan", "cells"]
     assert "3 cells, 2 to be trained; 1 equal another" in output
-    assert {path.name for path in (folder / "runs").iterdir()} == {
+    controls = {run_name(name, seed) for name, folds in CONTROLS.items() for seed in folds}
+    assert {path.name for path in (folder / "runs").iterdir()} == controls | {
         "main", "rcan-1", "transformer-1", "wcl_denominator_all-1",
     }  # fmt: skip
     assert [path.name for path in (folder / "runs" / "rcan-1").iterdir()] == ["same_as.json"]
