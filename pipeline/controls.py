@@ -138,7 +138,7 @@ def _write_run(
     code = code_digest("pipeline.controls")
     floors = sha256_of(FLOORS)
     best = {
-        "name": control.name,
+        "name": f"{control.name} seed={control.seed}",
         "trained_on": "cpu",
         **facts,
         "key": digest_of({"settings": config, "code": code, "floors": floors, **facts}),

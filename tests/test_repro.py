@@ -72,7 +72,8 @@ def cells_are_trained_once_and_again_when_they_use_what_changed(project: Reposit
     assert table.startswith("# Table 4, modules: demo")
     assert "not run" in table  # of the others
     assert (folder / "reports" / "index.html").stat().st_size > 10_000
-    assert set(project.runs()) - before == {
+    told = {f"{name} seed={seed}" for name, folds in CONTROLS.items() for seed in folds}
+    assert set(project.runs()) - before == told | {
         "wcl_denominator_all: RVE+CGM+WCL tau=0.2 lambda=0.7 denominator=all seed=1",
         "Transformer seed=1",
     }  # fmt: skip
