@@ -25,7 +25,7 @@ def test_repro_goes_from_raw_data_to_tables_and_then_runs_only_what_a_change_nee
     assert project.warm().repro()[:2] == (0, [])
     project.set({"data.fit": "round"})
     code, ran, output = project.repro()
-    assert (code != 0, ran) == (True, ["preprocess"])
+    assert code != 0 and ran in (["preprocess"], ["plan"])  # whichever DVC takes first
     assert [line for line in output.splitlines() if line.startswith("error:")] == [
         "error: params.yaml: data.fit is 'round'; it must be squash, crop or pad"
     ]
