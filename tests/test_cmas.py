@@ -183,7 +183,7 @@ def test_a_sentence_is_normal_by_its_words_and_not_by_parts_of_them():
     ]  # fmt: skip
     (kept, of_studies), words = learnt(texts, "words")
     assert of_studies["abnormal"].tolist() == [
-        [0, 1, 0, 1], [1, 0, 0, 0], [0, 0, 0, 0], [1, 1, 0, 0],
+        [0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0], [1, 1, 0, 0],  # an empty one is not
     ]  # fmt: skip
     assert kept["marks"].tolist() == [words.bos_id, words.vocabulary["."], words.eos_id]
 

@@ -9,7 +9,7 @@ import torch
 from rcan.ablation.cells import CONTROLS
 from rcan.controls.finding_controls import OFFSETS, Ground, choose, fit_controls, has_labels
 from rcan.controls.finding_head import Space, best_thresholds, fit_head, study_features
-from rcan.controls.finding_texts import FittedTexts, Template, sentences_of
+from rcan.controls.finding_texts import FittedTexts, Template, sentences_with_stops
 from rcan.data.store import Split, Study, View
 from rcan.evaluation.labelers import DEMO
 
@@ -109,7 +109,7 @@ def test_a_fitted_text_is_that_of_the_studies_most_alike():
     known = [frozenset(DEMO.known(s.labels)) for s in TRAIN.studies]
     fitted = FittedTexts([s.text for s in TRAIN.studies], known, DEMO.findings)
     assert fitted.text(frozenset()) == f"{HEART} {LUNGS}"
-    assert sentences_of(fitted.text(frozenset({CARDIO, PACED})))[0] == BIG
+    assert sentences_with_stops(fitted.text(frozenset({CARDIO, PACED})))[0] == BIG
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_every_control_is_fitted_sees_what_it_should_and_no_more():
         name: tuple(c.seed for c in controls if c.name == name) for name in CONTROLS
     } == CONTROLS
     for control in controls:
-        written = [set(sentences_of(text)) for text in control.write(val)]
+        written = [set(sentences_with_stops(text)) for text in control.write(val)]
         assert written[:2] == [{LUNGS, BIG}, {HEART, LUNGS}], control.name
         assert len(control.trials) == (len(OFFSETS) if control.name == "finding_template" else 1)
     # The head goes by the image and no label, an oracle by the label and no image.

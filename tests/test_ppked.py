@@ -25,6 +25,7 @@ from tiny import tiny
 from rcan.data.batches import Batch
 from rcan.data.knowledge import ppked as learning
 from rcan.data.knowledge.topics import TOPICS, graph, topics_of, topics_of_all
+from rcan.data.labels import named
 from rcan.data.store import Study
 from rcan.errors import UserError
 from rcan.model.build import build_model
@@ -45,8 +46,8 @@ FACTS = ("key", "data_digest", "tokenizer_digest")
 NAMES = [topic.name for topic in TOPICS]
 
 
-def named(*labels: str) -> set[str]:
-    return {NAMES[place] for place in np.flatnonzero(topics_of(labels))}
+def topics(*labels: str) -> set[str]:
+    return {NAMES[place] for place in np.flatnonzero(topics_of(named(labels)))}
 
 
 # --- what is learnt of the training studies ---
@@ -54,17 +55,20 @@ def named(*labels: str) -> set[str]:
 
 def test_labels_of_every_data_set_name_the_same_topics():
     assert len(set(NAMES)) == 20
-    assert named() == named("normal") == named("no finding") == {"normal"}
-    assert named("cardiomegaly/mild", "lung_volume/low") == {"cardiomegaly", "hypoinflation"}
-    assert named("lung", "fractures, bone") == {"hypoinflation", "fractures"}
-    assert named("lung opacity", "edema/uncertain", "support devices") == {
+    assert topics() == topics("normal") == topics("no finding") == {"normal"}
+    assert topics("cardiomegaly/mild", "lung_volume/low") == {"cardiomegaly", "hypoinflation"}
+    assert topics("lung", "fractures, bone") == {"hypoinflation", "fractures"}
+    assert topics("lung opacity", "edema/uncertain", "support devices") == {
         "opacity", "medical device",
     }  # fmt: skip
-    assert named("calcified granuloma", "pulmonary atelectasis") == {
+    assert topics("calcified granuloma", "pulmonary atelectasis") == {
         "calcinosis", "lesion", "atelectasis",
     }  # fmt: skip
-    assert named("spondylosis", "hernia, hiatal") == {"other", "hernia"}
-    assert (topics_of(None) == -1).all() and (topics_of(["no indexing"]) == -1).all()
+    assert topics("spondylosis", "hernia, hiatal") == {"other", "hernia"}
+    assert topics("edema/uncertain") == set()  # unlike a study without labels it may be ill
+    assert topics("chest tubes", "central_line") == topics("lines") == {"medical device"}
+    assert topics("tuberculosis", "linear scar") == {"other"}
+    assert all((topics_of(named(labels)) == -1).all() for labels in (None, ["no indexing"]))
 
 
 def test_the_graph_joins_topics_of_one_organ():

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from rcan.data.grid_means import grid_means
 from rcan.data.store import Split, first_views
 
 FOLDS = 5
@@ -28,19 +29,13 @@ def study_features(split: Split, source: np.ndarray, num_views: int, side: int) 
     of a study with too few views, the last is repeated.
     """
     chunks = (source[first : first + _CHUNK] for first in range(0, len(source), _CHUNK))
-    means = np.concatenate([_grid_means(np.asarray(chunk), side) for chunk in chunks])
+    means = np.concatenate([grid_means(np.asarray(chunk), side) for chunk in chunks])
     rows = []
     for study in split.studies:
         views = sorted(study.views, key=lambda view: view.projection != "frontal")
         rows.append(first_views([view.row for view in views], num_views))
     features: np.ndarray = means[np.array(rows)].reshape(len(rows), -1)
     return features
-
-
-def _grid_means(maps: np.ndarray, side: int) -> np.ndarray:
-    x = torch.tensor(maps).float()
-    x = x.unsqueeze(1) if x.dim() == 3 else x
-    return F.adaptive_avg_pool2d(x, side).flatten(1).numpy()
 
 
 class Space:

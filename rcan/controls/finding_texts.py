@@ -14,6 +14,7 @@ import numpy as np
 
 from rcan.evaluation.floors import best_constant
 from rcan.evaluation.labelers import Labeler
+from rcan.text.report_sentences import sentences_of
 
 Findings = frozenset[str]
 
@@ -27,8 +28,8 @@ class Template:
     def __init__(
         self, constant: str, texts: Sequence[str], known: Sequence[Findings], labeler: Labeler
     ) -> None:
-        reports = [sentences_of(text) for text in texts]
-        self.sentences = sentences_of(constant)
+        reports = [sentences_with_stops(text) for text in texts]
+        self.sentences = sentences_with_stops(constant)
         self._named = {sentence: labeler.read(sentence) for sentence in self.sentences}
         self._against = {
             sentence: _against(sentence, reports, known, labeler.findings)
@@ -52,9 +53,9 @@ class Template:
         return " ".join([*kept, *added])
 
 
-def sentences_of(text: str) -> list[str]:
+def sentences_with_stops(text: str) -> list[str]:
     """The sentences of a cleaned report, each with its full stop."""
-    return [f"{part.strip()} ." for part in text.split(" .") if part.strip()]
+    return [f"{' '.join(words)} ." for words in sentences_of(text) if words]
 
 
 def _against(

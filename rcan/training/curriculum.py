@@ -22,7 +22,6 @@ abnormal sentence is normal, and that is what the classifier tells. Left out: se
 Shapes: N training studies, I images a study, F features, K findings.
 """
 
-import re
 from collections.abc import Iterator, Sequence
 from math import ceil
 from pathlib import Path
@@ -36,9 +35,11 @@ from torch import Tensor, nn
 
 from rcan.config import Settings
 from rcan.data.batches import Batch, StudyBatches
+from rcan.data.grid_means import grid_means
 from rcan.data.store import Split, Study
 from rcan.evaluation.labelers import LABELERS, Labeler
 from rcan.model.interface import Alone, ReportModel, cross_entropy
+from rcan.text.report_sentences import is_abnormal, sentences_of
 from rcan.text.tokenizer import Tokenizer
 from rcan.training.loop import Lessons
 from rcan.training.run_folder import load_weights
@@ -48,7 +49,6 @@ FOLDS = 5
 LEAST = 10  # studies with a finding, and without it, for a classifier of it
 NORMAL = 0.05  # of the studies, the least share that counts as normal
 DECAY = 0.1  # of the classifier's squared weights, half of it beside its mean cross-entropy
-SAYS_NORMAL = re.compile(r"\b(?:no|normal|clear|stable)\b")
 
 
 def lessons(
@@ -123,18 +123,17 @@ class Told(NamedTuple):
 
 def abnormal_sentences(text: str) -> int:
     """Sentences of a cleaned report that hold none of the words of a normal one."""
-    sentences = [sentence for sentence in text.split(" .") if sentence.strip()]
-    return sum(SAYS_NORMAL.search(sentence) is None for sentence in sentences)
+    return sum(map(is_abnormal, sentences_of(text)))
 
 
 def pooled(batches: StudyBatches) -> np.ndarray:
     """(N, I, F): means of each image's kept map, or of a grid over its pixels."""
     parts = []
     for first in range(0, len(batches.source), 64):
-        x = torch.from_numpy(np.array(batches.source[first : first + 64])).double()
-        kept = x.dim() == 4
-        parts.append(x.mean((2, 3)) if kept else F.adaptive_avg_pool2d(x, GRID).flatten(1))
-    every: np.ndarray = torch.cat(parts).numpy()[batches.rows]
+        x = np.asarray(batches.source[first : first + 64], np.float64)
+        means = grid_means(x, 1 if x.ndim == 4 else GRID)
+        parts.append(means.reshape(len(x), -1))
+    every: np.ndarray = np.concatenate(parts)[batches.rows]
     return every
 
 

@@ -13,11 +13,11 @@ import numpy as np
 from rcan.data.batches import StudyBatches
 from rcan.data.knowledge import Learnt
 from rcan.data.knowledge.topics import UNKNOWN, topics_of_all
+from rcan.data.labels import NO_FINDING, named
 from rcan.data.store import Split, Study
 from rcan.text.tokenizer import Tokenizer
 
 _WORD = re.compile("[a-z]{4,}")  # without "of", "and", "no"
-_NO_LABEL = ("no finding", "no indexing")
 
 
 def learn(
@@ -46,9 +46,6 @@ def learn(
 
 def _words_of_labels(study: Study, vocabulary: Mapping[str, int]) -> list[int]:
     """Ids of the words of a study's labels, each once."""
-    found: dict[int, None] = {}
-    for head, _, more in (label.partition("/") for label in study.labels or ()):
-        if more != "uncertain" and head not in _NO_LABEL:
-            known = (vocabulary.get(word) for word in _WORD.findall(head))
-            found |= {index: None for index in known if index is not None}
-    return sorted(found)
+    heads = (named(study.labels or None) or set()) - {NO_FINDING}
+    known = (vocabulary.get(word) for head in heads for word in _WORD.findall(head))
+    return sorted({index for index in known if index is not None})

@@ -8,13 +8,12 @@ import numpy as np
 
 from rcan.data.batches import StudyBatches
 from rcan.data.knowledge import Learnt
-from rcan.data.knowledge.marks import marks, sentences_of
+from rcan.data.knowledge.marks import marks
 from rcan.data.sets.demo_findings import FINDINGS
 from rcan.data.store import Split
 from rcan.text.cleaning import clean_iu_xray
+from rcan.text.report_sentences import is_abnormal, sentences_of
 from rcan.text.tokenizer import Tokenizer
-
-NORMAL_WORDS = frozenset({"no", "normal", "clear", "stable"})  # as whole words
 
 
 def learn(
@@ -22,8 +21,8 @@ def learn(
 ) -> Learnt:
     """`marks`, and `abnormal` (N, max_sentences) int64: 1 for a report's abnormal sentences.
 
-    Normal is a sentence with one of `NORMAL_WORDS`; of the demo, by `labels: exact`, one that tells
-    of no finding. Raises `UserError` where no word is a full stop.
+    `is_abnormal` says which; in the demo, by `labels: exact`, those that tell of a finding.
+    Raises `UserError` where no word is a full stop.
     """
     shape = len(train.studies), chosen["cmas"]["max_sentences"]
     abnormal = np.zeros(shape, dtype=np.int64)
@@ -32,10 +31,6 @@ def learn(
         own = sentences_of(study.text)[: len(row)]
         row[: len(own)] = [is_abnormal(x) if exact is None else " ".join(x) in exact for x in own]
     return Learnt({"marks": marks(words)}, {"abnormal": abnormal})
-
-
-def is_abnormal(sentence: list[str]) -> bool:
-    return not NORMAL_WORDS & set(sentence)
 
 
 def _wordings() -> set[str]:

@@ -12,8 +12,9 @@ import numpy as np
 
 from rcan.data.batches import StudyBatches
 from rcan.data.knowledge import Learnt
-from rcan.data.knowledge.marks import marks, sentences_of
+from rcan.data.knowledge.marks import marks
 from rcan.data.store import Split
+from rcan.text.report_sentences import sentences_of
 from rcan.text.tokenizer import Tokenizer
 
 _FUNCTION_WORDS = (  # "no" and "normal" are not among them

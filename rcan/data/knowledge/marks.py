@@ -17,14 +17,3 @@ def marks(words: Tokenizer) -> np.ndarray:
             "models plans sentences: choose another model.family"
         )
     return np.array([words.bos_id, words.vocabulary["."], words.eos_id])
-
-
-def sentences_of(text: str) -> list[list[str]]:
-    """The sentences of a cleaned report, each without its "."; one may be empty."""
-    found: list[list[str]] = [[]]
-    for word in text.split():
-        if word == ".":
-            found.append([])
-        else:
-            found[-1].append(word)
-    return found if found[-1] else found[:-1]

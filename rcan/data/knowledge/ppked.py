@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from rcan.data.batches import StudyBatches
+from rcan.data.grid_means import grid_means
 from rcan.data.knowledge import Learnt
 from rcan.data.knowledge.topics import graph, topics_of_all
 from rcan.data.store import Split
@@ -43,21 +44,8 @@ def learn(
 
 
 def pooled(images: np.ndarray) -> np.ndarray:
-    """Kept features (B, I, C, h, w) -> their means (B, C); images (B, I, H, W) -> (B, I·8·8), each
-    averaged to 8 x 8 as `torch.nn.functional.adaptive_avg_pool2d` does."""
-    x = images.astype(np.float32)
+    """Kept features (B, I, C, h, w) -> their means (B, C); images (B, I, H, W) -> (B, I·8·8)."""
     if images.ndim == 5:
-        means: np.ndarray = x.mean((1, 3, 4))
+        means: np.ndarray = images.mean((1, 3, 4), dtype=np.float32)
         return means
-    shares = [_shares(side) for side in images.shape[2:]]
-    means = np.einsum("ph,bihw,qw->bipq", shares[0], x, shares[1], optimize=True)
-    return means.reshape(len(x), -1)
-
-
-def _shares(side: int) -> np.ndarray:
-    """(8, side): what each of `side` pixels counts in each of 8 means."""
-    shares = np.zeros((SIDE, side), dtype=np.float32)
-    for cell, row in enumerate(shares):
-        first, end = cell * side // SIDE, -(-(cell + 1) * side // SIDE)
-        row[first:end] = 1 / (end - first)
-    return shares
+    return grid_means(images, SIDE).reshape(len(images), -1)

@@ -1,7 +1,7 @@
 """Topics of a chest X-ray, told from the labels of a study, whichever data set brings them.
 
 The twenty are PPKED's (Liu et al., CVPR 2021, 2106.06963), named as ASGMD's public code has them.
-Labels are Open-i's Problems (IU X-ray), CheXpert's (MIMIC-CXR) or the demo's findings.
+Labels are those of `rcan.data.labels`.
 """
 
 import re
@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rcan.data.labels import named_of_all
 from rcan.data.store import Study
-from rcan.errors import UserError
 
 
 class Topic(NamedTuple):
@@ -41,28 +41,24 @@ TOPICS = (
     Topic("hypoinflation", "lung", r"^lung$|lung.volume|hypoinflation"),
     Topic(
         "medical device", "device",
-        r"device|catheter|instrument|\btube|\bstent|suture|pacemaker|\bline|_line",
+        r"device|catheter|instrument|\btubes?\b|\bstents?\b|suture|pacemaker|(?:\b|_)lines?\b",
     ),
     Topic("other", "", r"(?!)"),
 )  # fmt: skip
 UNKNOWN = -1
-_NOT_INDEXED = "no indexing"  # Open-i's word for a study that nobody indexed
 
 
-def topics_of(labels: Sequence[str] | None) -> np.ndarray:
-    """(20,) int8: 1 for a topic that the labels of one study name, 0, or `UNKNOWN` throughout.
+def topics_of(names: set[str] | None) -> np.ndarray:
+    """(20,) int8: 1 for a topic among what a study's labels name, 0, or `UNKNOWN` throughout.
 
-    `cardiomegaly/mild` is cardiomegaly; `edema/uncertain` counts as none. No label at all is
-    normal, a label that is of no topic is "other".
+    A name that is of no topic is "other".
     """
-    if labels is None or _NOT_INDEXED in labels:
+    if names is None:
         return np.full(len(TOPICS), UNKNOWN, dtype=np.int8)
     found = np.zeros(len(TOPICS), dtype=np.int8)
-    for head, _, more in (label.partition("/") for label in labels):
-        if more != "uncertain":
-            named = [bool(re.search(topic.labels, head)) for topic in TOPICS]
-            found |= np.array([*named[:-1], not any(named)], dtype=np.int8)
-    found[0] |= not found.any()
+    for name in names:
+        of_name = [bool(re.search(topic.labels, name)) for topic in TOPICS]
+        found |= np.array([*of_name[:-1], not any(of_name)], dtype=np.int8)
     return found
 
 
@@ -71,15 +67,7 @@ def topics_of_all(studies: Sequence[Study], instead: str) -> np.ndarray:
 
     Raises `UserError`, which ends with what to do `instead`, if no study has labels.
     """
-    table = np.stack([topics_of(study.labels) for study in studies])
-    if (table == UNKNOWN).all():
-        raise UserError(
-            "expected labels of the training studies, found none: IU X-ray's are the Problems of "
-            "Kaggle's indiana_reports.csv or of Open-i's XML, MIMIC-CXR's are "
-            "mimic-cxr-2.0.0-chexpert.csv; put them beside the reports and run `dvc repro "
-            f"preprocess`, or {instead}"
-        )
-    return table
+    return np.stack([topics_of(names) for names in named_of_all(studies, instead)])
 
 
 def graph() -> np.ndarray:
