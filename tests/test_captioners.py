@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from rcan.data.batches import Batch
 from rcan.model.interface import Alone, Output
-from rcan.model.layers.recurrent import LSTM, Told, lstm
+from rcan.model.layers.recurrent import LSTM, CellOutput, lstm
 
 NIC, SAT, ADAATT = ({"model.family": name} for name in ("nic", "sat", "adaatt"))
 HALF = torch.tensor(0.5)
@@ -116,7 +116,7 @@ def test_sat_tells_words_by_equation_7_as_printed_or_with_the_codes_tanh():
         model = tiny_model({**SAT, "sat.output_tanh": with_tanh})
         words, h, z = model.read(torch.tensor([[3]])), torch.randn(1, 1, 10), torch.randn(1, 1, 12)
         n = model.words.weight[3] + model.output_h(h) + model.output_z(z)
-        logits, _ = model.tell(words, Told(torch.cat([h, z], -1)), None)
+        logits, _ = model.tell(words, CellOutput(torch.cat([h, z], -1)), None)
         assert close(logits, model.classifier(n.tanh() if with_tanh else n))
 
 
@@ -131,7 +131,7 @@ def looking_away(model) -> tuple[Tensor, Tensor, Tensor]:
     v, s = torch.randn(1, 3, 12), torch.randn(1, 1, 12)
     _, seen = model.look(v)
     seen = seen._replace(v=v, keys=torch.zeros(1, 3, 12))  # z_i = wᵀ tanh(0) = 0
-    told = Told(torch.cat([torch.zeros(1, 1, 12), s], -1))
+    told = CellOutput(torch.cat([torch.zeros(1, 1, 12), s], -1))
     logits, attention = model.tell(model.read(torch.tensor([[3]])), told, seen)
     assert close(attention, torch.full((1, 1, 3), 1 / 3))
     return (logits - model.classifier.bias)[..., :12], s, v.mean(1, keepdim=True)

@@ -105,7 +105,6 @@ def test_what_is_imitated_are_actions_and_the_words_of_their_writers():
         assert close(losses["loss_words"], -of_words / count)
         assert close(losses["loss_actions"], -of_actions / count)
         assert close(losses["loss"], losses["loss_words"] + losses["loss_actions"])
-        assert losses["loss"] > losses["loss_ce"]  # which is of no choice in particular
 
 
 @torch.no_grad()
@@ -151,11 +150,12 @@ def test_what_was_learnt_of_sentences_is_not_read_when_generating():
 
 @torch.no_grad()
 def test_word_by_word_through_many_sentences_is_the_whole_report():
-    model, (images, projections) = model_of(), tiny_images(2)
+    model, (images, projections) = model_of(), tiny_images(3)
     tokens = torch.tensor(
         [
             [BOS, 4, STOP, STOP, 6, 7, STOP, 8, STOP, 9],
             [BOS, 5, 6, STOP, 7, STOP, 9, EOS, STOP, STOP],
+            [BOS, STOP, STOP, 5, 6, 4, 8, STOP, 7, 4],  # two sentences without words
         ]
     )
     whole = model(batch_of(images, projections, tokens)).logits
@@ -163,7 +163,7 @@ def test_word_by_word_through_many_sentences_is_the_whole_report():
     for place, word in enumerate(tokens.unbind(1)):
         logprobs = model.step(word.unsqueeze(1), state)[:, 0]
         assert close(logprobs, whole[:, place])
-        assert close(logprobs.exp().sum(-1), torch.ones(2))
+        assert close(logprobs.exp().sum(-1), torch.ones(3))
     assert logprobs[1, EOS] == 0  # four sentences: there are no more
 
 

@@ -120,6 +120,18 @@ def test_every_parameter_learns(changes):
 
 
 @every_model
+def test_a_step_of_training_runs_in_bfloat16(changes):
+    model, (images, projections) = tiny_model(changes).train(), tiny_images(4)
+    batch = Batch(images, projections, tiny_reports([5, 2, 6, 3]), PAD, torch.arange(4))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        losses = model.losses(model(batch), batch, Alone())
+    losses["loss"].backward()
+    assert all(loss.isfinite() for loss in losses.values())
+    found = [p.grad for p in model.parameters() if p.grad is not None]
+    assert found and all(gradient.isfinite().all() for gradient in found)
+
+
+@every_model
 def test_each_trainable_parameter_has_one_rate(changes):
     for frozen in (False, True):
         model = tiny_model({**changes, "visual.frozen": frozen})

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from model_parts import BOS, EOS, PAD, VOCABULARY, close, settings_with
+from model_parts import BOS, EOS, PAD, VOCABULARY, close, settings_with, tiny_model
 from torch import Tensor
 
 from rcan.data.batches import Batch
@@ -17,19 +17,21 @@ STOP, A, B = 3, 4, 5  # "." and two words
 @pytest.fixture(scope="module")
 def model() -> SentenceModel:
     marks = Knowledge({"marks": torch.tensor([BOS, STOP, EOS])})
-    return SentenceModel(settings_with({}), VOCABULARY, marks, max_sentences=2, pretrained=False)
+    return SentenceModel(
+        settings_with({}), VOCABULARY, max_sentences=2, pretrained=False, knowledge=marks
+    )
 
 
 def told(model: SentenceModel, tokens: Tensor, z: Tensor) -> Tensor:
     """Flat log-probabilities of reports (B, T), all words alike within a sentence."""
-    stop = at(model.stops(z), model.numbers(tokens).unsqueeze(-1))
+    stop = at(model.stops(z), model.sentence_of(tokens).unsqueeze(-1))
     said = model.say(torch.zeros(*tokens.shape, VOCABULARY))
     return model.flat(said, model.begins(tokens), stop)
 
 
 def test_a_report_may_end_where_a_sentence_begins_and_must_after_the_last(model):
     tokens = torch.tensor([[BOS, A, STOP, STOP, A]])
-    assert model.numbers(tokens).tolist() == [[0, 0, 1, 2, 2]]
+    assert model.sentence_of(tokens).tolist() == [[0, 0, 1, 2, 2]]
     assert model.alike(tokens).tolist() == [[STOP, A, STOP, STOP, A]]
     p = told(model, tokens, torch.tensor([[0.0, math.log(3)]])).exp()[0]
     assert close(p.sum(-1), torch.ones(5))
@@ -49,6 +51,19 @@ def test_what_cannot_be_said_is_not_asked_for(model):
     assert losses["loss"].item() == pytest.approx(math.log(2 * (VOCABULARY - 1)))
     losses["loss"].backward()
     assert close(z.grad, torch.tensor([[1, 0], [1, 1]]) / 6)
+
+
+@torch.no_grad()
+def test_a_plan_of_fewer_sentences_is_the_beginning_of_the_whole_one(model):
+    number = torch.tensor([[0, 0, 1], [0, 0, 0]])
+    assert model.train().num_planned(number) == 2 and model.num_planned(number + 7) == 2
+    assert model.num_planned(number[1:]) == 1 and model.eval().num_planned(number[1:]) == 2
+    for changes in ({"coatt.stop": "with"}, {"coatt.stop": "after"}, {"hrgr.choice": "sum"}):
+        planner = tiny_model({"model.family": next(iter(changes)).split(".")[0], **changes})
+        patches = torch.randn(2, 4, 12)
+        whole, some = (planner.look(patches, most)[1]._asdict() for most in (None, 2))
+        for name in {"topics", "stop", "choice", "attention"} & whole.keys():
+            assert close(some[name][:, :2], whole[name][:, :2]) and some[name].shape[1] <= 3
 
 
 def test_of_two_sources_the_one_that_would_have_said_the_word_weighs_more():

@@ -19,7 +19,7 @@ class Config(Family):
     cmas: CMAS
 
     def title(self, settings: Settings) -> str:
-        return "CMAS"
+        return "CMAS style"
 
     def choices(self, settings: Settings) -> list[str]:
         usual = "exact" if settings.data.name == "demo" else "words"

@@ -23,7 +23,7 @@ class Config(Family):
     hrgr: HRGR
 
     def title(self, settings: Settings) -> str:
-        return "HRGR"
+        return "HRGR, found templates"
 
     def choices(self, settings: Settings) -> list[str]:
         return [] if self.hrgr.choice == "sum" else ["choice=argmax"]

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from rcan.config import Settings
 from rcan.config.families.adaatt import Config
 from rcan.model.layers.attention import AdditiveAttention
-from rcan.model.layers.recurrent import RecurrentModel, Told, lstm
+from rcan.model.layers.recurrent import CellOutput, RecurrentModel, lstm
 
 
 class Memory(NamedTuple):
@@ -41,10 +41,10 @@ class Seen(NamedTuple):
 class AdaAtt(RecurrentModel[Memory, Seen]):
     """`input`, `image`, `recurrent`: weights of words, v_g and h for the LSTM's gates and g."""
 
-    def __init__(
-        self, settings: Settings, config: Config, vocabulary_size: int, *, pretrained: bool
-    ) -> None:
+    def __init__(self, settings: Settings, vocabulary_size: int, *, pretrained: bool) -> None:
         super().__init__(settings, vocabulary_size, pretrained=pretrained)
+        config = settings.family
+        assert isinstance(config, Config)
         d, dropout = settings.model.d_model, self.dropout
         self.patch = nn.Sequential(nn.Linear(d, d), nn.ReLU(), dropout)
         self.mean = nn.Sequential(nn.Linear(d, d), nn.ReLU(), dropout)
@@ -74,17 +74,17 @@ class AdaAtt(RecurrentModel[Memory, Seen]):
         gates: Tensor = self.input(self.of_word(self.words(tokens)))
         return gates
 
-    def cell(self, word: Tensor, memory: Memory, seen: Seen) -> tuple[Told, Memory]:
-        """Told: h_t and the sentinel s_t, (B, K, 2·d)."""
+    def cell(self, word: Tensor, memory: Memory, seen: Seen) -> tuple[CellOutput, Memory]:
+        """CellOutput: h_t and the sentinel s_t, (B, K, 2·d)."""
         gates = word + seen.gates.unsqueeze(1) + self.recurrent(memory.h)
         d = memory.h.shape[-1]
         gates, g = gates.split([4 * d, d], -1)
         h, m = lstm(gates, memory.m)
-        return Told(torch.cat([h, g.sigmoid() * m.tanh()], -1)), Memory(h, m)
+        return CellOutput(torch.cat([h, g.sigmoid() * m.tanh()], -1)), Memory(h, m)
 
-    def tell(self, words: Tensor, told: Told, seen: Seen) -> tuple[Tensor, Tensor | None]:
+    def tell(self, words: Tensor, output: CellOutput, seen: Seen) -> tuple[Tensor, Tensor | None]:
         """Logits, and α: attention among the patches alone."""
-        h, s = told.hidden.chunk(2, -1)
+        h, s = output.hidden.chunk(2, -1)
         h, s = self.of_h(h), self.of_s(s)
         query = self.attend.query(h).unsqueeze(2)
         z = self.attend.score(seen.keys.unsqueeze(1), query)  # (B, n, S)
@@ -94,7 +94,4 @@ class AdaAtt(RecurrentModel[Memory, Seen]):
         return self.classifier(self.dropout(self.output(c + h))), z.softmax(-1)
 
 
-def build(settings: Settings, vocabulary_size: int, *, pretrained: bool) -> AdaAtt:
-    """AdaAtt as the settings describe it, initialised from the global random state."""
-    assert isinstance(settings.family, Config)
-    return AdaAtt(settings, settings.family, vocabulary_size, pretrained=pretrained)
+build = AdaAtt

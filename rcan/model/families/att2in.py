@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from rcan.config import Settings
 from rcan.config.families.att2in import Config
 from rcan.model.layers.attention import AdditiveAttention
-from rcan.model.layers.recurrent import RecurrentModel, Told, lstm
+from rcan.model.layers.recurrent import CellOutput, RecurrentModel, lstm
 
 
 class Memory(NamedTuple):
@@ -37,10 +37,10 @@ class Seen(NamedTuple):
 
 
 class Att2in(RecurrentModel[Memory, Seen]):
-    def __init__(
-        self, settings: Settings, config: Config, vocabulary_size: int, *, pretrained: bool
-    ) -> None:
+    def __init__(self, settings: Settings, vocabulary_size: int, *, pretrained: bool) -> None:
         super().__init__(settings, vocabulary_size, pretrained=pretrained)
+        config = settings.family
+        assert isinstance(config, Config)
         d = settings.model.d_model
         self.around = (2 * d, d)  # the gates that z does not reach: i and f, o
         self.relu = config.att2in.words == "relu"
@@ -58,14 +58,11 @@ class Att2in(RecurrentModel[Memory, Seen]):
         gates: Tensor = self.input(self.dropout(x.relu()) if self.relu else x)
         return gates
 
-    def cell(self, word: Tensor, memory: Memory, seen: Seen) -> tuple[Told, Memory]:
+    def cell(self, word: Tensor, memory: Memory, seen: Seen) -> tuple[CellOutput, Memory]:
         z, weights = self.attend(memory.h, seen.a, seen.keys)
         gates = word + self.recurrent(memory.h) + F.pad(self.context(z), self.around)
         h, c = lstm(gates, memory.c)
-        return Told(h, weights), Memory(h, c)
+        return CellOutput(h, weights), Memory(h, c)
 
 
-def build(settings: Settings, vocabulary_size: int, *, pretrained: bool) -> Att2in:
-    config = settings.family
-    assert isinstance(config, Config)
-    return Att2in(settings, config, vocabulary_size, pretrained=pretrained)
+build = Att2in

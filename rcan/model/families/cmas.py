@@ -35,7 +35,7 @@ from rcan.config import Settings
 from rcan.config.families.cmas import Config
 from rcan.model.interface import Batch, Knowledge, Output, Together
 from rcan.model.layers.attention import AdditiveAttention
-from rcan.model.layers.recurrent import LSTM, TensorState, Told, lstm, unroll
+from rcan.model.layers.recurrent import LSTM, CellOutput, TensorState, lstm, unroll
 from rcan.model.layers.sentences import SentenceModel, at, mix, reweigh, weights_of
 
 WRITERS = 2  # of normal and of abnormal sentences
@@ -49,6 +49,7 @@ class Memory(NamedTuple):
     c: Tensor
     h: Tensor  # (B, K, 2, d): the writers'
     s: Tensor  # (B, K, 2, d): and their cells
+    gates: Tensor  # (B, K, 2, 4·d): what the plan brings to theirs
     weights: Tensor  # (B, K, 2): log-weights of the writers
     said: Tensor  # (B, K, 2, Y): the log-probabilities that each has given last
 
@@ -74,24 +75,25 @@ class Writer(nn.Module):
 
     def cell(
         self, word: Tensor, memory: tuple[Tensor, Tensor], values: Tensor, keys: Tensor
-    ) -> tuple[Told, tuple[Tensor, Tensor]]:
+    ) -> tuple[CellOutput, tuple[Tensor, Tensor]]:
         """One word further: word (B, K, 4·d + 1), of word and plan to the gates, and whether a
         sentence begins; h and s (B, K, d)."""
         gates, goes_on = word[..., :-1], 1 - word[..., -1:]
         h, s = (x * goes_on for x in memory)
         z, weights = self.attend(h, values, keys)
         h, s = lstm(gates + self.recurrent(torch.cat([h, z], -1)), s)
-        return Told(h, weights), (h, s)
+        return CellOutput(h, weights), (h, s)
 
 
 class CMAS(SentenceModel[Memory, Seen]):
     def __init__(
-        self, settings: Settings, config: Config, vocabulary_size: int, knowledge: Knowledge, *,
-        pretrained: bool,
-    ) -> None:  # fmt: skip
+        self, settings: Settings, vocabulary_size: int, *, pretrained: bool, knowledge: Knowledge
+    ) -> None:
+        config = settings.family
+        assert isinstance(config, Config)
         super().__init__(
-            settings, vocabulary_size, knowledge,
-            max_sentences=config.cmas.max_sentences, pretrained=pretrained,
+            settings, vocabulary_size, max_sentences=config.cmas.max_sentences,
+            pretrained=pretrained, knowledge=knowledge,
         )  # fmt: skip
         d = settings.model.d_model
         del self.classifier  # each writer has its own
@@ -114,13 +116,17 @@ class CMAS(SentenceModel[Memory, Seen]):
         number = torch.full_like(zeros[..., :1], -1, dtype=torch.int64)
         h = zeros.unsqueeze(2).expand(-1, -1, WRITERS, -1)
         said = h.new_zeros(len(a), 1, WRITERS, self.words.num_embeddings)
-        weights = self.actions(g)[1]
-        return Memory(number, zeros, zeros[..., :1], g, c, h, h, weights, said), seen
+        gates, weights = self.planned(g), self.actions(g)[1]
+        return Memory(number, zeros, zeros[..., :1], g, c, h, h, gates, weights, said), seen
 
     def plan(self, r: Tensor, g: Tensor, c: Tensor, seen: Seen) -> tuple[Tensor, Tensor]:
         """g and c of the sentence after the one of r, (B, K, d) all."""
         z, _ = self.attend(g, seen.a, seen.keys)
         return self.planner.cell(self.planner.gates(torch.cat([z, r], -1)), g, c)
+
+    def planned(self, g: Tensor) -> Tensor:
+        """What plans g (B, n, d) bring to the gates of both writers, (B, n, 2, 4·d)."""
+        return torch.stack([writer.plan(g) for writer in self.writers], 2)
 
     def actions(self, g: Tensor) -> tuple[Tensor, Tensor]:
         """The logit of π_stop (B, n), and log-weights (B, n, 2) of the writers if it goes on."""
@@ -138,35 +144,37 @@ class CMAS(SentenceModel[Memory, Seen]):
         y, *gates, begins = words.split([d, *[4 * d] * WRITERS, 1], -1)
         return y, gates, begins
 
-    def teach(self, tokens: Tensor, memory: Memory, seen: Seen) -> Output:
-        """Of whole reports; besides `attention`, by word (B, T, ...): `stop` and `chosen` (2) of
-        `actions`, `said` (2, Y) by each writer."""
+    def forward(self, batch: Batch) -> Output:
+        """Logits of words whoever writes them, or `imitates`; by word (B, T, ...) `stop` and
+        `chosen` (2) of `actions`, `said` (2, Y) by each writer; `attention` (B, T, S)."""
+        memory, seen = self.look(self.visual(batch.images, batch.projections).patches)
+        tokens = batch.tokens[:, :-1]
         y, gates, new = self.parts(self.read(tokens))
-        begins, number = self.begins(tokens), self.numbers(tokens).unsqueeze(-1)
+        begins, number = self.begins(tokens), self.sentence_of(tokens).unsqueeze(-1)
         g = self.plans(y, number, memory, seen)  # (B, N, d)
         stop, chosen = self.actions(g)
         hidden, looked = [], []
         for m, writer in enumerate(self.writers):
             words = torch.cat([gates[m] + at(writer.plan(g), number), new], -1)
             cell = partial(writer.cell, values=seen.a, keys=seen.writers_keys[:, m])
-            told, _ = unroll(cell, words, (memory.h[:, :, m], memory.s[:, :, m]))
-            assert told.attention is not None
-            hidden.append(told.hidden)
-            looked.append(told.attention)
+            output = unroll(cell, words, (memory.h[:, :, m], memory.s[:, :, m]))
+            assert output.attention is not None
+            hidden.append(output.hidden)
+            looked.append(output.attention)
         said = self.tell_both(torch.stack(hidden, 2))
-        chosen = at(chosen, number)
+        chosen, stop = at(chosen, number), at(self.stops(stop), number)
+        parts = {"stop": stop, "chosen": chosen, "said": said}
+        if self.imitates:
+            return Output(said[:, :, 0], parts)
         of_words = said[:, :-1].gather(-1, _each(tokens[:, 1:])).squeeze(-1)
         weights = weights_of(chosen, F.pad(of_words, (0, 0, 1, 0)), begins)
-        stop = at(self.stops(stop), number)
-        parts = {
-            "attention": (weights.exp().unsqueeze(-1) * torch.stack(looked, 2)).sum(2),
-            "stop": stop, "chosen": chosen, "said": said,
-        }  # fmt: skip
-        return Output(self.flat(mix(weights, said), begins, stop), parts)
+        attention = (weights.exp().unsqueeze(-1) * torch.stack(looked, 2)).sum(2)
+        logits = self.flat(mix(weights, said), begins, stop)
+        return Output(logits, {**parts, "attention": attention})
 
     def plans(self, y: Tensor, number: Tensor, memory: Memory, seen: Seen) -> Tensor:
         """g (B, N, d) of the sentences of whole reports, of their embeddings y (B, T, d)."""
-        most = min(self.max_sentences, int(number.max()) + 1)
+        most = self.num_planned(number)
         # Whose words are in which sentence, (B, N - 1, T - 1): that of the word before told it.
         among = number[:, :-1] == torch.arange(most - 1, device=y.device)
         of = among.transpose(1, 2).to(y.dtype)
@@ -189,48 +197,58 @@ class CMAS(SentenceModel[Memory, Seen]):
         begins, number = new > 0, was.number + (new > 0)
         known = was.number >= 0
         total, words = was.total + y * known, was.words + known
-        planned = self.plan(total / words.clamp(min=1), was.g, was.c, seen)
         moves = begins & (number > 0) & (number < self.max_sentences)
-        g, c = (torch.where(moves, x, x0) for x, x0 in zip(planned, (was.g, was.c), strict=True))
+        g, c, of_plan = self.move_on(moves, total / words.clamp(min=1), was, seen)
         stop, chosen = self.actions(g)
         stops = self.stops(stop)
         stop = torch.where(number < self.max_sentences, stops[:, :-1], stops[:, -1:])
         both = [
             writer.cell(
-                torch.cat([gates[m] + writer.plan(g), new], -1), (was.h[:, :, m], was.s[:, :, m]),
-                seen.a, seen.writers_keys[:, m],
+                torch.cat([gates[m] + of_plan[:, :, m], new], -1),
+                (was.h[:, :, m], was.s[:, :, m]), seen.a, seen.writers_keys[:, m],
             )[1]
             for m, writer in enumerate(self.writers)
         ]  # fmt: skip
         h, s = (torch.stack(x, 2) for x in zip(*both, strict=True))
-        told = was.said.gather(-1, _each(tokens)).squeeze(-1)
-        weights = torch.where(begins, chosen, reweigh(was.weights, told))
+        of_word = was.said.gather(-1, _each(tokens)).squeeze(-1)
+        weights = torch.where(begins, chosen, reweigh(was.weights, of_word))
         said = self.tell_both(h)
         goes_on = ~begins
         state.memory = Memory(
-            number, total * goes_on, words * goes_on, g, c, h, s, weights, said
+            number, total * goes_on, words * goes_on, g, c, h, s, of_plan, weights, said
         )  # fmt: skip
         return self.flat(mix(weights, said), begins, stop)
 
+    def move_on(
+        self, moves: Tensor, r: Tensor, was: Memory, seen: Seen
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """g, c and `gates` of the beams' plans, where it `moves` (B, K, 1) those of the next."""
+        here = moves.squeeze(-1).nonzero(as_tuple=True)  # studies, beams
+        seen = seen._replace(a=seen.a[here[0]], keys=seen.keys[here[0]])
+        r, g, c = (x[here].unsqueeze(1) for x in (r, was.g, was.c))
+        g, c = self.plan(r, g, c, seen)
+        planned = zip((was.g, was.c, was.gates), (g, c, self.planned(g)), strict=True)
+        g, c, gates = (x.index_put(here, new.squeeze(1).to(x.dtype)) for x, new in planned)
+        return g, c, gates
+
     def losses(self, output: Output, batch: Batch, together: Together) -> dict[str, Tensor]:
-        """`loss_actions`, `loss_words`: -log π and -log p, by word; `loss_ce`: of the report.
+        """`loss_actions`, `loss_words`: -log π and -log p, by word of the report, and their sum.
 
         The writers of sentences are those of the training studies.
         """
-        tokens, targets, told = batch.tokens[:, :-1], batch.tokens[:, 1:], self.told(batch)
-        begins, number = self.begins(tokens).squeeze(-1), self.numbers(tokens).unsqueeze(-1)
+        tokens, targets, scored = batch.tokens[:, :-1], batch.tokens[:, 1:], self.scored(batch)
+        begins, number = self.begins(tokens).squeeze(-1), self.sentence_of(tokens).unsqueeze(-1)
         ends = targets == self.eos_id
         writer = at(self.tables.of(batch, "abnormal").unsqueeze(-1), number)  # (B, T, 1)
         go_on, stop = output.parts["stop"].unbind(-1)
         chosen = go_on + output.parts["chosen"].gather(-1, writer).squeeze(-1)
-        of_actions = torch.where(ends, stop, chosen)[told & begins].sum()
+        of_actions = torch.where(ends, stop, chosen)[scored & begins].sum()
         said = output.parts["said"].gather(-1, _each(targets)).squeeze(-1)  # (B, T, 2)
-        of_words = said.gather(-1, writer).squeeze(-1)[told & ~ends].sum()
-        share = together.share_of_tokens(told.long(), pad_id=0) / told.sum().clamp(min=1)
-        loss_actions, loss_words = -of_actions * share, -of_words * share
-        ce = super().losses(output, batch, together)["loss_ce"]
+        of_words = said.gather(-1, writer).squeeze(-1)[scored & ~ends].sum()
+        by_word = self.by_word(batch, together)
+        loss_actions, loss_words = -of_actions * by_word, -of_words * by_word
         return {
-            "loss": loss_actions + loss_words, "loss_ce": ce,
+            "loss": loss_actions + loss_words,
             "loss_actions": loss_actions.detach(), "loss_words": loss_words.detach(),
         }  # fmt: skip
 
@@ -240,9 +258,4 @@ def _each(tokens: Tensor) -> Tensor:
     return tokens[..., None, None].expand(-1, -1, WRITERS, 1)
 
 
-def build(
-    settings: Settings, vocabulary_size: int, *, pretrained: bool, knowledge: Knowledge
-) -> CMAS:
-    """CMAS as the settings describe it, initialised from the global random state."""
-    assert isinstance(settings.family, Config)
-    return CMAS(settings, settings.family, vocabulary_size, knowledge, pretrained=pretrained)
+build = CMAS

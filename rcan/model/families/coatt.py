@@ -25,7 +25,7 @@ from rcan.config import Settings
 from rcan.config.families.coatt import Config
 from rcan.model.interface import Batch, Knowledge, Output, Together
 from rcan.model.layers.attention import AdditiveAttention
-from rcan.model.layers.recurrent import LSTM, TensorState, Told, unroll
+from rcan.model.layers.recurrent import LSTM, CellOutput, TensorState, unroll
 from rcan.model.layers.sentences import SentenceModel, at
 
 
@@ -51,12 +51,13 @@ class CoAtt(SentenceModel[Memory, Seen]):
     """Co-attention over patches and tags, a sentence LSTM, a word LSTM."""
 
     def __init__(
-        self, settings: Settings, config: Config, vocabulary_size: int, *, pretrained: bool,
-        knowledge: Knowledge,
-    ) -> None:  # fmt: skip
+        self, settings: Settings, vocabulary_size: int, *, pretrained: bool, knowledge: Knowledge
+    ) -> None:
+        config = settings.family
+        assert isinstance(config, Config)
         super().__init__(
-            settings, vocabulary_size, knowledge, max_sentences=config.coatt.max_sentences,
-            pretrained=pretrained,
+            settings, vocabulary_size, max_sentences=config.coatt.max_sentences,
+            pretrained=pretrained, knowledge=knowledge,
         )  # fmt: skip
         self.coatt, d = config.coatt, settings.model.d_model
         num_tags = len(knowledge.kept["studies_with_tag"])
@@ -70,14 +71,15 @@ class CoAtt(SentenceModel[Memory, Seen]):
             nn.Sequential(nn.Linear(2 * d, d), nn.Tanh(), nn.Linear(d, 1)),
         )
 
-    def look(self, patches: Tensor) -> tuple[Memory, Seen]:
+    def look(self, patches: Tensor, num_sentences: int | None = None) -> tuple[Memory, Seen]:
+        """`num_sentences`: how many are planned, without it all that a report may have."""
         tags = self.classify(patches.mean(1))
         likeliest = tags.topk(min(self.coatt.num_tags, tags.shape[1])).indices
         b = self.tags(likeliest)  # (B, N, d)
         keys, tag_keys = self.attend_patches.key(patches), self.attend_tags.key(b)
         zeros = patches.new_zeros(len(patches), 1, patches.shape[2])
         h, c, plan = zeros, zeros, []
-        for _ in range(self.max_sentences):
+        for _ in range(num_sentences or self.max_sentences):
             before = h
             v, alpha = self.attend_patches(before, patches, keys)
             u, beta = self.attend_tags(before, b, tag_keys)
@@ -103,51 +105,49 @@ class CoAtt(SentenceModel[Memory, Seen]):
         """What words bring (B, T, 4·d + 1), and h and c that have read the topics of `number`."""
         return torch.cat([at(seen.topics, number), word], -1)
 
-    def cell(self, word: Tensor, memory: Memory, seen: Seen) -> tuple[Told, Memory]:
+    def cell(self, word: Tensor, memory: Memory, seen: Seen) -> tuple[CellOutput, Memory]:
         """`word`: `of_topic`."""
         d, begins = memory.h.shape[-1], word[..., -1:] > 0
         h, c, gates = word[..., :-1].split([d, d, 4 * d], -1)
         h, c = torch.where(begins, h, memory.h), torch.where(begins, c, memory.c)
         h, c = self.writer.cell(gates, h, c)
-        return Told(h), memory._replace(h=h, c=c)
+        return CellOutput(h), memory._replace(h=h, c=c)
 
-    def write(self, told: Told, begins: Tensor, seen: Seen, number: Tensor) -> Tensor:
+    def write(self, output: CellOutput, begins: Tensor, seen: Seen, number: Tensor) -> Tensor:
         """Log-probabilities (B, T, Y) of the next words of sentences `number` (B, T, 1)."""
-        said = self.say(self.classifier(self.dropout(told.hidden)))
+        said = self.say(self.classifier(self.dropout(output.hidden)))
         return self.flat(said, begins, at(seen.stop, number))
 
     def forward(self, batch: Batch) -> Output:
-        """Logits of the next words; `attention` (B, T, P); of the plan `tags` (B, all tags), `plan`
-        (B, L, P + N)."""
-        memory, seen = self.look(self.visual(batch.images, batch.projections).patches)
-        tokens = batch.tokens[:, :-1]
-        number = self.numbers(tokens).unsqueeze(-1)
+        """Logits of the next words; `attention` (B, T, P); `tags` (B, all tags); of the plan, no
+        longer than the batch's longest report, `plan` (B, L, P + N)."""
+        tokens, patches = batch.tokens[:, :-1], self.visual(batch.images, batch.projections).patches
+        number = self.sentence_of(tokens).unsqueeze(-1)
+        memory, seen = self.look(patches, self.num_planned(number))
         words = self.of_topic(self.read(tokens), seen, number)
-        told, _ = unroll(lambda word, memory: self.cell(word, memory, seen), words, memory)
+        output = unroll(lambda word, memory: self.cell(word, memory, seen), words, memory)
         plan = torch.cat([seen.attention, seen.tag_attention], -1)
         parts = {"attention": at(seen.attention, number), "tags": seen.tags, "plan": plan}
-        return Output(self.write(told, self.begins(tokens), seen, number), parts)
+        return Output(self.write(output, self.begins(tokens), seen, number), parts)
 
     def step(self, tokens: Tensor, state: TensorState[Memory, Seen]) -> Tensor:
         seen, begins = state.seen, self.begins(tokens)
         number = state.memory.number + begins
         word = self.of_topic(F.embedding(tokens, state.prepared.words), seen, number)
-        told, memory = self.cell(word, state.memory, seen)
+        output, memory = self.cell(word, state.memory, seen)
         state.memory = memory._replace(number=number)
-        return self.write(told, begins, seen, number)
+        return self.write(output, begins, seen, number)
 
     def losses(self, output: Output, batch: Batch, together: Together) -> dict[str, Tensor]:
         """`loss_ce`: of words and stops; `loss_tags`, `loss_attention`: by word, with their λ."""
         losses = super().losses(output, batch, together)
-        tokens, targets = batch.tokens[:, :-1], batch.tokens[:, 1:]
-        words = (targets != batch.pad_id) & (targets != self.eos_id)
-        number = self.numbers(tokens).masked_fill(~words, -1).amax(1)  # of the last sentence
-        sentences = torch.arange(self.max_sentences, device=number.device)
-        written = (sentences <= number.unsqueeze(1)).unsqueeze(-1)  # (B, L, 1)
-        missed = (1 - (output.parts["plan"].float() * written).sum(1)).square().sum()
+        plan, by_word = output.parts["plan"].float(), self.by_word(batch, together)
+        words = self.scored(batch) & (batch.tokens[:, 1:] != self.eos_id)
+        last = self.sentence_of(batch.tokens[:, :-1]).masked_fill(~words, -1).amax(1, keepdim=True)
+        written = torch.arange(plan.shape[1], device=plan.device) <= last  # (B, L)
+        missed = (1 - (plan * written.unsqueeze(-1)).sum(1)).square().sum()
         shares = self.tables.of(batch, "tags")
         tags = -(shares * output.parts["tags"].float().log_softmax(-1)).sum()
-        by_word = together.share_of_tokens(targets, batch.pad_id) / (targets != batch.pad_id).sum()
         loss_tags = self.coatt.lambda_tags * tags * by_word
         loss_attention = self.coatt.lambda_attention * missed * by_word
         return {
@@ -156,11 +156,4 @@ class CoAtt(SentenceModel[Memory, Seen]):
         }  # fmt: skip
 
 
-def build(
-    settings: Settings, vocabulary_size: int, *, pretrained: bool, knowledge: Knowledge
-) -> CoAtt:
-    """CoAtt as the settings describe it, initialised from the global random state."""
-    assert isinstance(settings.family, Config)
-    return CoAtt(
-        settings, settings.family, vocabulary_size, pretrained=pretrained, knowledge=knowledge
-    )
+build = CoAtt

@@ -27,7 +27,7 @@ from rcan.config import Settings
 from rcan.config.families.hrgr import Config
 from rcan.model.interface import Batch, Knowledge, Output, Together
 from rcan.model.layers.attention import AdditiveAttention
-from rcan.model.layers.recurrent import LSTM, TensorState, Told, lstm, unroll
+from rcan.model.layers.recurrent import LSTM, CellOutput, TensorState, lstm, unroll
 from rcan.model.layers.sentences import SentenceModel, at, reweigh, weights_of
 
 
@@ -56,12 +56,13 @@ class HRGR(SentenceModel[Memory, Seen]):
     """A planner, its choice among templates, a generator."""
 
     def __init__(
-        self, settings: Settings, config: Config, vocabulary_size: int, *, pretrained: bool,
-        knowledge: Knowledge,
-    ) -> None:  # fmt: skip
+        self, settings: Settings, vocabulary_size: int, *, pretrained: bool, knowledge: Knowledge
+    ) -> None:
+        config = settings.family
+        assert isinstance(config, Config)
         super().__init__(
-            settings, vocabulary_size, knowledge, max_sentences=config.hrgr.max_sentences,
-            pretrained=pretrained,
+            settings, vocabulary_size, max_sentences=config.hrgr.max_sentences,
+            pretrained=pretrained, knowledge=knowledge,
         )  # fmt: skip
         self.hrgr, d = config.hrgr, settings.model.d_model
         self.planner, self.attend_plan = LSTM(d, d), AdditiveAttention(d, d, d)
@@ -72,11 +73,12 @@ class HRGR(SentenceModel[Memory, Seen]):
         self.read_image = nn.Linear(d, 4 * d, bias=False)
         self.recurrent = nn.Linear(d, 4 * d, bias=False)
 
-    def look(self, patches: Tensor) -> tuple[Memory, Seen]:
+    def look(self, patches: Tensor, num_sentences: int | None = None) -> tuple[Memory, Seen]:
+        """`num_sentences`: how many are planned, without it all that a report may have."""
         keys = self.attend_plan.key(patches)
         zeros = patches.new_zeros(len(patches), 1, patches.shape[2])
         h, c, plan = zeros, zeros, []
-        for _ in range(self.max_sentences):
+        for _ in range(num_sentences or self.max_sentences):
             context, _ = self.attend_plan(h, patches, keys)
             h, c = self.planner.cell(self.planner.gates(context), h, c)
             plan.append(h)
@@ -95,7 +97,7 @@ class HRGR(SentenceModel[Memory, Seen]):
         parts = self.read_word(self.words(self.alike(tokens)))
         return torch.cat([parts, self.begins(tokens)], -1)
 
-    def cell(self, word: Tensor, memory: Memory, seen: Seen) -> tuple[Told, Memory]:
+    def cell(self, word: Tensor, memory: Memory, seen: Seen) -> tuple[CellOutput, Memory]:
         """The generator, whoever writes the sentence; `word` is `of_topic`."""
         d, begins = memory.h.shape[-1], word[..., -1:] > 0
         h, c = (x.masked_fill(begins, 0.0) for x in (memory.h, memory.c))
@@ -103,15 +105,15 @@ class HRGR(SentenceModel[Memory, Seen]):
         query = (query + self.attend.query(h)).unsqueeze(2)
         weights = self.attend.score(seen.keys.unsqueeze(1), query).softmax(-1)
         h, c = lstm(gates + self.read_image(weights @ seen.a) + self.recurrent(h), c)
-        return Told(h, weights), memory._replace(h=h, c=c)
+        return CellOutput(h, weights), memory._replace(h=h, c=c)
 
     def of_topic(self, word: Tensor, seen: Seen, number: Tensor) -> Tensor:
         """What words (B, T, 5·d + 1) of `read` and their sentences' q_i bring to the cell."""
         return word + F.pad(at(seen.topics, number), (0, 1))
 
-    def generate(self, told: Told) -> Tensor:
+    def generate(self, output: CellOutput) -> Tensor:
         """The generator's log p (B, T, Y) of the next words."""
-        return self.say(self.classifier(self.dropout(told.hidden)))
+        return self.say(self.classifier(self.dropout(output.hidden)))
 
     def chosen(self, seen: Seen, number: Tensor) -> Tensor:
         """Log-weights (B, T, 1 + N) with which sentences `number` (B, T, 1) begin."""
@@ -140,23 +142,26 @@ class HRGR(SentenceModel[Memory, Seen]):
         return p.masked_fill(impossible, 1.0).log().masked_fill(impossible, float("-inf"))
 
     def forward(self, batch: Batch) -> Output:
-        """Logits of words whoever writes them; `said` (B, T, Y) by the generator, `stop`, `choice`
-        of the plan, `attention` (B, T, P)."""
-        memory, seen = self.look(self.visual(batch.images, batch.projections).patches)
-        tokens = batch.tokens[:, :-1]
-        begins, number = self.begins(tokens), self.numbers(tokens).unsqueeze(-1)
+        """Logits of words whoever writes them, or `imitates`; `said` (B, T, Y) by the generator;
+        `stop`, `choice` of the plan, no longer than the batch's longest report; `attention`."""
+        tokens, patches = batch.tokens[:, :-1], self.visual(batch.images, batch.projections).patches
+        begins, number = self.begins(tokens), self.sentence_of(tokens).unsqueeze(-1)
+        memory, seen = self.look(patches, self.num_planned(number))
+        words = self.of_topic(self.read(tokens), seen, number)
+        output = unroll(lambda word, memory: self.cell(word, memory, seen), words, memory)
+        assert output.attention is not None
+        said = self.generate(output)
+        parts = {
+            "said": said, "stop": seen.stop, "choice": seen.choice, "attention": output.attention,
+        }  # fmt: skip
+        if self.imitates:
+            return Output(said, parts)
         count = torch.arange(tokens.shape[1], device=tokens.device).view(1, -1, 1)
         place = count - count.mul(begins).cummax(1).values
-        words = self.of_topic(self.read(tokens), seen, number)
-        told, _ = unroll(lambda word, memory: self.cell(word, memory, seen), words, memory)
-        said = self.generate(told)
         told_by = self.told_by(tokens[:, 1:], said[:, :-1], place[:, :-1])
-        told_by = F.pad(told_by, (0, 0, 1, 0))
-        weights = weights_of(self.chosen(seen, number), told_by, begins)
-        logits = self.flat(self.mixed(weights, said, place), begins, at(seen.stop, number))
-        assert told.attention is not None
-        parts = {"said": said, "stop": seen.stop, "choice": seen.choice}
-        return Output(logits, {**parts, "attention": told.attention})
+        weights = weights_of(self.chosen(seen, number), F.pad(told_by, (0, 0, 1, 0)), begins)
+        mixed = self.mixed(weights, said, place)
+        return Output(self.flat(mixed, begins, at(seen.stop, number)), parts)
 
     def step(self, tokens: Tensor, state: TensorState[Memory, Seen]) -> Tensor:
         before, seen = state.memory, state.seen
@@ -164,8 +169,8 @@ class HRGR(SentenceModel[Memory, Seen]):
         number = before.number + begins
         place = (before.place + 1).masked_fill(begins, 0)
         word = F.embedding(tokens, state.prepared.words)
-        told, memory = self.cell(self.of_topic(word, seen, number), before, seen)
-        said = self.generate(told)
+        output, memory = self.cell(self.of_topic(word, seen, number), before, seen)
+        said = self.generate(output)
         on = reweigh(before.weights, self.told_by(tokens, before.said, before.place))
         weights = torch.where(begins, self.chosen(seen, number), on)
         state.memory = Memory(memory.h, memory.c, number, place, weights, said)
@@ -174,16 +179,14 @@ class HRGR(SentenceModel[Memory, Seen]):
     def losses(self, output: Output, batch: Batch, together: Together) -> dict[str, Tensor]:
         """`loss_stop`, `loss_choice`, `loss_words`, each by word of the report, and their sum."""
         tokens, targets, parts = batch.tokens[:, :-1], batch.tokens[:, 1:], output.parts
-        number = self.numbers(tokens)
-        told = (targets != batch.pad_id) & (number < self.max_sentences)
-        begins, ends = told & self.begins(tokens).squeeze(-1), targets == self.eos_id
-        number = number.unsqueeze(-1)
+        scored, number = self.scored(batch), self.sentence_of(tokens).unsqueeze(-1)
+        begins, ends = scored & self.begins(tokens).squeeze(-1), targets == self.eos_id
         stop = at(parts["stop"], number).gather(-1, ends.long().unsqueeze(-1)).squeeze(-1)
         source = at(self.tables.of(batch, "sources").unsqueeze(-1), number)  # (B, T, 1)
         choice = at(parts["choice"], number).gather(-1, source).squeeze(-1)
         words = parts["said"].gather(-1, targets.unsqueeze(-1)).squeeze(-1)
-        generated = told & ~ends & (source.squeeze(-1) == 0)
-        by_word = together.share_of_tokens(targets, batch.pad_id) / (targets != batch.pad_id).sum()
+        generated = scored & ~ends & (source.squeeze(-1) == 0)
+        by_word = self.by_word(batch, together)
         losses = {
             name: -logprobs.masked_fill(~asked, 0.0).sum() * by_word
             for name, logprobs, asked in (
@@ -192,15 +195,8 @@ class HRGR(SentenceModel[Memory, Seen]):
                 ("loss_words", words, generated),
             )
         }
-        told_of = {name: loss.detach() for name, loss in losses.items()}
-        return {"loss": torch.stack([*losses.values()]).sum(), **told_of}
+        parts = {name: loss.detach() for name, loss in losses.items()}
+        return {"loss": torch.stack([*losses.values()]).sum(), **parts}
 
 
-def build(
-    settings: Settings, vocabulary_size: int, *, pretrained: bool, knowledge: Knowledge
-) -> HRGR:
-    """HRGR-Agent as the settings describe it, initialised from the global random state."""
-    assert isinstance(settings.family, Config)
-    return HRGR(
-        settings, settings.family, vocabulary_size, pretrained=pretrained, knowledge=knowledge
-    )
+build = HRGR

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from rcan.config import Settings
 from rcan.config.families.nic import Config
 from rcan.model.interface import Batch, Output
-from rcan.model.layers.recurrent import LSTM, RecurrentModel, Told, lstm
+from rcan.model.layers.recurrent import LSTM, CellOutput, RecurrentModel, lstm
 
 
 class Memory(NamedTuple):
@@ -41,10 +41,10 @@ class Maxout(nn.Module):
 class NIC(RecurrentModel[Memory, tuple[()]]):
     """Its parameters beside those of `RecurrentModel`: W_v (`image`) and the LSTM."""
 
-    def __init__(
-        self, settings: Settings, config: Config, vocabulary_size: int, *, pretrained: bool
-    ) -> None:
+    def __init__(self, settings: Settings, vocabulary_size: int, *, pretrained: bool) -> None:
         super().__init__(settings, vocabulary_size, pretrained=pretrained)
+        config = settings.family
+        assert isinstance(config, Config)
         d = settings.model.d_model
         self.image = nn.Linear(d, d)
         self.lstm = Maxout(d, d) if config.nic.cell == "maxout" else LSTM(d, d)
@@ -57,24 +57,19 @@ class NIC(RecurrentModel[Memory, tuple[()]]):
     def read(self, tokens: Tensor) -> Tensor:
         return self.lstm.gates(self.words(tokens))
 
-    def cell(self, word: Tensor, memory: Memory, seen: tuple[()]) -> tuple[Told, Memory]:
+    def cell(self, word: Tensor, memory: Memory, seen: tuple[()]) -> tuple[CellOutput, Memory]:
         h, c = self.lstm.cell(word, *memory)
-        return Told(h), Memory(h, c)
+        return CellOutput(h), Memory(h, c)
 
     def forward(self, batch: Batch) -> Output:
         if isinstance(self.lstm, Maxout):
             return super().forward(batch)
         memory, _ = self.look(self.visual(batch.images, batch.projections).patches)
-        before = tuple(x.transpose(0, 1).contiguous() for x in memory)
+        h, c = (x.transpose(0, 1).contiguous() for x in memory)
         words = self.words(batch.tokens[:, :-1])
-        hidden, _ = self.lstm(
-            words, before
-        )  # all words in one call: 2.5 times as fast as one by one
-        logits, _ = self.tell(words, Told(hidden), ())
+        hidden, _ = self.lstm(words, (h, c))  # one call: 2.5 times as fast as word by word
+        logits, _ = self.tell(words, CellOutput(hidden), ())
         return Output(logits)
 
 
-def build(settings: Settings, vocabulary_size: int, *, pretrained: bool) -> NIC:
-    """NIC as the settings describe it, initialised from the global random state."""
-    assert isinstance(settings.family, Config)
-    return NIC(settings, settings.family, vocabulary_size, pretrained=pretrained)
+build = NIC

@@ -23,7 +23,7 @@ from rcan.config import Settings
 from rcan.config.families.sat import Config
 from rcan.model.interface import Batch, Output, Together, cross_entropy
 from rcan.model.layers.attention import AdditiveAttention
-from rcan.model.layers.recurrent import RecurrentModel, Told, lstm
+from rcan.model.layers.recurrent import CellOutput, RecurrentModel, lstm
 
 
 class Memory(NamedTuple):
@@ -43,10 +43,10 @@ class Seen(NamedTuple):
 class SAT(RecurrentModel[Memory, Seen]):
     """`input`, `recurrent`: the LSTM's weights of words, and of h and z; `output`: L_h and L_z."""
 
-    def __init__(
-        self, settings: Settings, config: Config, vocabulary_size: int, *, pretrained: bool
-    ) -> None:
+    def __init__(self, settings: Settings, vocabulary_size: int, *, pretrained: bool) -> None:
         super().__init__(settings, vocabulary_size, pretrained=pretrained)
+        config = settings.family
+        assert isinstance(config, Config)
         self.sat, d, D = config.sat, settings.model.d_model, config.sat.d_hidden
         self.mean = nn.Sequential(nn.Linear(d, d), nn.ReLU(), self.dropout)
         self.start_h, self.start_c = nn.Linear(d, D), nn.Linear(d, D)
@@ -68,20 +68,20 @@ class SAT(RecurrentModel[Memory, Seen]):
         y = self.words(tokens)
         return torch.cat([self.input(y), y], -1)
 
-    def cell(self, word: Tensor, memory: Memory, seen: Seen) -> tuple[Told, Memory]:
+    def cell(self, word: Tensor, memory: Memory, seen: Seen) -> tuple[CellOutput, Memory]:
         z, weights = self.attend(memory.h, *seen)
         z = self.select(memory.h).sigmoid() * z
         gates = word[..., : self.input.out_features]
         h, c = lstm(gates + self.recurrent(torch.cat([memory.h, z], -1)), memory.c)
-        return Told(torch.cat([h, z], -1), weights), Memory(h, c)
+        return CellOutput(torch.cat([h, z], -1), weights), Memory(h, c)
 
-    def tell(self, words: Tensor, told: Told, seen: Seen) -> tuple[Tensor, Tensor | None]:
+    def tell(self, words: Tensor, output: CellOutput, seen: Seen) -> tuple[Tensor, Tensor | None]:
         D, d = self.output_h.in_features, self.output_z.in_features
-        h, z = told.hidden.split([D, d], -1)
+        h, z = output.hidden.split([D, d], -1)
         n = words[..., -d:] + self.output_h(self.dropout(h)) + self.output_z(z)
         if self.sat.output_tanh:
             n = n.tanh()
-        return self.classifier(self.dropout(n)), told.attention
+        return self.classifier(self.dropout(n)), output.attention
 
     def losses(self, output: Output, batch: Batch, together: Together) -> dict[str, Tensor]:
         """`loss_ce` and `loss_attention`: λ times the second of Eq. 14's terms, by word."""
@@ -97,7 +97,4 @@ class SAT(RecurrentModel[Memory, Seen]):
         }  # fmt: skip
 
 
-def build(settings: Settings, vocabulary_size: int, *, pretrained: bool) -> SAT:
-    """SA&T as the settings describe it, initialised from the global random state."""
-    assert isinstance(settings.family, Config)
-    return SAT(settings, settings.family, vocabulary_size, pretrained=pretrained)
+build = SAT

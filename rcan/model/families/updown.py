@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from rcan.config import Settings
 from rcan.config.families.updown import Config
 from rcan.model.layers.attention import AdditiveAttention
-from rcan.model.layers.recurrent import RecurrentModel, Told, lstm
+from rcan.model.layers.recurrent import CellOutput, RecurrentModel, lstm
 
 
 class Memory(NamedTuple):
@@ -39,10 +39,10 @@ class Seen(NamedTuple):
 
 
 class UpDown(RecurrentModel[Memory, Seen]):
-    def __init__(
-        self, settings: Settings, config: Config, vocabulary_size: int, *, pretrained: bool
-    ) -> None:
+    def __init__(self, settings: Settings, vocabulary_size: int, *, pretrained: bool) -> None:
         super().__init__(settings, vocabulary_size, pretrained=pretrained)
+        config = settings.family
+        assert isinstance(config, Config)
         d = settings.model.d_model
         self.relu = config.updown.words == "relu"
         self.attend = AdditiveAttention(d, d, config.updown.d_attention)
@@ -62,15 +62,12 @@ class UpDown(RecurrentModel[Memory, Seen]):
         gates: Tensor = self.input(self.dropout(x.relu()) if self.relu else x)
         return gates
 
-    def cell(self, word: Tensor, memory: Memory, seen: Seen) -> tuple[Told, Memory]:
+    def cell(self, word: Tensor, memory: Memory, seen: Seen) -> tuple[CellOutput, Memory]:
         h1, c1, h2, c2 = memory
         h1, c1 = lstm(word + seen.mean + self.first(torch.cat([h1, h2], -1)), c1)
         z, weights = self.attend(h1, seen.a, seen.keys)
         h2, c2 = lstm(self.second(torch.cat([z, h1, h2], -1)), c2)
-        return Told(h2, weights), Memory(h1, c1, h2, c2)
+        return CellOutput(h2, weights), Memory(h1, c1, h2, c2)
 
 
-def build(settings: Settings, vocabulary_size: int, *, pretrained: bool) -> UpDown:
-    config = settings.family
-    assert isinstance(config, Config)
-    return UpDown(settings, config, vocabulary_size, pretrained=pretrained)
+build = UpDown

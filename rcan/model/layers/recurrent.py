@@ -55,28 +55,28 @@ def each(parts: M, change: Callable[[Tensor], Tensor]) -> M:
     return type(parts)(*map(change, parts))
 
 
-class Told(NamedTuple):
+class CellOutput(NamedTuple):
     """What a cell gives for one word of K beams, or of T words."""
 
     hidden: Tensor  # (B, K or T, n): what the next word is told from
     attention: Tensor | None = None  # (B, K or T, S): where it looked, rows sum to 1
 
 
-Cell = Callable[[Tensor, M], tuple[Told, M]]
+Cell = Callable[[Tensor, M], tuple[CellOutput, M]]
 
 
-def unroll(cell: Cell[M], words: Tensor, memory: M) -> tuple[Told, M]:
+def unroll(cell: Cell[M], words: Tensor, memory: M) -> CellOutput:
     """Read T words one after the other: words (B, T, w), memory (B, 1, ...) before the first.
 
-    Returns what was told after each, (B, T, ...), and the memory after the last.
+    Returns what the cell gives after each, (B, T, ...).
     """
-    told = []
+    found = []
     for word in words.split(1, dim=1):
         one, memory = cell(word, memory)
-        told.append(one)
-    attention = [one.attention for one in told if one.attention is not None]
-    hidden = torch.cat([one.hidden for one in told], 1)
-    return Told(hidden, torch.cat(attention, 1) if attention else None), memory
+        found.append(one)
+    attention = [one.attention for one in found if one.attention is not None]
+    hidden = torch.cat([one.hidden for one in found], 1)
+    return CellOutput(hidden, torch.cat(attention, 1) if attention else None)
 
 
 def lstm(gates: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
@@ -122,20 +122,19 @@ class RecurrentModel(ReportModel, Generic[M, S]):
     """Base of families whose memory of the words so far has a fixed size.
 
     A family defines `look`, `read`, `cell` and, unless one layer on `hidden` will do, `tell`.
-    `d_word`, `d_hidden`: widths of a word's embedding and of what the classifier reads; without
-    them the model's width. Embeddings and classifier start uniform in ±0.1 (self-critical.pytorch).
+    Embeddings and classifier start uniform in ±0.1 (self-critical.pytorch).
     """
 
     def __init__(
         self, settings: Settings, vocabulary_size: int, *, pretrained: bool,
-        knowledge: Knowledge = NOTHING, d_word: int | None = None, d_hidden: int | None = None,
+        knowledge: Knowledge = NOTHING,
     ) -> None:  # fmt: skip
         model = settings.model
         visual = VisualExtractor(settings.visual, model, pretrained=pretrained)
         super().__init__(visual, settings.data.max_length, knowledge)
-        self.words = nn.Embedding(vocabulary_size, d_word or model.d_model)
+        self.words = nn.Embedding(vocabulary_size, model.d_model)
         self.dropout = Dropout(model.dropout)
-        self.classifier = nn.Linear(d_hidden or model.d_model, vocabulary_size)
+        self.classifier = nn.Linear(model.d_model, vocabulary_size)
         for weight in (self.words.weight, self.classifier.weight):
             nn.init.uniform_(weight, -0.1, 0.1)
         nn.init.zeros_(self.classifier.bias)
@@ -148,27 +147,23 @@ class RecurrentModel(ReportModel, Generic[M, S]):
         """What words alone bring to the cell and to `tell`: tokens (...) -> (..., w)."""
         raise NotImplementedError
 
-    def cell(self, word: Tensor, memory: M, seen: S) -> tuple[Told, M]:
-        """One word further: word (B, K, w) of `read`; what is told after it, and the memory."""
+    def cell(self, word: Tensor, memory: M, seen: S) -> tuple[CellOutput, M]:
+        """One word further: word (B, K, w) of `read`; what is given after it, and the memory."""
         raise NotImplementedError
 
-    def tell(self, words: Tensor, told: Told, seen: S) -> tuple[Tensor, Tensor | None]:
+    def tell(self, words: Tensor, output: CellOutput, seen: S) -> tuple[Tensor, Tensor | None]:
         """Logits (B, n, Y) of the words that follow `words` (B, n, w), and attention (B, n, S).
 
         What does not feed back into the cell belongs here: training does it for all words at once.
         """
-        return self.classifier(self.dropout(told.hidden)), told.attention
+        return self.classifier(self.dropout(output.hidden)), output.attention
 
     def forward(self, batch: Batch) -> Output:
         """Logits of the next words and, where the family has attention, `attention` (B, T, S)."""
         memory, seen = self.look(self.visual(batch.images, batch.projections).patches)
-        return self.teach(batch.tokens[:, :-1], memory, seen)
-
-    def teach(self, tokens: Tensor, memory: M, seen: S) -> Output:
-        """`forward`, of what `look` gave: tokens (B, T)."""
-        words = self.read(tokens)
-        told, _ = unroll(lambda word, memory: self.cell(word, memory, seen), words, memory)
-        logits, attention = self.tell(words, told, seen)
+        words = self.read(batch.tokens[:, :-1])
+        output = unroll(lambda word, memory: self.cell(word, memory, seen), words, memory)
+        logits, attention = self.tell(words, output, seen)
         return Output(logits, {} if attention is None else {"attention": attention})
 
     def prepare(self) -> Prepared:
@@ -185,8 +180,8 @@ class RecurrentModel(ReportModel, Generic[M, S]):
 
     def step(self, tokens: Tensor, state: TensorState[M, S]) -> Tensor:
         word = F.embedding(tokens, state.prepared.words)
-        told, state.memory = self.cell(word, state.memory, state.seen)
-        logits, _ = self.tell(word, told, state.seen)
+        output, state.memory = self.cell(word, state.memory, state.seen)
+        logits, _ = self.tell(word, output, state.seen)
         return logits.float().log_softmax(-1)
 
     def attention(self, batch: Batch) -> Tensor | None:

@@ -29,17 +29,23 @@ class SentenceModel(RecurrentModel[M, S]):
     of what a word brings `begins`, and reads `alike`; its `tell` gives `flat` log-probabilities.
     """
 
+    is_eos: Tensor
+
     def __init__(
-        self, settings: Settings, vocabulary_size: int, knowledge: Knowledge, *,
-        max_sentences: int, pretrained: bool, d_word: int | None = None,
-        d_hidden: int | None = None,
+        self, settings: Settings, vocabulary_size: int, *, max_sentences: int, pretrained: bool,
+        knowledge: Knowledge,
     ) -> None:  # fmt: skip
-        super().__init__(
-            settings, vocabulary_size, pretrained=pretrained, knowledge=knowledge, d_word=d_word,
-            d_hidden=d_hidden,
-        )  # fmt: skip
+        super().__init__(settings, vocabulary_size, pretrained=pretrained, knowledge=knowledge)
         self.max_sentences = max_sentences
         self.bos_id, self.stop_id, self.eos_id = knowledge.kept["marks"].tolist()
+        is_eos = torch.arange(vocabulary_size) == self.eos_id
+        self.register_buffer("is_eos", is_eos, persistent=False)
+
+    @property
+    def imitates(self) -> bool:
+        """Whether it learns from sentences whose source is told: then no `losses` reads its
+        logits, and those of one source stand for them."""
+        return self.training and self.phase == "words"
 
     def begins(self, tokens: Tensor) -> Tensor:
         """Whether a sentence begins after each of `tokens` (...) -> (..., 1) bool."""
@@ -50,12 +56,17 @@ class SentenceModel(RecurrentModel[M, S]):
         """`tokens` (...) with "." in the place of bos."""
         return tokens.masked_fill(tokens == self.bos_id, self.stop_id)
 
-    def numbers(self, tokens: Tensor) -> Tensor:
+    def sentence_of(self, tokens: Tensor) -> Tensor:
         """Of whole reports (B, T): which sentence, from 0, the word after each is of."""
         return self.begins(tokens).squeeze(-1).cumsum(1) - 1
 
+    def num_planned(self, number: Tensor) -> int:
+        """How many sentences to plan for words of sentences `number`: in training no more."""
+        most = int(number.max()) + 1 if self.training else self.max_sentences
+        return min(most, self.max_sentences)
+
     def stops(self, z: Tensor) -> Tensor:
-        """(B, max_sentences + 1, 2): log(1 - p_stop), log p_stop of logits z (B, max_sentences)."""
+        """(B, L + 1, 2): log(1 - p_stop), log p_stop of logits z (B, L), and of the end after."""
         z = z.float()
         chosen = torch.stack([F.logsigmoid(-z), F.logsigmoid(z)], -1)
         last = chosen.new_tensor([[float("-inf"), 0.0]])
@@ -63,8 +74,7 @@ class SentenceModel(RecurrentModel[M, S]):
 
     def say(self, logits: Tensor) -> Tensor:
         """log p(w | s) of logits (..., Y), of all words but eos."""
-        eos = torch.arange(logits.shape[-1], device=logits.device) == self.eos_id
-        return logits.float().masked_fill(eos, NEVER).log_softmax(-1)
+        return logits.float().masked_fill(self.is_eos, NEVER).log_softmax(-1)
 
     def flat(self, said: Tensor, begins: Tensor, stop: Tensor) -> Tensor:
         """Log-probabilities of the next words, eos among them (..., Y).
@@ -73,23 +83,26 @@ class SentenceModel(RecurrentModel[M, S]):
         """
         go_on, end = stop.float().split(1, -1)
         said = said + go_on.masked_fill(~begins, 0.0)
-        eos = torch.arange(said.shape[-1], device=said.device) == self.eos_id
-        return torch.where(eos, end.masked_fill(~begins, float("-inf")), said)
+        return torch.where(self.is_eos, end.masked_fill(~begins, float("-inf")), said)
 
-    def told(self, batch: Batch) -> Tensor:
+    def scored(self, batch: Batch) -> Tensor:
         """Which words of reports, (B, T), count in a loss: those that can be said, and so not the
         eos of a report that was cut inside a sentence, nor what is after `max_sentences`."""
         tokens, targets = batch.tokens[:, :-1], batch.tokens[:, 1:]
-        told = (targets != batch.pad_id) & (self.numbers(tokens) < self.max_sentences)
+        scored = (targets != batch.pad_id) & (self.sentence_of(tokens) < self.max_sentences)
         can_end: Tensor = (targets != self.eos_id) | self.begins(tokens).squeeze(-1)
-        return told & can_end
+        return scored & can_end
+
+    def by_word(self, batch: Batch, together: Together) -> Tensor:
+        """What makes of a sum over the batch a mean over the `scored` words of all processes."""
+        scored = self.scored(batch).long()
+        return together.share_of_tokens(scored, pad_id=0) / scored.sum().clamp(min=1)
 
     def losses(self, output: Output, batch: Batch, together: Together) -> dict[str, Tensor]:
         """`loss`, `loss_ce`: -log p of the report by word, of stops and words alike."""
         logprobs = output.logits.gather(-1, batch.tokens[:, 1:].unsqueeze(-1)).squeeze(-1)
-        told = self.told(batch)
-        loss = -logprobs.masked_fill(~told, 0.0).sum() / told.sum().clamp(min=1)
-        loss = loss * together.share_of_tokens(told.long(), pad_id=0)
+        total = logprobs.masked_fill(~self.scored(batch), 0.0).sum()
+        loss = -total * self.by_word(batch, together)
         return {"loss": loss, "loss_ce": loss.detach()}
 
 
@@ -107,24 +120,24 @@ def mix(weights: Tensor, said: Tensor) -> Tensor:
     return (weights.unsqueeze(-1) + said).logsumexp(-2)
 
 
-def reweigh(weights: Tensor, told: Tensor) -> Tensor:
-    """Log-weights (..., M) of the sources after a word that they give log p_m `told` (..., M).
+def reweigh(weights: Tensor, logprobs: Tensor) -> Tensor:
+    """Log-weights (..., M) of the sources after a word that they give `logprobs` (..., M).
 
     A word that none of them would say, eos, leaves them as they are.
     """
-    none = ((told <= NEVER) | (weights == float("-inf"))).all(-1, keepdim=True)
-    return torch.where(none, weights, (weights + told).masked_fill(none, 0.0).log_softmax(-1))
+    none = ((logprobs <= NEVER) | (weights == float("-inf"))).all(-1, keepdim=True)
+    return torch.where(none, weights, (weights + logprobs).masked_fill(none, 0.0).log_softmax(-1))
 
 
-def weights_of(chosen: Tensor, told: Tensor, begins: Tensor) -> Tensor:
+def weights_of(chosen: Tensor, logprobs: Tensor, begins: Tensor) -> Tensor:
     """Log-weights (B, T, M) of the sources after each word of whole reports.
 
-    `chosen` (B, T, M): those with which the word's sentence begins; `told` (B, T, M): log p_m of
+    `chosen` (B, T, M): those with which the word's sentence begins; `logprobs` (B, T, M): of
     the word itself; `begins` (B, T, 1): whether a sentence begins after it.
     """
     weights, found = chosen[:, 0], []
     for of_sentence, word, begin in zip(
-        chosen.unbind(1), told.unbind(1), begins.unbind(1), strict=True
+        chosen.unbind(1), logprobs.unbind(1), begins.unbind(1), strict=True
     ):
         weights = torch.where(begin, of_sentence, reweigh(weights, word))
         found.append(weights)
