@@ -25,7 +25,7 @@ Shape = (
 
 NAMES: dict[object, str] = {
     str: "a text", int: "a whole number", float: "a number", bool: "true or false",
-    dict: "an object", list: "a list", type(None): "nothing",
+    dict: "an object", list: "a list", type(None): "nothing", dict | None: "an object or nothing",
     str | None: "a text or nothing", list | None: "a list or nothing",
 }  # fmt: skip
 

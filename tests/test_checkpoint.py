@@ -77,7 +77,7 @@ def trained_a_step(changes=None, seed=1):
 
 def test_optimiser_moments_come_back_equal_and_in_their_parameters_layout(tmp_path):
     model, optimizer = trained_a_step({"train.amsgrad": True})
-    numbers = {"epoch": 1, "loss": 0.1}
+    numbers = {"epoch": 1, "loss": 0.1, "val_BLEU-4": 0.2}
     progress = Progress(epoch=1, history=[numbers], best=numbers)
     with TrainingState(tmp_path / "key") as state:
         state.save(model, optimizer, progress, is_best=True)
@@ -96,6 +96,28 @@ def test_optimiser_moments_come_back_equal_and_in_their_parameters_layout(tmp_pa
     for name, value in other.state_dict().items():
         assert torch.equal(value, model.state_dict()[name])
         assert value.stride() == model.state_dict()[name].stride()
+
+
+EARLY = {"epoch": 1, "loss": 0.1}  # of pre-training
+LATER = {"epoch": 2, "loss": 0.2, "val_BLEU-4": 0.3}
+
+
+def test_pre_training_has_no_best_epoch_and_comes_first(tmp_path):
+    model, optimizer = trained_a_step()
+    with TrainingState(tmp_path / "key") as state:
+        for progress in (Progress(1, [EARLY]), Progress(2, [EARLY, LATER], LATER, before=1)):
+            state.save(model, optimizer, progress, is_best=progress.best is not None)
+            assert state.best.exists() == (progress.best is not None)
+            assert state.load(model, optimizer) == progress
+        late = EARLY | {"epoch": 3}
+        for wrong in (
+            Progress(1, [EARLY], EARLY),
+            Progress(2, [EARLY, LATER]),
+            Progress(3, [EARLY, LATER, late], LATER),
+        ):
+            state.save(model, optimizer, wrong, is_best=False)
+            with pytest.raises(UserError, match=r"progress: expected .* found (another|others)"):
+                state.load(model, optimizer)
 
 
 def test_a_fresh_state_starts_at_epoch_0_and_leaves_the_model_alone(tmp_path):

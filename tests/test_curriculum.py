@@ -2,19 +2,20 @@
 
 import shutil
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from lightning_fabric import Fabric
-from model_parts import tiny_model
+from model_parts import BOS, EOS, PAD, STOP, tiny_images, tiny_model
 from tiny import PARAMS, TRANSFORMER, batches_of, prepare, tiny, train_tiny
 from torch import nn
 from torch.nn import functional as F
 
 from rcan.code import closure, file_of
 from rcan.config import from_dict
-from rcan.data.batches import StudyBatches
+from rcan.data.batches import Batch, StudyBatches
 from rcan.data.store import Study, open_split
 from rcan.errors import UserError
 from rcan.evaluation.labelers import DEMO, IU_XRAY
@@ -119,6 +120,19 @@ def test_a_report_surprises_by_minus_the_log_of_its_probability(place, tmp_path)
     assert found[5] == pytest.approx(-float(told), rel=1e-5)
 
 
+def test_what_a_model_of_sentences_cannot_say_does_not_surprise_it():
+    """eos inside a sentence, of a report that was cut."""
+    model, (images, projections) = tiny_model({"model.family": "coatt"}), tiny_images(2)
+    tokens = torch.tensor([[BOS, 5, STOP, EOS, PAD], [BOS, 7, 5, 6, EOS]])
+    batch = Batch(images, projections, tokens, PAD)
+    found = curriculum.surprise(model, SimpleNamespace(in_order=lambda: [batch]))
+    with torch.no_grad():
+        told = model(batch).logits.gather(2, tokens[:, 1:, None])[..., 0]
+    assert told[1, 3] == -np.inf
+    assert found == pytest.approx((-told[:, :3].sum(1)).tolist(), rel=1e-5)
+    assert curriculum.perplexity(model, batch) == pytest.approx(found.sum() / 6, rel=1e-5)
+
+
 def test_the_features_of_an_image_are_the_means_of_a_grid_or_of_its_map(place, tmp_path):
     settings = tiny(CMCL)
     batches = batches_of(place, tmp_path, settings, "train", tiny_model().visual)
@@ -147,6 +161,9 @@ class Asked(nn.Module):
         self.modes.append((self.training, torch.is_grad_enabled()))
         words = F.one_hot(batch.tokens[:, 1:], 12)
         return Output(words * -batch.numbers.float().view(-1, 1, 1))
+
+    def scored(self, batch):
+        return batch.tokens[:, 1:] != batch.pad_id
 
 
 @pytest.fixture

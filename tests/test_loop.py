@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from rcan.errors import UserError
 from rcan.model.build import build_model
+from rcan.model.interface import Alone
 from rcan.text.tokenizer import Tokenizer
 from rcan.training import loop
 from rcan.training.checkpoint import TrainingState
@@ -50,6 +51,7 @@ class Fitted:
                 fabric=Fabric(accelerator="cpu", devices=1), state=state,
                 validate=lambda model: validated(next(scores)), floor=0.05,
                 log=lambda epoch, numbers: self.logged.append((epoch, numbers)),
+                rewarded=lambda wrapped, batch, _: self.model.losses(wrapped(batch), batch, Alone()),
             )  # fmt: skip
 
 
@@ -73,6 +75,27 @@ def test_patience_ends_a_training_and_the_first_of_equal_epochs_is_best(
     assert len(progress.history) == len(fitted.logged) == epochs
     assert fitted(scores).epoch == epochs  # again, from its state: nothing is left to do
     assert len(fitted.logged) == epochs
+
+
+@pytest.mark.parametrize(
+    ("patience", "scores", "epochs", "best"),
+    [
+        (1, [0.3, 0.2], 4, 3),  # pre-training has cost no patience
+        (2, [0.1, 0.3, 0.2, 0.1, 0.4, 0.1], 8, 7),  # rewards begin with all of it
+        (2, [0.1, 0.2, 0.3, 0.1, 0.1], 7, 5),
+        (None, [0.3, 0.2, 0.1, 0.1, 0.1, 0.1], 8, 3),
+    ],
+)
+def test_pre_training_is_not_validated_and_each_phase_has_its_own_patience(
+    patience, scores, epochs, best, place, tmp_path, monkeypatch
+):
+    phases = ["pretrain"] * 3 + ["words"] * 3 + ["reward"] * 3
+    monkeypatch.setattr(loop, "phase_of", lambda settings, epoch: phases[epoch])
+    fitted = Fitted(place, tmp_path, TRANSFORMER | {"train.epochs": 8, "train.patience": patience})
+    progress = fitted(scores)
+    assert (progress.epoch, progress.best["epoch"]) == (epochs, best)
+    assert [row.get(SELECTION) for row in progress.history] == [None, None, *scores]
+    assert fitted([]) == progress  # again, from its state
 
 
 def test_the_log_gets_the_history_and_the_speed(place, tmp_path):

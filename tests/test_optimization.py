@@ -61,6 +61,22 @@ def test_the_optimiser_is_the_one_that_is_asked_for(name, kind):
         assert (group["betas"], group["weight_decay"], group["amsgrad"]) == ((0.8, 0.9), 0.3, True)
 
 
+def test_sgd_takes_a_parameter_whose_first_gradient_comes_later_than_others():
+    model = build_model(tiny(), 30)
+    optimizer = build_optimizer(model, train_settings(optimizer="sgd", beta1=0.9, weight_decay=0.0))
+    first, second = optimizer.param_groups[-1]["params"][:2]
+    optimizer.param_groups[-1]["lr"] = 0.5
+    before = [first.detach().clone(), second.detach().clone()]
+    first.grad = torch.ones_like(first)
+    optimizer.step()
+    second.grad = torch.ones_like(second)
+    optimizer.step()
+    assert torch.allclose(before[0] - first, torch.full_like(first, 0.5 * (1 + 1.9)))
+    assert torch.allclose(before[1] - second, torch.full_like(second, 0.5))
+    used = settings_of(optimizer="sgd").used()["train"].keys()
+    assert settings_of(optimizer="adam").used()["train"].keys() - used == {"beta2", "amsgrad"}
+
+
 @pytest.mark.parametrize(("name", "amsgrad"), [("adam", True), ("adamw", False)])
 def test_the_fused_steps_are_the_plain_ones(name, amsgrad):
     train = train_settings(optimizer=name, amsgrad=amsgrad, weight_decay=0.1, lr=1e-2)

@@ -112,6 +112,7 @@ def test_a_training_cut_after_every_epoch_ends_in_the_same_bytes(place, uninterr
         TRANSFORMER | {"train.optimizer": "sgd", "train.clip_value": 0.1, "train.lr": 0.1},
         TRANSFORMER | {"curriculum.name": "cmcl", "curriculum.share": 1.0},
         {"model.family": "att2in", "reward.share": 0.67},
+        {"model.family": "ppked", "train.optimizer": "sgd", "train.lr": 0.1},
         *OTHER_FAMILIES,
     ],
     ids=name_of,

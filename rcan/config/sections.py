@@ -1,7 +1,5 @@
 """Sections of `params.yaml` that shape a model: types and ranges; the values stand there alone.
-
-Sections that only one family of models reads stand with it, in `rcan.config.families`.
-"""
+Those that only one family of models reads stand with it, in `rcan.config.families`."""
 
 import importlib
 import os
@@ -183,6 +181,7 @@ class Family(Section):
 
     reads: ClassVar[frozenset[str]] = frozenset()  # keys of section `model`, besides `OF_ALL`
     learns: ClassVar[bool] = False  # whether `rcan.data.knowledge` has tables for it
+    keeps_reports: ClassVar[bool] = False  # the training reports go with its weights
 
     @property
     def pretrain_share(self) -> float:
@@ -283,6 +282,7 @@ class Settings(Section):
             "train.lr_step": schedule != "step",
             "train.lr_decay": schedule in ("cosine", "linear"),
             "train.clip_value": self.train.clip_value is None,
+            **dict.fromkeys(("train.beta2", "train.amsgrad"), self.train.optimizer == "sgd"),
             **dict.fromkeys(("reward.kind", "reward.lr"), self.reward.share == 0),
             "reward.discount": self.reward.share == 0 or self.reward.kind == "cider",
             **{f"curriculum.{key}": plain and key != "name" for key in used["curriculum"]},

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from rcan.data.grid_means import grid_means
 from rcan.data.store import Split, first_views
+from rcan.training.logistic import fit_logistic, logits_of
 
 FOLDS = 5
 PENALTIES = (10.0, 1.0, 0.1, 0.01)  # of half the squared weights, beside the mean loss
@@ -71,7 +72,7 @@ class Head:
 
     def margins(self, Z: Tensor) -> np.ndarray:
         """(M, K): how far each logit lies above its threshold."""
-        return (_logits(Z, self.weights) - self.thresholds).numpy()
+        return (logits_of(Z, self.weights) - self.thresholds).numpy()
 
 
 def fit_head(Z: Tensor, Y: Tensor, seed: int) -> tuple[Head, Tensor]:
@@ -82,7 +83,7 @@ def fit_head(Z: Tensor, Y: Tensor, seed: int) -> tuple[Head, Tensor]:
     for number in range(FOLDS):
         rest, own = fold != number, fold == number
         for place, weights in enumerate(_fits(Z[rest], Y[rest])):
-            held_out[place, own] = _logits(Z[own], weights)
+            held_out[place, own] = logits_of(Z[own], weights)
     losses = F.binary_cross_entropy_with_logits(
         held_out, Y.expand_as(held_out), reduction="none"
     ).mean(1)  # (penalties, K)
@@ -97,34 +98,9 @@ def _fits(Z: Tensor, Y: Tensor) -> list[Tensor]:
     """Weights (R + 1, K) under each penalty, the strongest first, each begun from the last."""
     found, weights = [], torch.zeros(Z.shape[1] + 1, Y.shape[1])
     for penalty in PENALTIES:
-        weights = _fit(Z, Y, penalty, weights)
+        weights = fit_logistic(Z, Y, penalty, weights)
         found.append(weights)
     return found
-
-
-def _fit(Z: Tensor, Y: Tensor, penalty: float, start: Tensor) -> Tensor:
-    # In these units the loss is about equally curved in all directions: a few steps are enough.
-    curvature = torch.cat([Z.square().mean(0) / 4 + penalty, torch.tensor([0.25])])
-    unit = curvature.rsqrt().unsqueeze(1)  # (R + 1, 1)
-    scaled = (start / unit).requires_grad_()
-    optimizer = torch.optim.LBFGS(
-        [scaled], max_iter=100, tolerance_grad=1e-5, line_search_fn="strong_wolfe"
-    )
-
-    def loss() -> Tensor:
-        optimizer.zero_grad()
-        weights = scaled * unit
-        each = F.binary_cross_entropy_with_logits(_logits(Z, weights), Y, reduction="none").mean(0)
-        total: Tensor = (each + penalty / 2 * weights[:-1].square().sum(0)).sum()
-        total.backward()
-        return total
-
-    optimizer.step(loss)
-    return scaled.detach() * unit
-
-
-def _logits(Z: Tensor, weights: Tensor) -> Tensor:
-    return Z @ weights[:-1] + weights[-1]
 
 
 def best_thresholds(logits: Tensor, Y: Tensor) -> Tensor:

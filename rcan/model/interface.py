@@ -130,6 +130,10 @@ class ReportModel(nn.Module):
         loss = cross_entropy(output, batch, together)
         return {"loss": loss, "loss_ce": loss.detach()}
 
+    def scored(self, batch: Batch) -> Tensor:
+        """Which words of reports, (B, T) bool, count in their likelihood: all but padding."""
+        return batch.tokens[:, 1:] != batch.pad_id
+
     def prepare(self) -> Any:
         """What all reports share that are generated with the weights as they now are."""
 

@@ -22,14 +22,15 @@ from torch import Tensor, nn
 from rcan.errors import UserError
 from rcan.files import exclusive, replacing
 from rcan.reading import Shape, parse_json, require_file, require_shape
-from rcan.training.key import BEST, DOING, HEADER, LAST, Progress
+from rcan.training.key import BEST, DOING, HEADER, LAST, SELECTION, Progress
 
 _AFRESH = "delete it and run again"
 _PROGRESS: Shape = {
     "epoch": int,
     "history": [{"epoch": int}],
-    "best": dict,
+    "best": dict | None,
     "trained_on": [str],
+    "before": int,
 }
 
 
@@ -73,8 +74,9 @@ class TrainingState:
             return Progress()
         tensors, facts = read_tensors(self.last)
         progress = _progress_from(facts.get("progress"), self.last)
-        best, _ = read_tensors(self.best, remedy=f"delete {self.last} and run again")
-        require_fit(model, best, self.best)
+        if progress.best:
+            best, _ = read_tensors(self.best, remedy=f"delete {self.last} and run again")
+            require_fit(model, best, self.best)
         load_weights(model, with_prefix(tensors, "model."), self.last)
         _load_optimizer(optimizer, with_prefix(tensors, "optimizer."), self.last)
         return progress
@@ -171,14 +173,18 @@ def _progress_from(told: Any, path: Path) -> Progress:
     rows = told["history"]
     for row in rows:
         require_shape(row, dict.fromkeys(row, float), f"{place}, history", _AFRESH)
-    alike = all(_scores_of(row) == _scores_of(rows[0]) for row in rows)
+    scored = [row for row in rows if SELECTION in row]
+    early = rows[: len(rows) - len(scored)]  # of pre-training
+    alike = [*early, *scored] == rows and all(
+        _scores_of(row) == _scores_of(part[0]) for part in (early, scored) for row in part
+    )
     epochs = [row["epoch"] for row in rows]
     whole = epochs == list(range(1, len(rows) + 1)) and told["epoch"] == len(rows)
     if not rows or not alike or not whole:
         raise UserError(f"{place}: expected a row for every epoch, found others; {_AFRESH}")
-    if told["best"] not in rows:
+    if told["best"] not in (scored or [None]):
         raise UserError(f"{place}: expected the best epoch among all, found another; {_AFRESH}")
-    return Progress(told["epoch"], rows, told["best"], told["trained_on"])
+    return Progress(told["epoch"], rows, told["best"], told["trained_on"], told["before"])
 
 
 def _scores_of(row: dict[str, float]) -> set[str]:

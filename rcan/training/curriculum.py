@@ -38,9 +38,10 @@ from rcan.data.batches import Batch, StudyBatches
 from rcan.data.grid_means import grid_means
 from rcan.data.store import Split, Study
 from rcan.evaluation.labelers import LABELERS, Labeler
-from rcan.model.interface import Alone, ReportModel, cross_entropy
+from rcan.model.interface import ReportModel
 from rcan.text.report_sentences import is_abnormal, sentences_of
 from rcan.text.tokenizer import Tokenizer
+from rcan.training.logistic import fit_logistic, logits_of
 from rcan.training.loop import Lessons
 from rcan.training.run_folder import load_weights
 
@@ -160,44 +161,34 @@ def entropies(x: np.ndarray, findings: np.ndarray, *, fold: np.ndarray) -> np.nd
             here, rest = fold == number, (fold != number) & known
             mean, deviation = x[rest].mean(0), x[rest].std(0).clip(1e-6)
             z = torch.from_numpy((x - mean) / deviation)
-            p = _fitted(z[rest], torch.from_numpy(y[rest]))(z[here]).sigmoid()
+            weights = fit_logistic(z[rest], torch.from_numpy(y[rest]), DECAY)
+            p = logits_of(z[here], weights).sigmoid()
             total[here] = (torch.special.entr(p) + torch.special.entr(1 - p)).sum(1).numpy()
     return total
 
 
-def _fitted(z: Tensor, y: Tensor) -> nn.Linear:
-    """Logistic regressions of y (n, K) on z (n, F)."""
-    linear = nn.Linear(z.shape[1], y.shape[1], dtype=z.dtype)
-    for parameter in linear.parameters():
-        nn.init.zeros_(parameter)
-    optimizer = torch.optim.LBFGS(
-        linear.parameters(), max_iter=200, tolerance_grad=1e-6, line_search_fn="strong_wolfe"
-    )
-
-    def loss() -> Tensor:
-        optimizer.zero_grad()
-        told = F.binary_cross_entropy_with_logits(linear(z), y, reduction="none").mean(0).sum()
-        value: Tensor = told + DECAY / 2 * linear.weight.square().sum()
-        value.backward()
-        return value
-
-    optimizer.step(loss)
-    return linear.requires_grad_(False)
+def surprise(model: ReportModel, batches: StudyBatches) -> np.ndarray:
+    """d4 (N,): -log p of each report, in nats."""
+    parts = [
+        unlikelihood(model, batch.to(model.device))[0].sum(1).cpu() for batch in batches.in_order()
+    ]
+    found: np.ndarray = torch.cat(parts).numpy()
+    return found
 
 
 @torch.no_grad()
-def surprise(model: ReportModel, batches: StudyBatches) -> np.ndarray:
-    """d4 (N,): -log p of each report, in nats."""
-    parts = []
-    for batch in batches.in_order():
-        batch = batch.to(model.device)
-        logits = model(batch).logits.float().transpose(1, 2)
-        loss = F.cross_entropy(
-            logits, batch.tokens[:, 1:], ignore_index=batch.pad_id, reduction="none"
-        )
-        parts.append(loss.sum(1).cpu())
-    found: np.ndarray = torch.cat(parts).numpy()
-    return found
+def unlikelihood(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+    """-log p (B, T) of each word, in nats, 0 where it does not count; and whether it counts."""
+    scored: Tensor = model.scored(batch)  # type: ignore[operator]
+    logits = model(batch).logits.float().transpose(1, 2)
+    loss = F.cross_entropy(logits, batch.tokens[:, 1:], reduction="none")
+    return loss.masked_fill(~scored, 0.0), scored
+
+
+def perplexity(model: nn.Module, batch: Batch) -> float:
+    """The logarithm of the perplexity of a batch's words."""
+    loss, scored = unlikelihood(model, batch)
+    return float(loss.sum() / scored.sum().clamp(min=1))
 
 
 def competence(t: float, *, start: float, power: float) -> float:
@@ -229,8 +220,7 @@ def chosen_batches(
             yield some[0]
             continue
         model.eval()
-        with torch.no_grad():
-            losses = [float(cross_entropy(model(batch), batch, Alone())) for batch in some]
+        losses = [perplexity(model, batch) for batch in some]
         model.train()
         yield some[int(np.argmax(losses) if chosen.choose == "hardest" else np.argmin(losses))]
 

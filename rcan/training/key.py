@@ -20,6 +20,7 @@ from rcan.reading import read_json, require_file
 
 PARTS = "parts.json"
 LAST, BEST = "last.safetensors", "best.safetensors"
+SELECTION = "val_BLEU-4"  # the best epoch has the highest (§4.1.2)
 DOING = "training this exact configuration"  # who holds a state's lock
 KINDS = ("cpu", "cuda")
 # Loaded by their names when they are asked for: a change of them is none of other trainings.
@@ -35,10 +36,14 @@ class Progress:
     history: list[dict[str, float]] = field(default_factory=list)
     best: dict[str, float] | None = None  # epoch, length_penalty and validation scores
     trained_on: list[str] = field(default_factory=list)  # kinds of processors, as they came
+    before: int = 0  # the last epoch before the phase that is under way
 
     def is_done(self, epochs: int, patience: int | None) -> bool:
-        """Whether all epochs are done, or the last `patience` of them brought no better one."""
-        waited = self.epoch - self.best["epoch"] if self.best else 0
+        """Whether all epochs are done, or the last `patience` of the phase brought no better one.
+
+        While nothing is validated there is no best one, and no end to patience.
+        """
+        waited = self.epoch - max(self.before, int(self.best["epoch"])) if self.best else 0
         return self.epoch >= epochs or (patience is not None and waited >= patience)
 
 

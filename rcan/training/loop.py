@@ -1,8 +1,8 @@
 """The training loop (§4.1.2). It knows no tracker, no tokenizer and no data set.
 
-One epoch: seed, train on every study once, or as a curriculum says, validate by generating, keep
-the state. What an epoch does follows from (seed, epoch) and the weights, so a killed training goes
-on, on a CPU to the same bits.
+One epoch: seed, train on every study once, or as a curriculum says, validate by generating (but
+not in pre-training, whose tasks are others), keep the state. What an epoch does follows from
+(seed, epoch) and the weights, so a killed training goes on, on a CPU to the same bits.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from rcan.errors import UserError
 from rcan.model.interface import Alone, Phase, ReportModel, Together
 from rcan.training.checkpoint import TrainingState
 from rcan.training.devices import Processes, processor, seed_epoch, share_batch_statistics
-from rcan.training.key import Progress
+from rcan.training.key import SELECTION, Progress
 from rcan.training.optimization import build_optimizer, set_learning_rate
 
 Validate = Callable[
@@ -35,7 +35,6 @@ Rewarded = Callable[[nn.Module, Batch, Together], dict[str, Tensor]]  # of the e
 Log = Callable[[int, dict[str, float]], None]  # epoch, numbers
 # The wrapped model as it is, epoch -> its batches, as many as there are without; None: the same.
 Lessons = Callable[[nn.Module, int], Iterator[Batch] | None]
-SELECTION = "val_BLEU-4"  # the best epoch has the highest (§4.1.2)
 
 
 def fit(
@@ -49,8 +48,8 @@ def fit(
     curriculum's; None: every epoch is a pass over all studies. `rewarded`: the losses of epochs on
     rewards, if there are any.
     Each row of the progress' history holds epoch, the model's losses (`loss`, `loss_ce`, ...), lr,
-    and what `validate` gave; `log` gets the same and images_per_second. Raises `UserError` if the
-    loss stops being a number.
+    and, but in pre-training, what `validate` gave; `log` gets the same and images_per_second.
+    Raises `UserError` if the loss stops being a number.
     """
     train = settings.train
     optimizer = build_optimizer(model, train)
@@ -65,16 +64,20 @@ def fit(
         epoch = progress.epoch + 1
         seed_epoch(train.seed, epoch, fabric.global_rank)
         model.phase = phase_of(settings, epoch)
+        if phase_of(settings, epoch - 1) != model.phase:
+            progress.before = epoch - 1
         numbers = train_epoch(
             wrapped, optimizer, batches, epoch, settings=settings, fabric=fabric,
             objective=objective_of(model, together, rewarded), lessons=lessons,
         )  # fmt: skip
         speed = numbers.pop("images_per_second")
-        if fabric.is_global_zero:
+        if fabric.is_global_zero and model.phase != "pretrain":
             model.eval()
             numbers |= validate(model)
         numbers = fabric.broadcast(numbers)
-        is_best = progress.best is None or _rank(numbers, train) > _rank(progress.best, train)
+        is_best = SELECTION in numbers and (
+            progress.best is None or _rank(numbers, train) > _rank(progress.best, train)
+        )
         progress.epoch = epoch
         if (here := processor(fabric.device)) not in progress.trained_on:
             progress.trained_on.append(here)
@@ -180,7 +183,8 @@ def _epoch_line(
     """One line an epoch, for terminals and log files alike."""
     parts = [f"epoch {epoch}/{epochs}"]
     parts += [f"{name} {numbers[name]:.3f}" for name in numbers if name.startswith("loss")]
-    parts.append(f"val BLEU-4 {numbers[SELECTION]:.3f} (floor {floor:.3f})")
-    parts.append(f"{numbers['val_distinct_reports']:.0f} different reports")
+    if SELECTION in numbers:
+        parts.append(f"val BLEU-4 {numbers[SELECTION]:.3f} (floor {floor:.3f})")
+        parts.append(f"{numbers['val_distinct_reports']:.0f} different reports")
     parts.append(f"lr {numbers['lr']:.1e}")
     return "  ".join([*parts, f"{speed:.0f} images/s"])

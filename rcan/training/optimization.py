@@ -17,10 +17,9 @@ def build_optimizer(model: ReportModel, train: Train) -> torch.optim.Optimizer:
         if parameters
     ]
     if train.optimizer == "sgd":
+        # Not fused, which fails on a parameter whose first gradient comes later than others'.
         momentum, decay = train.beta1, train.weight_decay
-        return torch.optim.SGD(
-            groups, lr=train.lr, momentum=momentum, weight_decay=decay, fused=True
-        )
+        return torch.optim.SGD(groups, lr=train.lr, momentum=momentum, weight_decay=decay)
     kind = torch.optim.AdamW if train.optimizer == "adamw" else torch.optim.Adam
     return kind(
         groups,

@@ -27,13 +27,14 @@ from rcan.training.inputs import study_batches
 from rcan.training.key import (
     CURRICULUM,
     POLICY_GRADIENT,
+    SELECTION,
     has_state,
     kept_parts,
     state_folder,
     training_key,
     why_afresh,
 )
-from rcan.training.loop import SELECTION, Lessons, Log, Rewarded, fit
+from rcan.training.loop import Lessons, Log, Rewarded, fit
 from rcan.training.run_folder import write_run
 
 
@@ -50,17 +51,22 @@ def train(
     curriculum alone. `restricted`: reports must not go with the weights, which leave the machine.
     Raises `UserError` for whatever the user can mend.
     """
+    if restricted and settings.family.keeps_reports:
+        raise UserError(
+            f"{settings.name} keeps the training reports in its weights, which `dvc push` sends "
+            f"on, and {settings.data.name} is restricted: choose another model.family, or take "
+            "its cell out of ablations/cells.yaml"
+        )
     with devices_of(settings, root) as devices:
         _train_on(
             launch(settings, devices), settings, processed=processed, tokenizer=tokenizer,
-            floors=floors, out=out, root=root, log_to=log_to, base=base, restricted=restricted,
+            floors=floors, out=out, root=root, log_to=log_to, base=base,
         )  # fmt: skip
 
 
 def _train_on(
     fabric: Fabric, settings: Settings, *, processed: Path, tokenizer: Path, floors: Path,
     out: Path | None, root: Path, log_to: Callable[[str], Log], base: Path | None,
-    restricted: bool,
 ) -> None:  # fmt: skip
     words = Tokenizer.load(tokenizer)
     here = fabric.device.type
@@ -85,7 +91,7 @@ def _train_on(
         )
         of_training = partial(prepared, studies, batch_size=settings.train.batch_size)
         with fabric.rank_zero_first():  # one process keeps the features, the others read them
-            knowledge = _learn(settings, studies, words, of_training, fabric, restricted)
+            knowledge = _learn(settings, studies, words, of_training, fabric)
             seed_epoch(settings.train.seed, 0)
             model = build_model(settings, len(words), knowledge).to(fabric.device)
             batches = of_training(visual=model.visual)
@@ -123,7 +129,7 @@ def _train_on(
 
 def _learn(
     settings: Settings, studies: Split, words: Tokenizer, batches: Callable[..., StudyBatches],
-    fabric: Fabric, restricted: bool,
+    fabric: Fabric,
 ) -> Knowledge:  # fmt: skip
     """What the family learns of the training studies before there is a model."""
     if not settings.family.learns:
@@ -132,11 +138,6 @@ def _learn(
     learnt = learn(
         settings.model.family, studies, batches(visual=visual), words, settings.family.model_dump()
     )
-    if restricted and "reports" in learnt.kept:
-        raise UserError(
-            f"{settings.name} keeps the training reports in its weights, which `dvc push` sends "
-            f"on, and {settings.data.name} is restricted: take its cell out of ablations/cells.yaml"
-        )
     return Knowledge(*({name: torch.from_numpy(t) for name, t in part.items()} for part in learnt))
 
 
