@@ -32,7 +32,7 @@ MAY_IMPORT = {
         "errors", "files", "reading", "code", "config", "text", "data", "model", "generation",
         "evaluation",
     },
-    "controls": {"errors", "text", "data", "evaluation"},
+    "controls": {"errors", "text", "data", "evaluation", "training"},
     "ablation": {"errors", "files", "reading", "code", "config", "data", "training"},
     "attention": {"errors", "config", "data", "model", "evaluation"},
     "reporting": {

@@ -51,7 +51,7 @@ class Fitted:
                 fabric=Fabric(accelerator="cpu", devices=1), state=state,
                 validate=lambda model: validated(next(scores)), floor=0.05,
                 log=lambda epoch, numbers: self.logged.append((epoch, numbers)),
-                rewarded=lambda wrapped, batch, _: self.model.losses(wrapped(batch), batch, Alone()),
+                rewarded=lambda read, batch, _: self.model.losses(read(batch), batch, Alone()),
             )  # fmt: skip
 
 
