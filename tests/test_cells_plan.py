@@ -52,6 +52,22 @@ def test_of_the_papers_cells_equal_ones_are_trained_once():
     }
 
 
+@pytest.mark.parametrize("data", ["demo", "iu_xray", "mimic_cxr"])
+@pytest.mark.parametrize(
+    "for_all",
+    [
+        {"train.devices": "auto"},
+        {"train.devices": 2},
+        {"reward.share": 0.2},
+        {"reward.share": 0.2, "reward.kind": "sentence_bleu"},
+        {"curriculum.name": "cmcl", "reward.share": 0.2},
+    ],
+)
+def test_every_cell_can_be_planned_with_what_is_set_for_all(for_all, data):
+    raw = changed({"data.name": data, **for_all})
+    assert plan(raw, load_cells(CELLS)).keys() >= {"rcan-1", "ppked_style-1", "cmcl_transformer-1"}
+
+
 def test_a_pointer_never_leads_to_a_pointer():
     planned = planned_with({"wcl.lambda_ce": 0.5, "cgm.top_k": 32})
     for content in planned.values():

@@ -12,6 +12,7 @@ from rcan.controls.finding_head import Space, best_thresholds, fit_head, study_f
 from rcan.controls.finding_texts import FittedTexts, Template, sentences_with_stops
 from rcan.data.store import Split, Study, View
 from rcan.evaluation.labelers import DEMO
+from rcan.training.logistic import fit_logistic
 
 HEART, BIG = "heart size is normal .", "there is mild cardiomegaly ."
 LUNGS, LINE = "no nodule .", "a left pacemaker is in place ."
@@ -60,11 +61,9 @@ def test_the_space_of_train_keeps_every_distance_and_takes_other_studies():
 
 def test_the_fit_is_the_optimum_of_the_penalised_loss():
     """Z = ±1 with Y = 1 in 3 of 4 and 1 of 4: the gradient .5 tanh(w/2)·... vanishes there."""
-    from rcan.controls.finding_head import _fit
-
     Z = torch.tensor([[1.0]] * 4 + [[-1.0]] * 4)
     Y = torch.tensor([[1.0], [1.0], [1.0], [0.0], [1.0], [0.0], [0.0], [0.0]])
-    w, b = _fit(Z, Y, 0.1, torch.zeros(2, 1)).flatten().tolist()
+    w, b = fit_logistic(Z, Y, 0.1).flatten().tolist()
     assert b == pytest.approx(0, abs=1e-4)
     assert 1 / (1 + math.exp(-w)) + 0.1 * w == pytest.approx(0.75, abs=1e-4)
 

@@ -139,5 +139,7 @@ def test_the_likelihood_of_any_report_has_a_gradient():
 def test_settings_that_do_not_fit_are_refused():
     with pytest.raises(UserError, match="argmax cannot be rewarded"):
         settings_with({**HRGR, "hrgr.choice": "argmax", "reward.share": 0.5})
+    with pytest.raises(UserError, match="argmax gives most reports no likelihood"):
+        settings_with({**HRGR, "hrgr.choice": "argmax", "curriculum.name": "cmcl"})
     with pytest.raises(UserError, match="must be at least 30 with patients"):
         settings_with({**HRGR, "data.name": "mimic_cxr"})

@@ -39,3 +39,8 @@ class Config(Family):
             self.hrgr.choice == "sum" or settings.reward.share == 0,
             "hrgr.choice: argmax cannot be rewarded: set reward.share to 0 or hrgr.choice to sum",
         )
+        demand(
+            self.hrgr.choice == "sum" or settings.curriculum.name == "none",
+            "hrgr.choice: argmax gives most reports no likelihood to order them by: set "
+            "curriculum.name to none or hrgr.choice to sum",
+        )
