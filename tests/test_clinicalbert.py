@@ -19,9 +19,9 @@ from model_parts import (
 
 from rcan.data.batches import Batch
 from rcan.model.families.clinicalbert.stream import causal_mask, padding_mask
-from rcan.model.families.clinicalbert.tasks import Matching, hide, matching_loss, sparsemax
+from rcan.model.families.clinicalbert.tasks import Matching, hide, matching_losses, sparsemax
 from rcan.model.interface import Alone
-from rcan.model.layers.topic_loss import topic_loss
+from rcan.model.layers.topic_loss import mean_of, topic_loss
 from rcan.text.tokenizer import Tokenizer
 
 CHANGES = {"model.family": "clinicalbert"}
@@ -65,18 +65,17 @@ def test_it_writes_without_pretraining_and_its_parts():
 @torch.no_grad()
 def test_an_image_is_seen_alike_with_words_and_without():
     model, (images, projections) = tiny_model(CHANGES), tiny_images(2)
-    states, seen = model.see(images, projections)
-    patches = model.visual(images, projections).patches
-    words = model.place(model.word_embedding(tiny_reports([4, 4])))
-    x = torch.cat([model.cls.expand(2, 1, -1), patches, words], 1)
-    P, T = states.shape[1], words.shape[1]
+    shown = model.shown(images, projections)
+    states, seen = model.decoder.see(shown)
+    words = model.embed(tiny_reports([4, 4]))
+    x, P, T = torch.cat([shown, words], 1), shown.shape[1], words.shape[1]
     mask = torch.full((P + T, P + T), float("-inf")).triu(1)
     mask[:P, :P] = 0
-    for layer in model.stream.layers:  # all at once, under one mask
-        x, _, _ = layer.read(x, mask=mask)
-    x = model.stream.norm(x)
+    for layer in model.decoder.layers:  # all at once, under one mask
+        x, _ = layer.read(x, mask=mask)
+    x = model.decoder.norm(x)
     assert close(x[:, :P], states)
-    assert close(x[:, P:], model.stream.read(words, seen, causal_mask(T, P, x.device))[0])
+    assert close(x[:, P:], model.decoder(words, seen, causal_mask(T, P, x.device)))
 
 
 def test_masks_by_hand():
@@ -128,16 +127,33 @@ def test_words_must_fit_their_own_image_by_a_margin():
     mesh = torch.tensor([[1], [2], [2]])
     # The first against the third's image: cosine 0; the second against the first's: 1; the third
     # has the words of the second, so it counts for nothing.
-    loss = matching_loss(matching, words, mesh, patches, margin=0.5)
-    assert loss.item() == pytest.approx((0 + (0.5 - 0.8 + 1)) / 2)
-    assert matching_loss(matching, words, mesh * 0, patches, margin=0.5) == 0
+    misfits, counted = matching_losses(matching, words, mesh, patches, margin=0.5)
+    assert counted.tolist() == [True, True, False]
+    assert misfits[:2].tolist() == pytest.approx([0, 0.5 - 0.8 + 1])
+    assert not matching_losses(matching, words, mesh * 0, patches, margin=0.5)[1].any()
 
 
 def test_unknown_topics_count_for_nothing():
     logits = torch.tensor([[0.0, 1.0, -1.0], [5.0, 5.0, 5.0]])
     true = torch.tensor([[1, 1, -1], [-1, -1, -1]], dtype=torch.int8)
-    assert topic_loss(logits, true).item() == pytest.approx((0.693147 + 0.313262) / 2, abs=1e-6)
-    assert topic_loss(logits, true * 0 - 1) == 0
+    loss = topic_loss(logits, true, Alone()).item()
+    assert loss == pytest.approx((0.693147 + 0.313262) / 2, abs=1e-6)
+    assert topic_loss(logits, true * 0 - 1, Alone()) == 0
+
+
+def test_a_mean_over_processes_is_the_mean_of_all_that_counts():
+    class Two(Alone):
+        """Two processes, of which this one has as many as are counted and the other three."""
+
+        def share_of_tokens(self, targets, pad_id):
+            own = (targets != pad_id).sum()
+            return 2 * own / (own + 3)
+
+    losses, counted = torch.tensor([1.0, 5.0, 8.0]), torch.tensor([True, False, True])
+    assert mean_of(losses, counted, Alone()) == 4.5
+    # The mean over processes, half of this, is (1 + 8) / 5.
+    assert mean_of(losses, counted, Two()).item() == pytest.approx(2 * 9 / 5)
+    assert mean_of(losses, counted & False, Two()) == 0
 
 
 def test_the_losses_of_the_tasks_add_up():
@@ -157,9 +173,9 @@ def test_topics_and_matching_are_told_of_images_alone():
     model.phase = "pretrain"
     others = batch._replace(tokens=tiny_reports([4, 4, 1, 5], seed=1))
     one, other = (model(seen).parts for seen in (batch, others))
-    assert one["cd"] == other["cd"] and one["imm"] == other["imm"]
+    assert all(torch.equal(one[name], other[name]) for name in ("topics", "misfits", "matched"))
     swapped = batch._replace(images=batch.images.flip(0))
-    assert model(swapped).parts["cd"] != one["cd"]
+    assert not close(model(swapped).parts["topics"], one["topics"])
 
 
 @torch.no_grad()

@@ -29,8 +29,8 @@ from rcan.data.labels import named
 from rcan.data.store import Study
 from rcan.errors import UserError
 from rcan.model.build import build_model
-from rcan.model.families.ppked.decoder import GatedAttention, Sources
-from rcan.model.families.ppked.explorers import Explored, nearest, pooled
+from rcan.model.families.ppked.decoder import GatedAttention
+from rcan.model.families.ppked.explorers import nearest, pooled
 from rcan.model.interface import Alone, Knowledge
 from rcan.model.layers.transformer import Attention
 from rcan.reading import read_json
@@ -134,6 +134,13 @@ def test_a_training_study_is_masked_in_training_alone():
     assert asked[0] is None and torch.equal(asked[1], batch.numbers)
 
 
+@pytest.mark.parametrize("key", ["reward.share", "curriculum.name"])
+def test_nothing_scores_a_training_study_by_its_own_report(key):
+    changes = {"reward.share": 0.5} if key == "reward.share" else {"curriculum.name": "cmcl"}
+    with pytest.raises(UserError, match=rf"{key}.* must be .* retrieve"):
+        settings_with(CHANGES | changes)
+
+
 @torch.no_grad()
 def test_the_order_of_neighbours_is_without_effect():
     model, (images, projections) = tiny_model(CHANGES), tiny_images(2)
@@ -150,35 +157,37 @@ def test_the_order_of_neighbours_is_without_effect():
 # --- one cross-attention over three sources ---
 
 
-def gated() -> tuple[GatedAttention, torch.Tensor, Explored]:
+def gated() -> tuple[GatedAttention, torch.Tensor, torch.Tensor]:
     torch.manual_seed(1)
-    layer = GatedAttention(12, 2, 0.0).eval()
-    return layer, torch.randn(2, 3, 12), Explored(*torch.randn(3, 2, 5, 12))
+    return GatedAttention(12, 2, 0.0).eval(), torch.randn(2, 3, 12), torch.randn(2, 3 * 5, 12)
 
 
 @torch.no_grad()
 def test_closed_gates_leave_plain_attention_to_what_is_seen():
-    layer, x, explored = gated()
+    layer, x, sources = gated()
     layer.gate_word.bias.fill_(-1e4)
     plain = Attention(12, 2, 0.0).eval()
     plain.load_state_dict(layer.state_dict(), strict=False)
-    answers, shares = layer.look(x, layer.sources(explored))
-    assert close(answers, plain(x, *plain.keys_values(explored.posterior)))
-    assert close(shares.sum(3), torch.ones(2, 2, 3))
+    keys, values = layer.keys_values(sources)
+    assert close(layer(x, keys, values), plain(x, *plain.keys_values(sources[:, :5])))
+    assert close(layer.look(x, keys, values)[0].sum(3), torch.ones(2, 2, 3))
 
 
 @torch.no_grad()
 def test_mixing_scores_is_attending_to_the_projection_of_the_mix():
-    layer, x, explored = gated()
-    sources = layer.sources(explored)
-    gates = layer.gates(x, sources)  # (B, Q, 2, S)
-    told = layer.gate_word(x)[1, 2] + torch.cat(explored, 2)[1, 4] @ layer.gate_sources.weight.T
-    assert torch.allclose(gates[1, 2, :, 4], told.sigmoid(), atol=1e-6)
-    answers, _ = layer.look(x, sources)
+    layer, x, sources = gated()
+    keys, values = layer.keys_values(sources)
+    gates = layer.gates(x, values)  # (B, T, 2, S)
+    seen, graph_, reports = sources.chunk(3, 1)
+    told = torch.cat([seen, graph_, reports], 2)[1, 4] @ layer.gate_sources.weight.T
+    told = (layer.gate_word(x)[1, 2] + told).sigmoid()
+    assert torch.allclose(gates[1, 2, :, 4], told, atol=1e-6)
+    answers, plain = layer(x, keys, values), Attention(12, 2, 0.0).eval()
+    plain.load_state_dict(layer.state_dict(), strict=False)
     for word in range(3):
-        graph_, reports = gates[:, word].unsqueeze(3).unbind(1)
-        mixed = explored.posterior + graph_ * explored.graph + reports * explored.reports
-        wanted = layer(x[:, word : word + 1], *layer.keys_values(mixed))
+        of_graph, of_reports = gates[:, word].unsqueeze(3).unbind(1)
+        mixed = seen + of_graph * graph_ + of_reports * reports
+        wanted = plain(x[:, word : word + 1], *plain.keys_values(mixed))
         assert torch.allclose(answers[:, word : word + 1], wanted, atol=1e-6)
 
 
@@ -193,10 +202,26 @@ def test_the_gates_of_a_word_by_hand():
         layer.gate_word.bias.zero_()
         keys = torch.tensor([2.0, 0.0, 0.0, 2.0, 0.0, 0.0]).view(1, 1, 6, 1)
         values = torch.tensor([1.0, 0.0, 0.0, 4.0, 0.0, 0.0]).view(1, 1, 6, 1)
-        sources = Sources(keys, values, torch.zeros(1, 2, 2))
-        answers, shares = layer.look(torch.ones(1, 1, 1), sources)
+        values = F.pad(values, (0, 1))  # the patches add nothing to the gates
+        shares, _ = layer.look(torch.ones(1, 1, 1), keys, values)
+        answers = layer(torch.ones(1, 1, 1), keys, values)
     assert torch.allclose(shares.flatten(), torch.tensor([0.731059, 0.268941]), atol=1e-6)
     assert answers.item() == pytest.approx(0.731059 * 1 + 0.268941 * 0.5 * 4, abs=1e-6)
+
+
+@torch.no_grad()
+def test_reports_that_are_read_are_those_found():
+    """Kept ones are projected once; in training those alone that a batch's studies read."""
+    model, (images, projections) = tiny_model(CHANGES), tiny_images(2)
+    patches = model.visual(images, projections).patches
+    found, reports = torch.tensor([[3, 1], [0, 3]]), model.tables["reports"]
+    everything = model.explore(patches, found, model.prior(reports))
+    read = torch.tensor([3, 1, 0])
+    some = model.explore(patches, torch.tensor([[0, 1], [2, 0]]), model.prior(reports[read]))
+    assert close(everything, some)
+    others = model.explore(patches, found.flip(0), model.prior(reports))
+    seen, graph_, of_reports = (everything - others).abs().amax((2,)).chunk(3, 1)
+    assert not seen.any() and not graph_.any() and of_reports.all()
 
 
 # --- what holds reports is not handed on ---

@@ -63,6 +63,31 @@ def test_the_memory_is_equations_6_to_10_as_they_stand():
     torch.testing.assert_close(memory(y[None]).view(2, 4), expected)
 
 
+@torch.no_grad()
+def test_beams_of_one_text_share_its_memory():
+    torch.manual_seed(0)
+    memory = relational().eval()
+    table = torch.randn(9, 6)  # of words
+    state = memory.before(2, 2, 4, memory.prepare())
+    texts = [[[7], [7]], [[7], [5]]]  # of two studies' two beams
+
+    def go_on(texts):
+        tokens = torch.tensor(texts)[:, :, -1]
+        M, number = memory.step(tokens, table[tokens], state, torch.empty(0))
+        for study in range(2):
+            for beam in range(2):
+                y = table[torch.tensor(texts[study][beam])]
+                torch.testing.assert_close(M[0, number[study, beam]], memory(y[None])[0, -1])
+        return M.shape[1]
+
+    assert go_on(texts) == 2
+    state.reorder(torch.tensor([[0, 1], [1, 0]]))  # the second study's trade places
+    assert go_on([[[7, 2], [7, 3]], [[5, 2], [7, 2]]]) == 3  # 7 2, 7 3, 5 2
+    state.keep(torch.tensor([1]))
+    state.number = state.number.repeat(2, 1)  # the other study's texts are gone
+    assert go_on([[[5, 2, 8], [7, 2, 8]]] * 2) == 2
+
+
 @pytest.mark.parametrize("learned", [False, True])
 def test_the_gradients_by_hand_are_those_of_the_steps(learned):
     torch.manual_seed(0)

@@ -38,3 +38,8 @@ class Config(Family):
             "reward.share must be 0 for model.family ppked: for a training study it would "
             "retrieve the study's own report",
         )
+        demand(
+            settings.curriculum.name == "none",
+            f"curriculum.name ({settings.curriculum.name}) must be none for model.family ppked: "
+            "when training studies are scored, each would retrieve its own report",
+        )

@@ -17,6 +17,7 @@ Shapes: B studies, K beams, T words, S patches, d model width, h heads, L layers
 
 from collections.abc import Mapping
 from math import sqrt
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -24,9 +25,11 @@ from torch import Tensor, nn
 from rcan.config import Settings
 from rcan.config.families.asgmd import Config
 from rcan.model.interface import Batch, Knowledge, Output, Together
-from rcan.model.layers.conditional import ConditionalModel, Memory, Remembered
+from rcan.model.layers.conditional import ConditionalModel, Memory
+from rcan.model.layers.state import TensorState, write
 from rcan.model.layers.topic_loss import topic_loss
 from rcan.model.layers.transformer import Attention, Encoder, EncoderLayer
+from rcan.model.layers.transformer_model import xavier
 
 NUM_TOPICS = 20  # of rcan.data.knowledge.topics
 
@@ -55,13 +58,30 @@ class TopicEncoder(Encoder):
         for layer in self.layers:
             assert isinstance(layer, EncoderLayer)
             y, attention = layer.norms[0](x), layer.attention
-            k, _ = attention.keys_values(y if keys is None else keys)
-            _, v = attention.keys_values(values)
-            k, v = (heads.expand(len(x), -1, -1, -1) for heads in (k, v))
+            k = attention.key(y if keys is None else keys)
+            k, v = (
+                z.unflatten(-1, (attention.num_heads, -1))
+                .transpose(1, 2)
+                .expand(len(x), -1, -1, -1)
+                for z in (k, attention.value(values))
+            )
             x = x + layer.dropout(attention(y, k, v))
             x = x + layer.dropout(layer.feed_forward(layer.norms[1](x)))
         x = self.norm(x)
         return x
+
+
+class States(NamedTuple):
+    """Of the recurrent layers after the last word."""
+
+    of_layers: Tensor  # (B, K, L, d)
+
+
+class Keys(NamedTuple):
+    """Keys and values of the words so far, (B, h, T·K, d_k), as a decoder's layer keeps them."""
+
+    keys: Tensor
+    values: Tensor
 
 
 class RecurrentMemory(Memory):
@@ -72,37 +92,56 @@ class RecurrentMemory(Memory):
         self.width = d_model
         self.gru = nn.GRU(d_model, d_model, num_layers, batch_first=True)
         self.attention = Attention(d_model, num_heads, dropout)
-        for parameter in self.parameters():
-            if parameter.dim() > 1:
-                nn.init.xavier_uniform_(parameter)
+        xavier(self)
 
     def forward(self, y: Tensor) -> Tensor:
         x, _ = self.gru(y)
         m: Tensor = self.attention(x, *self.attention.keys_values(x), causal=True)
         return m
 
-    def before(self, num_studies: int, num_beams: int, max_length: int) -> Remembered:
-        like, heads = self.attention.key.bias, self.attention.num_heads
-        states = like.new_zeros(num_studies, num_beams, self.gru.num_layers * self.width)
+    def before(
+        self, num_studies: int, num_beams: int, max_length: int, prepared: None
+    ) -> TensorState[States, Keys]:
+        like, heads = self.attention.key.weight, self.attention.num_heads
+        states = like.new_zeros(num_studies, num_beams, self.gru.num_layers, self.width)
         of_heads = (num_studies, heads, max_length * num_beams, self.width // heads)
-        return Remembered(states, tuple(like.new_empty(2, *of_heads)))
+        return TensorState(States(states), Keys(*like.new_empty(2, *of_heads)))
 
-    def step(self, y: Tensor, remembered: Remembered, mask: Tensor) -> Tensor:
+    def step(
+        self, tokens: Tensor, y: Tensor, state: TensorState[States, Keys], mask: Tensor
+    ) -> tuple[Tensor, None]:
         B, K, d = y.shape
-        states = remembered.of_beams.view(B * K, -1, d).transpose(0, 1).contiguous()
+        states = state.memory.of_layers.flatten(0, 1).transpose(0, 1).contiguous()
         x, states = self.gru(y.view(B * K, 1, d), states)
-        remembered.of_beams = states.transpose(0, 1).reshape(B, K, -1)
-        x, end, (keys, values) = x.view(B, K, d), mask.shape[-1], remembered.of_studies
-        new = slice(end - K, end)
-        keys[:, :, new], values[:, :, new] = self.attention.keys_values(x)
-        m: Tensor = self.attention(x, keys[:, :, :end], values[:, :, :end], mask=mask)
-        return m
+        state.memory = States(states.transpose(0, 1).unflatten(0, (B, K)))
+        x = x.view(B, K, d)
+        keys, values = write(state.seen, self.attention.keys_values(x), mask.shape[-1])
+        return self.attention(x, keys, values, mask=mask), None
 
 
 class ASGMD(ConditionalModel):
     """`asgmd.topics: predicted`: a linear layer over the mean patch says how likely each is."""
 
-    tell_topics: nn.Linear | None  # set by `build`
+    def __init__(
+        self, settings: Settings, vocabulary_size: int, *, pretrained: bool, knowledge: Knowledge
+    ) -> None:
+        assert isinstance(settings.family, Config)
+        model, own = settings.model, settings.family.asgmd
+        encoder = TopicEncoder(
+            model.d_model, num_layers=model.num_encoder_layers, num_heads=model.num_heads,
+            d_ff=model.d_ff, dropout=model.dropout,
+        )  # fmt: skip
+        memory = RecurrentMemory(
+            model.d_model, num_layers=own.memory_layers, num_heads=own.memory_heads,
+            dropout=model.dropout,
+        )  # fmt: skip
+        super().__init__(
+            settings, vocabulary_size, encoder, memory, two_dropouts=True,
+            patch_dropout=own.patch_dropout, pretrained=pretrained, knowledge=knowledge,
+        )  # fmt: skip
+        self.tell_topics = None
+        if own.topics == "predicted":
+            self.tell_topics = nn.Linear(model.d_model, NUM_TOPICS)
 
     def encode(self, patches: Tensor) -> tuple[Tensor, Mapping[str, Tensor]]:
         if self.tell_topics is None:
@@ -114,7 +153,8 @@ class ASGMD(ConditionalModel):
         """Cross-entropy of words and, where they are predicted, that of topics."""
         losses = super().losses(output, batch, together)
         if "topics" in output.parts:
-            of_topics = topic_loss(output.parts["topics"], self.tables.of(batch, "topics"))
+            true = self.tables.of(batch, "topics")
+            of_topics = topic_loss(output.parts["topics"], true, together)
             losses |= {"loss": losses["loss"] + of_topics, "loss_topics": of_topics.detach()}
         return losses
 
@@ -123,21 +163,4 @@ def build(
     settings: Settings, vocabulary_size: int, *, pretrained: bool, knowledge: Knowledge
 ) -> ASGMD:
     """ASGMD as the settings describe it, initialised from the global random state."""
-    assert isinstance(settings.family, Config)
-    model, own = settings.model, settings.family.asgmd
-    encoder = TopicEncoder(
-        model.d_model, num_layers=model.num_encoder_layers, num_heads=model.num_heads,
-        d_ff=model.d_ff, dropout=model.dropout,
-    )  # fmt: skip
-    memory = RecurrentMemory(
-        model.d_model, num_layers=own.memory_layers, num_heads=own.memory_heads,
-        dropout=model.dropout,
-    )  # fmt: skip
-    asgmd = ASGMD(
-        settings, vocabulary_size, encoder, memory, two_dropouts=True, pretrained=pretrained,
-        knowledge=knowledge,
-    )  # fmt: skip
-    predicted = own.topics == "predicted"
-    asgmd.tell_topics = nn.Linear(model.d_model, NUM_TOPICS) if predicted else None
-    asgmd.visual.patches.dropout.p = own.patch_dropout
-    return asgmd
+    return ASGMD(settings, vocabulary_size, pretrained=pretrained, knowledge=knowledge)

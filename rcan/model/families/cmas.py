@@ -35,8 +35,9 @@ from rcan.config import Settings
 from rcan.config.families.cmas import Config
 from rcan.model.interface import Batch, Knowledge, Output, Together
 from rcan.model.layers.attention import AdditiveAttention
-from rcan.model.layers.recurrent import LSTM, CellOutput, TensorState, lstm, unroll
+from rcan.model.layers.recurrent import LSTM, CellOutput, lstm, unroll
 from rcan.model.layers.sentences import SentenceModel, at, mix, reweigh, weights_of
+from rcan.model.layers.state import TensorState
 
 WRITERS = 2  # of normal and of abnormal sentences
 

@@ -25,8 +25,9 @@ from rcan.config import Settings
 from rcan.config.families.coatt import Config
 from rcan.model.interface import Batch, Knowledge, Output, Together
 from rcan.model.layers.attention import AdditiveAttention
-from rcan.model.layers.recurrent import LSTM, CellOutput, TensorState, unroll
+from rcan.model.layers.recurrent import LSTM, CellOutput, unroll
 from rcan.model.layers.sentences import SentenceModel, at
+from rcan.model.layers.state import TensorState
 
 
 class Memory(NamedTuple):

@@ -27,8 +27,9 @@ from rcan.config import Settings
 from rcan.config.families.hrgr import Config
 from rcan.model.interface import Batch, Knowledge, Output, Together
 from rcan.model.layers.attention import AdditiveAttention
-from rcan.model.layers.recurrent import LSTM, CellOutput, TensorState, lstm, unroll
+from rcan.model.layers.recurrent import LSTM, CellOutput, lstm, unroll
 from rcan.model.layers.sentences import SentenceModel, at, reweigh, weights_of
+from rcan.model.layers.state import TensorState
 
 
 class Memory(NamedTuple):

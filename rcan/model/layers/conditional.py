@@ -9,26 +9,16 @@ Shapes: B studies, K beams, T words, S patches, d model width, w width of m_t, L
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from math import sqrt
-from typing import cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 
 from rcan.config import Settings
-from rcan.model.interface import NOTHING, Batch, Knowledge, Output, ReportModel
-from rcan.model.layers.dropout import Dropout
-from rcan.model.layers.transformer import (
-    Ancestors,
-    Decoder,
-    DecoderLayer,
-    LayerCache,
-    last_cross_attention,
-    sinusoids,
-)
-from rcan.model.visual.cnn import CNN
-from rcan.model.visual.extractor import VisualExtractor
+from rcan.model.interface import NOTHING, Batch, Knowledge, Output, State
+from rcan.model.layers.state import write
+from rcan.model.layers.transformer import Decoder, DecoderLayer, LayerCache
+from rcan.model.layers.transformer_model import DecoderState, Prepared, TransformerModel, xavier
 
 
 class ConditionalNorms(nn.Module):
@@ -49,14 +39,18 @@ class ConditionalNorms(nn.Module):
             for matrix in weight.unflatten(0, (-1, d_model)):
                 nn.init.xavier_uniform_(matrix)
 
-    def forward(self, m: Tensor) -> Tensor:
+    def added(self) -> Tensor:
+        """What is added to every word's, whatever it is."""
+        return self.own + self.second_bias
+
+    def forward(self, m: Tensor, added: Tensor | None = None) -> Tensor:
         """m (B, T, w) -> (L, 3, 2, B, T, d): of each layer and norm γ̂, then β̂."""
         d = self.second.shape[1]
         inner = (
             self.first(m).relu_().view(-1, len(self.second) // d, d).transpose(0, 1)
         )  # (P, BT, d)
-        own = (self.own + self.second_bias).view(-1, 1, d)
-        outer = torch.baddbmm(own, inner, self.second.view(-1, d, d).transpose(1, 2))
+        added = (self.added() if added is None else added).view(-1, 1, d)
+        outer = torch.baddbmm(added, inner, self.second.view(-1, d, d).transpose(1, 2))
         return outer.view(*self.shape, *m.shape[:2], d)
 
 
@@ -77,10 +71,8 @@ class ConditionalDecoderLayer(DecoderLayer):
         self, x: Tensor, cache: LayerCache, ancestors: Tensor, norms: Tensor
     ) -> Tensor:
         y = self._normed(x, norms[0])
-        end = ancestors.shape[-1]
-        new = slice(end - x.shape[1], end)
-        cache.keys[:, :, new], cache.values[:, :, new] = self.self_attention.keys_values(y)
-        keys, values = cache.keys[:, :, :end], cache.values[:, :, :end]
+        new = self.self_attention.keys_values(y)
+        keys, values = write(cache, new, ancestors.shape[-1])
         x = x + self.self_attention(y, keys, values, mask=ancestors)
         return self._look(x, cache.cross_keys, cache.cross_values, norms)
 
@@ -123,23 +115,6 @@ class ConditionalDecoder(Decoder):
         return x
 
 
-@dataclass
-class Remembered:
-    """What a memory keeps of the words so far: (B, K, w), and (B, ...) that knows all beams."""
-
-    of_beams: Tensor
-    of_studies: tuple[Tensor, ...] = ()
-
-    def reorder(self, beams: Tensor) -> None:
-        """Beam k of study b goes on from its beam `beams[b, k]`."""
-        self.of_beams = self.of_beams.gather(1, beams.unsqueeze(-1).expand_as(self.of_beams))
-
-    def keep(self, studies: Tensor) -> None:
-        """Go on with these studies alone."""
-        self.of_beams = self.of_beams[studies]
-        self.of_studies = tuple(x[studies] for x in self.of_studies)
-
-
 class Memory(nn.Module):
     """Base of what drives the norms. `width`: of m_t."""
 
@@ -149,68 +124,54 @@ class Memory(nn.Module):
         """m_t after each of the words y (B, T, d), of these and those before: (B, T, w)."""
         raise NotImplementedError
 
-    def before(self, num_studies: int, num_beams: int, max_length: int) -> Remembered:
+    def prepare(self) -> Any:
+        """What all words share."""
+
+    def before(self, num_studies: int, num_beams: int, max_length: int, prepared: Any) -> State:
         """Before the first word of so many reports of each study."""
         raise NotImplementedError
 
-    def step(self, y: Tensor, remembered: Remembered, mask: Tensor) -> Tensor:
-        """One word more of every beam: y (B, K, d) -> m_t (B, K, w); `remembered` takes it in.
+    def step(
+        self, tokens: Tensor, y: Tensor, state: Any, mask: Tensor
+    ) -> tuple[Tensor, Tensor | None]:
+        """One word more of every beam, which `state` takes in: tokens (B, K), y (B, K, d).
 
-        `mask` (B, 1, K, t·K) as `Ancestors.mask` gives it, the new words included.
+        Returns m_t (B, K, w) and None; or that of n texts (1, n, w), and which of them each beam
+        has written, (B, K). `mask` (B, 1, K, t·K) as `Ancestors.mask` gives it, the new words
+        included.
         """
         raise NotImplementedError
 
 
-@dataclass
-class DecoderState:
-    """What a beam search carries from word to word."""
+class OfWords(NamedTuple):
+    """What norms and memory have for all words alike."""
 
-    position: int
-    remembered: Remembered
-    caches: list[LayerCache]
-    ancestors: Ancestors
-
-    def reorder(self, beams: Tensor) -> None:
-        """Beam k of study b goes on from beam `beams[b, k]` of the same study; beams (B, K)."""
-        self.remembered.reorder(beams)
-        self.ancestors.reorder(beams)
-
-    def keep(self, studies: Tensor) -> None:
-        """Go on with the studies of these numbers alone, studies (b,) of (B,)."""
-        self.remembered.keep(studies)
-        self.ancestors.keep(studies)
-        for cache in self.caches:
-            cache.keep(studies)
+    added: Tensor  # by `ConditionalNorms.added`
+    memory: Any
 
 
-class ConditionalModel(ReportModel):
+class ConditionalModel(TransformerModel):
     """Base of families that are an encoder, a memory of the words so far, and a decoder whose norms
     it drives. `two_dropouts`: memory and decoder read words dropped differently."""
 
-    positions: Tensor  # (T + 1, d)
+    decoder: ConditionalDecoder
 
     def __init__(
         self, settings: Settings, vocabulary_size: int, encoder: nn.Module, memory: Memory, *,
-        two_dropouts: bool, pretrained: bool, knowledge: Knowledge = NOTHING,
+        two_dropouts: bool, patch_dropout: float, pretrained: bool, knowledge: Knowledge = NOTHING,
     ) -> None:  # fmt: skip
-        model, d_model = settings.model, settings.model.d_model
-        visual = VisualExtractor(settings.visual, model, pretrained=pretrained)
-        super().__init__(visual, settings.data.max_length, knowledge)
-        self.encoder, self.memory, self.two_dropouts = encoder, memory, two_dropouts
-        self.norms = ConditionalNorms(memory.width, d_model, model.num_decoder_layers)
-        self.decoder = ConditionalDecoder(
-            d_model, num_layers=model.num_decoder_layers, num_heads=model.num_heads,
+        model = settings.model
+        decoder = ConditionalDecoder(
+            model.d_model, num_layers=model.num_decoder_layers, num_heads=model.num_heads,
             d_ff=model.d_ff, dropout=model.dropout,
         )  # fmt: skip
-        self.word_embedding = nn.Embedding(vocabulary_size, d_model)
-        self.dropout = Dropout(model.dropout)
-        self.classifier = nn.Linear(d_model, vocabulary_size)
-        positions = sinusoids(self.max_length + 1, d_model)
-        self.register_buffer("positions", positions, persistent=False)
-        for part in (self.encoder, self.decoder, self.word_embedding):
-            for parameter in part.parameters():
-                if parameter.dim() > 1:
-                    nn.init.xavier_uniform_(parameter)
+        super().__init__(
+            settings, vocabulary_size, decoder, pretrained=pretrained, knowledge=knowledge,
+            patch_dropout=patch_dropout,
+        )  # fmt: skip
+        self.encoder, self.memory, self.two_dropouts = encoder, memory, two_dropouts
+        self.norms = ConditionalNorms(memory.width, model.d_model, model.num_decoder_layers)
+        xavier(self.encoder)
 
     def encode(self, patches: Tensor) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Patch features (B, S, d) -> what the decoder looks at, (B, S, d), and the output's
@@ -218,49 +179,33 @@ class ConditionalModel(ReportModel):
         return self.encoder(patches), {}
 
     def forward(self, batch: Batch) -> Output:
-        tokens = batch.tokens[:, :-1]
         hidden, parts = self.encode(self.visual(batch.images, batch.projections).patches)
-        y = self.embed(tokens) + self.positions[: tokens.shape[1]]
+        y = self.embed(batch.tokens[:, :-1])
         read = self.dropout(y)
         norms = self.norms(self.memory(read))
         written = self.dropout(y) if self.two_dropouts else read
         return Output(self.classifier(self.decoder(written, hidden, norms)), parts)
 
-    def embed(self, tokens: Tensor) -> Tensor:
-        """Word embeddings before their positions: tokens (...) -> (..., d)."""
-        words: Tensor = self.word_embedding(tokens)
-        return words * sqrt(self.word_embedding.embedding_dim)
+    def look(self, images: Tensor, projections: Tensor, prepared: Prepared) -> Tensor:
+        return self.encode(self.visual(images, projections, prepared.cnn).patches)[0]
 
-    def prepare(self) -> CNN:
-        assert not self.training, "reports are generated in evaluation mode"
-        return self.visual.folded()
+    def prepare(self) -> Prepared:
+        own = OfWords(self.norms.added(), self.memory.prepare())
+        return super().prepare()._replace(own=own)
 
     def start(
-        self, images: Tensor, projections: Tensor, num_beams: int, prepared: CNN
+        self, images: Tensor, projections: Tensor, num_beams: int, prepared: Prepared
     ) -> DecoderState:
-        hidden, _ = self.encode(self.visual(images, projections, prepared).patches)
-        B, T = len(images), self.max_length + 1
-        return DecoderState(
-            position=0,
-            remembered=self.memory.before(B, num_beams, T),
-            caches=self.decoder.start(hidden, num_beams, T),
-            ancestors=Ancestors(B, num_beams, T, like=hidden),
-        )
+        state = super().start(images, projections, num_beams, prepared)
+        of_memory = prepared.own.memory
+        state.more = [self.memory.before(len(images), num_beams, self.max_length + 1, of_memory)]
+        return state
 
-    def step(self, tokens: Tensor, state: DecoderState) -> Tensor:
+    def decode(self, tokens: Tensor, y: Tensor, state: DecoderState) -> Tensor:
         state.ancestors.grow()
         mask = state.ancestors.mask()
-        y = self.embed(tokens) + self.positions[state.position]
-        norms = self.norms(self.memory.step(y, state.remembered, mask))
-        y = self.decoder.step(y, state.caches, mask, norms)
-        state.position += 1
-        logprobs: Tensor = self.classifier(y).float().log_softmax(-1)
-        return logprobs
-
-    def attention(self, batch: Batch) -> Tensor:
-        """The decoder's last cross-attention as the mean over heads, (B, T, S)."""
-        assert not self.training, "attention is read in evaluation mode, where nothing is dropped"
-        with last_cross_attention(self.decoder) as found, torch.inference_mode():
-            self(batch)
-        (weights,) = found
-        return weights.mean(1)
+        m, texts = self.memory.step(tokens, y, state.more[0], mask)
+        norms = self.norms(m, state.prepared.own.added)
+        if texts is not None:
+            norms = norms[:, :, :, 0, texts]
+        return self.decoder.step(y, state.caches, mask, norms)

@@ -9,8 +9,7 @@ Shapes: B studies, K beams (1 in training), T words, S patches, d width of the m
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -19,40 +18,9 @@ from torch import Tensor, nn
 from rcan.config import Settings
 from rcan.model.interface import NOTHING, Batch, Knowledge, Output, ReportModel
 from rcan.model.layers.dropout import Dropout
+from rcan.model.layers.state import M, S, TensorState, each
 from rcan.model.visual.cnn import CNN
 from rcan.model.visual.extractor import VisualExtractor
-
-# NamedTuples of tensors: what each beam remembers, (B, K, ...), and what a study shows, (B, ...).
-M = TypeVar("M", bound=tuple[Tensor, ...])
-S = TypeVar("S", bound=tuple[Tensor, ...])
-
-
-@dataclass
-class TensorState(Generic[M, S]):
-    """The state of a search that is nothing but tensors.
-
-    `memory`: a NamedTuple of one tensor (B, K, ...) a part, which follows the beams; `seen`: one of
-    tensors (B, ...), the same for all beams of a study; `prepared`: what all studies share.
-    """
-
-    memory: M
-    seen: S
-    prepared: Any = None
-
-    def reorder(self, beams: Tensor) -> None:
-        """Beam k of study b goes on from beam `beams[b, k]` of the same study; beams (B, K)."""
-        studies = torch.arange(len(beams), device=beams.device).unsqueeze(1)
-        self.memory = each(self.memory, lambda x: x[studies, beams])
-
-    def keep(self, studies: Tensor) -> None:
-        """Go on with the studies of these numbers alone, studies (b,) of (B,)."""
-        self.memory = each(self.memory, lambda x: x[studies])
-        self.seen = each(self.seen, lambda x: x[studies])
-
-
-def each(parts: M, change: Callable[[Tensor], Tensor]) -> M:
-    """A NamedTuple of the same kind, every tensor of it changed."""
-    return type(parts)(*map(change, parts))
 
 
 class CellOutput(NamedTuple):

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from rcan.config import Settings
 from rcan.model.interface import Batch, Knowledge, Output, Together
-from rcan.model.layers.recurrent import M, RecurrentModel, S
+from rcan.model.layers.recurrent import RecurrentModel
+from rcan.model.layers.state import M, S
 
 NEVER = -1e9  # a log-probability of 0 whose gradient is 0, too
 

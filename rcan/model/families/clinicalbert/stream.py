@@ -7,15 +7,15 @@ Shapes: B studies, K beams, P = 1 + S of [CLS] and patches, T words, Q of words 
 keys, d model width, h heads, d_k = d / h.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 
 from rcan.model.layers.dropout import dropout
-from rcan.model.layers.transformer import Ancestors, Attention, EncoderLayer
+from rcan.model.layers.state import write
+from rcan.model.layers.transformer import Ancestors, Attention, Decoder, EncoderLayer, LayerCache
 
 
 class Keys(NamedTuple):
@@ -25,29 +25,25 @@ class Keys(NamedTuple):
     values: Tensor
 
 
-@dataclass
-class StreamCache:
-    """One layer's keys and values: first the image's; word t of beam k lies at P + t·K + k."""
-
-    keys: Tensor  # (B, h, P + T·K, d_k), filled up to the current word
-    values: Tensor
-
-    def keep(self, studies: Tensor) -> None:
-        """Go on with these studies alone."""
-        self.keys, self.values = self.keys[studies], self.values[studies]
-
-
 class MaskedAttention(Attention):
-    """Attention that tells its shares."""
+    """Attention that tells its shares, and with a mask is sooner in training on a CPU."""
 
-    def look(self, x: Tensor, asked: Keys, mask: Tensor | None) -> tuple[Tensor, Tensor]:
-        """x (B, Q, d), mask of 0 and -inf for (B, 1, Q, L) -> answers (B, Q, d), (B, h, Q, L)."""
+    def forward(
+        self, x: Tensor, keys: Tensor, values: Tensor, *,
+        causal: bool = False, mask: Tensor | None = None,
+    ) -> Tensor:  # fmt: skip
+        if mask is None or not self.training or x.device.type != "cpu":
+            return super().forward(x, keys, values, causal=causal, mask=mask)
+        kept = dropout(self.shares(x, keys, mask), self.dropout, training=True)
+        answers: Tensor = self.output((kept.to(values.dtype) @ values).transpose(1, 2).flatten(2))
+        return answers
+
+    def shares(self, x: Tensor, keys: Tensor, mask: Tensor) -> Tensor:
+        """x (B, Q, d), mask of 0 and -inf for (B, 1, Q, L) -> (B, h, Q, L)."""
         queries = self._heads(self.query(x))
-        scores = queries * queries.shape[-1] ** -0.5 @ asked.keys.transpose(-1, -2)
-        shares = (scores if mask is None else scores + mask).softmax(-1)
-        kept = dropout(shares, self.dropout, training=self.training).to(asked.values.dtype)
-        answers: Tensor = self.output((kept @ asked.values).transpose(1, 2).flatten(2))
-        return answers, shares
+        scores = queries * queries.shape[-1] ** -0.5 @ keys.transpose(-1, -2)
+        shares: Tensor = (scores + mask).softmax(-1)
+        return shares
 
 
 class StreamLayer(EncoderLayer):
@@ -59,81 +55,83 @@ class StreamLayer(EncoderLayer):
 
     def read(
         self, x: Tensor, seen: Keys | None = None, mask: Tensor | None = None
-    ) -> tuple[Tensor, Keys, Tensor]:
-        """x (B, Q, d) sees what is `seen`, then itself -> the new x, what was asked, shares."""
-        y = self.norms[0](x)
-        own = self.attention.keys_values(y)
-        asked = Keys(*own) if seen is None else Keys(*map(_join, seen, own))
-        x, shares = self._feed(x, y, asked, mask)
-        return x, asked, shares
+    ) -> tuple[Tensor, Keys]:
+        """x (B, Q, d) sees what is `seen`, then itself -> the new x, and what was asked."""
 
-    def step(self, x: Tensor, cache: StreamCache, mask: Tensor) -> Tensor:
+        def join(*own: Tensor) -> Keys:
+            return Keys(*own) if seen is None else Keys(*map(_join, seen, own))
+
+        return self._read(x, join, mask)
+
+    def step(self, x: Tensor, cache: LayerCache, ancestors: Tensor) -> Tensor:
         """The newest word of every beam, x (B, K, d) -> (B, K, d); the cache grows by it."""
-        y = self.norms[0](x)
-        end = mask.shape[-1]
-        new = slice(end - x.shape[1], end)
-        cache.keys[:, :, new], cache.values[:, :, new] = self.attention.keys_values(y)
-        asked = Keys(cache.keys[:, :, :end], cache.values[:, :, :end])
-        return self._feed(x, y, asked, mask)[0]
+        end = ancestors.shape[-1]
+        return self._read(x, lambda *new: Keys(*write(cache, new, end)), ancestors)[0]
 
-    def _feed(
-        self, x: Tensor, y: Tensor, asked: Keys, mask: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        answers, shares = self.attention.look(y, asked, mask)
-        x = x + self.dropout(answers)
-        return x + self.dropout(self.feed_forward(self.norms[1](x))), shares
+    def _read(
+        self, x: Tensor, join: Callable[[Tensor, Tensor], Keys], mask: Tensor | None
+    ) -> tuple[Tensor, Keys]:
+        y = self.norms[0](x)
+        asked = join(*self.attention.keys_values(y))
+        x = x + self.dropout(self.attention(y, *asked, mask=mask))
+        return x + self.dropout(self.feed_forward(self.norms[1](x))), asked
 
 
 def _join(seen: Tensor, own: Tensor) -> Tensor:
     return torch.cat([seen, own], 2)
 
 
-class Stream(nn.Module):
+class Stream(Decoder):
+    """A decoder of words without cross-attention, whose layers see the image among the words."""
+
     def __init__(
-        self, num_layers: int, d_model: int, num_heads: int, d_ff: int, dropout: float
+        self, d_model: int, *, num_layers: int, num_heads: int, d_ff: int, dropout: float
     ) -> None:
-        super().__init__()
-        self.layers = nn.ModuleList(
+        super().__init__(d_model, num_layers=0, num_heads=num_heads, d_ff=d_ff, dropout=dropout)
+        self.layers.extend(
             StreamLayer(d_model, num_heads, d_ff, dropout) for _ in range(num_layers)
         )
-        self.norm = nn.LayerNorm(d_model)
 
     def see(self, x: Tensor) -> tuple[Tensor, list[Keys]]:
         """[CLS] and patches (B, P, d) -> their states (B, P, d), and the keys of each layer."""
         seen = []
-        for layer in self._layers():
-            x, keys, _ = layer.read(x)
+        for layer in self._stream():
+            x, keys = layer.read(x)
             seen.append(keys)
         return self.norm(x), seen
 
-    def read(self, x: Tensor, seen: Sequence[Keys], mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Words (B, T, d) -> states (B, T, d), the last layer's shares (B, h, T, P + T)."""
-        for layer, keys in zip(self._layers(), seen, strict=True):
-            x, _, shares = layer.read(x, keys, mask)
-        return self.norm(x), shares
-
-    def start(self, seen: Sequence[Keys], num_beams: int, max_length: int) -> list[StreamCache]:
-        """Caches with the image in them, for `num_beams` reports of each study."""
-        caches = []
-        for keys in seen:
-            B, h, _, d_k = keys.keys.shape
-            room = keys.keys.new_empty(2, B, h, max_length * num_beams, d_k)
-            caches.append(StreamCache(*map(_join, keys, room)))
-        return caches
-
-    def step(
-        self, x: Tensor, caches: Sequence[StreamCache], ancestors: Ancestors, num_seen: int
-    ) -> Tensor:
-        """The newest word of every beam, x (B, K, d) -> (B, K, d); num_seen: P."""
-        ancestors.grow()
-        mask = nn.functional.pad(ancestors.mask(), (num_seen, 0))  # 0: all see the image
-        for layer, cache in zip(self._layers(), caches, strict=True):
-            x = layer.step(x, cache, mask)
+    def forward(self, x: Tensor, seen: Sequence[Keys], mask: Tensor) -> Tensor:  # type: ignore[override]
+        """Words (B, T, d) -> states (B, T, d)."""
+        for layer, keys in zip(self._stream(), seen, strict=True):
+            x, _ = layer.read(x, keys, mask)
         x = self.norm(x)
         return x
 
-    def _layers(self) -> Iterable[StreamLayer]:
+    def start(self, hidden: Tensor, num_beams: int, max_length: int) -> list[LayerCache]:
+        """Caches for `num_beams` reports of each study: of [CLS] and patches, hidden (B, P, d).
+
+        Word t of beam k lies at P + t·K + k.
+        """
+        caches = []
+        for seen in self.see(hidden)[1]:
+            B, h, _, d_k = seen.keys.shape
+            room = Keys(*seen.keys.new_empty(2, B, h, max_length * num_beams, d_k))
+            keys, values = map(_join, seen, room)
+            caches.append(LayerCache(keys, values, *seen))
+        return caches
+
+    def _stream(self) -> Iterable[StreamLayer]:
         return cast("Iterable[StreamLayer]", self.layers)
+
+
+class AncestorsAndImage(Ancestors):
+    """Every beam descends from the image too, whose P keys lie before those of words."""
+
+    def __init__(
+        self, num_seen: int, num_studies: int, num_beams: int, max_length: int, like: Tensor
+    ) -> None:
+        super().__init__(num_studies, num_beams, max_length, like)
+        self._mask, self._end = nn.functional.pad(self._mask, (num_seen, 0)), num_seen
 
 
 def causal_mask(num_words: int, num_seen: int, device: torch.device) -> Tensor:

@@ -63,14 +63,13 @@ class Matching(nn.Module):
             return scores
 
 
-def matching_loss(
+def matching_losses(
     matching: Matching, words: Tensor, mesh: Tensor, patches: Tensor, margin: float
-) -> Tensor:
-    """max(0, margin - s(words, own image) + s(words, the next study's image)), the mean over
-    studies with label words, mesh (B, m) of ids and 0s, of which the next has others."""
-    counts = (mesh > 0).any(1) & (mesh != mesh.roll(1, 0)).any(1)
+) -> tuple[Tensor, Tensor]:
+    """max(0, margin - s(words, own image) + s(words, the study before's image)), (B,), the first's
+    being the last; and whether it counts: of studies with label words, mesh (B, m) of ids and 0s,
+    of which the other has others."""
     there = mesh > 0
     own = matching(words, there, patches)
     other = matching(words, there, patches.roll(1, 0))
-    total: Tensor = ((margin - own + other).relu() * counts).sum()
-    return total / counts.sum().clamp(min=1)
+    return (margin - own + other).relu(), there.any(1) & (mesh != mesh.roll(1, 0)).any(1)

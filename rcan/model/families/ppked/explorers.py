@@ -7,22 +7,12 @@ Shapes: B studies, S patches, L of what is asked, R reports, N training studies,
 features, d model width.
 """
 
-from typing import NamedTuple
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rcan.model.layers.dropout import Dropout
 from rcan.model.layers.transformer import Attention, feed_forward
-
-
-class Explored(NamedTuple):
-    """All that the writer reads of a study, (B, S, d) each."""
-
-    posterior: Tensor  # I′
-    graph: Tensor  # G′
-    reports: Tensor  # W′
 
 
 class Explorer(nn.Module):
@@ -35,9 +25,9 @@ class Explorer(nn.Module):
         self.norms = nn.ModuleList(nn.LayerNorm(d_model) for _ in range(2))
         self.dropout = Dropout(dropout)
 
-    def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        """x (B, S, d) asks y (B or 1, L, d) -> (B, S, d)."""
-        keys, values = (z.expand(len(x), -1, -1, -1) for z in self.attention.keys_values(y))
+    def forward(self, x: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        """x (B, S, d) asks keys and values (B or 1, h, L, d_k), by `attention`, -> (B, S, d)."""
+        keys, values = (z.expand(len(x), -1, -1, -1) for z in (keys, values))
         x = self.norms[0](x + self.dropout(self.attention(x, keys, values)))
         x = self.norms[1](x + self.dropout(self.feed_forward(x)))
         return x
@@ -58,8 +48,9 @@ class Posterior(nn.Module):
 
     def forward(self, patches: Tensor) -> Tensor:
         """(B, S, d) -> the same shape."""
-        told = self.of_topics(patches, self.topics.unsqueeze(0))
-        seen = self.of_patches(told, patches)
+        topics = self.of_topics.attention.keys_values(self.topics.unsqueeze(0))
+        told = self.of_topics(patches, *topics)
+        seen = self.of_patches(told, *self.of_patches.attention.keys_values(patches))
         explored: Tensor = self.norm(told + seen)
         return explored
 

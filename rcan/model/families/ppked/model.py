@@ -11,8 +11,6 @@ CheXpert-trained CNN; the graph joins topics of one organ. docs/readings.md has 
 Shapes: B studies, K beams, I images, S patches, R reports retrieved, T words, d model width.
 """
 
-from dataclasses import dataclass
-from math import sqrt
 from typing import NamedTuple
 
 import torch
@@ -21,60 +19,36 @@ from torch import Tensor, nn
 
 from rcan.config import Settings
 from rcan.config.families.ppked import Config
-from rcan.model.families.ppked.decoder import GatedCache, GatedDecoder
-from rcan.model.families.ppked.explorers import (
-    Explored,
-    Explorer,
-    Graph,
-    Posterior,
-    nearest,
-    pooled,
-)
-from rcan.model.interface import Batch, Knowledge, Output, ReportModel, Together
-from rcan.model.layers.dropout import Dropout
+from rcan.model.families.ppked.decoder import GatedAttention, GatedDecoder
+from rcan.model.families.ppked.explorers import Explorer, Graph, Posterior, nearest, pooled
+from rcan.model.interface import Batch, Knowledge, Output, Together
 from rcan.model.layers.topic_loss import topic_loss
-from rcan.model.layers.transformer import Ancestors, sinusoids
+from rcan.model.layers.transformer_model import Prepared, TransformerModel, xavier
 from rcan.model.visual.cnn import CNN
-from rcan.model.visual.extractor import VisualExtractor
 
 
-class Prepared(NamedTuple):
-    """What is worked out once for the weights as they are, before any study."""
+class Prior(NamedTuple):
+    """What patches ask of other studies: keys and values."""
 
-    cnn: CNN  # its batch norms folded into the convolutions
-    reports: Tensor  # (N, d)
-    graph: Tensor  # (1, L, d)
-
-
-@dataclass
-class DecoderState:
-    """What a beam search carries from word to word."""
-
-    position: int
-    caches: list[GatedCache]
-    ancestors: Ancestors
-
-    def reorder(self, beams: Tensor) -> None:
-        self.ancestors.reorder(beams)
-
-    def keep(self, studies: Tensor) -> None:
-        self.ancestors.keep(studies)
-        for cache in self.caches:
-            cache.keep(studies)
+    graph: tuple[Tensor, Tensor]  # (1, h, L, d_k)
+    reports: Tensor  # (2, N, d), of each report once
 
 
-class PPKED(ReportModel):
+class PPKED(TransformerModel):
     """Tables: `features` (N, D), `reports` (N, T), `graph` (L, L); of studies: `topics` (N, L)."""
-
-    positions: Tensor  # (T + 1, d)
 
     def __init__(
         self, settings: Settings, vocabulary_size: int, *, pretrained: bool, knowledge: Knowledge
     ) -> None:
         model, config = settings.model, settings.family
         assert isinstance(config, Config)
-        visual = VisualExtractor(settings.visual, model, pretrained=pretrained)
-        super().__init__(visual, settings.data.max_length, knowledge)
+        decoder = GatedDecoder(
+            model.d_model, num_layers=model.num_decoder_layers, num_heads=model.num_heads,
+            d_ff=model.d_ff, dropout=model.dropout,
+        )  # fmt: skip
+        super().__init__(
+            settings, vocabulary_size, decoder, pretrained=pretrained, knowledge=knowledge
+        )
         self.num_reports = config.ppked.num_reports
         d_model, num_topics = model.d_model, len(self.tables["graph"])
         sizes = (d_model, model.num_heads, model.d_ff, model.dropout)
@@ -84,16 +58,7 @@ class PPKED(ReportModel):
         self.of_reports = Explorer(*sizes)
         self.graph = Graph(d_model)
         self.of_graph = Explorer(*sizes)
-        self.decoder = GatedDecoder(model.num_decoder_layers, *sizes)
-        self.word_embedding = nn.Embedding(vocabulary_size, d_model)
-        self.dropout = Dropout(model.dropout)
-        self.classifier = nn.Linear(d_model, vocabulary_size)
-        positions = sinusoids(self.max_length + 1, d_model)
-        self.register_buffer("positions", positions, persistent=False)
-        for part in (self.decoder, self.word_embedding, self.classifier):
-            for parameter in part.parameters():
-                if parameter.dim() > 1:
-                    nn.init.xavier_uniform_(parameter)
+        xavier(self.classifier)
 
     def forward(self, batch: Batch) -> Output:
         """Logits of the next words; before words are trained, `topics` (B, L) in their place."""
@@ -101,28 +66,20 @@ class PPKED(ReportModel):
         if self.phase == "pretrain":
             seen = self.posterior(self.visual(images, batch.projections).patches)
             return Output(seen.new_empty(0), {"topics": self.tell_topics(seen.mean(1))})
-        return Output(self.read(batch, images)[0])
+        # Where reports are written, or scored, numbers are of another split's studies.
+        found = self.neighbours(images, batch.numbers if self.training else None)
+        numbers, places = found.unique(return_inverse=True)
+        prior = self.prior(self.tables["reports"][numbers])
+        patches = self.visual(images, batch.projections).patches
+        y = self.dropout(self.embed(batch.tokens[:, :-1]))
+        return Output(self.classifier(self.decoder(y, self.explore(patches, places, prior))))
 
     def losses(self, output: Output, batch: Batch, together: Together) -> dict[str, Tensor]:
         """Cross-entropy of words; before, binary cross-entropy of the topics that are known."""
         if self.phase != "pretrain":
             return super().losses(output, batch, together)
-        loss = topic_loss(output.parts["topics"], self.tables.of(batch, "topics"))
+        loss = topic_loss(output.parts["topics"], self.tables.of(batch, "topics"), together)
         return {"loss": loss, "loss_topics": loss.detach()}
-
-    def read(self, batch: Batch, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits (B, T, Y) and where the last layer looked (B, h, T, S)."""
-        # In training a study is the nearest to itself; elsewhere numbers are of other splits.
-        found = self.neighbours(images, batch.numbers if self.training else None)
-        numbers, places = found.unique(return_inverse=True)
-        reports = self.vectors(self.tables["reports"][numbers])[places]
-        explored = self.explore(
-            self.visual(images, batch.projections).patches, reports, self.vectors_of_graph()
-        )
-        tokens = batch.tokens[:, :-1]
-        y = self.embed(tokens) + self.positions[: tokens.shape[1]]
-        y, shares = self.decoder(self.dropout(y), explored)
-        return self.classifier(y), shares
 
     def maps_of(self, images: Tensor, cnn: CNN) -> Tensor:
         """A frozen CNN's maps (B, I, C, h, w) of images (B, I, H, W); otherwise what was given."""
@@ -140,55 +97,33 @@ class PPKED(ReportModel):
             return torch.arange(number, device=table.device).expand(len(images), -1)
         return nearest(pooled(images), table, self.num_reports, own)
 
-    def vectors(self, reports: Tensor) -> Tensor:
-        """Word ids (n, T), 0 for none -> a vector a report (n, d)."""
+    def prior(self, reports: Tensor) -> Prior:
+        """Of the graph, and of reports (N, T): word ids, 0 for none."""
         words = self.word_embedding.weight
-        vectors: Tensor = self.report(F.embedding_bag(reports, words, padding_idx=0, mode="mean"))
-        return vectors
+        vectors = self.report(F.embedding_bag(reports, words, padding_idx=0, mode="mean"))
+        asked = self.of_reports.attention
+        of_reports = torch.stack([asked.key(vectors), asked.value(vectors)])
+        graph = self.graph(self.posterior.topics, self.tables["graph"])
+        return Prior(self.of_graph.attention.keys_values(graph), of_reports)
 
-    def vectors_of_graph(self) -> Tensor:
-        vectors: Tensor = self.graph(self.posterior.topics, self.tables["graph"])
-        return vectors
-
-    def explore(self, patches: Tensor, reports: Tensor, graph: Tensor) -> Explored:
-        """patches (B, S, d), reports (B, R, d), graph (1, L, d) -> I′, G′, W′."""
+    def explore(self, patches: Tensor, found: Tensor, prior: Prior) -> Tensor:
+        """patches (B, S, d), numbers (B, R) of the prior's reports -> I′, G′ and W′, (B, 3·S, d),
+        one after the other."""
         seen = self.posterior(patches)
-        return Explored(seen, self.of_graph(seen, graph), self.of_reports(seen, reports))
+        heads = self.of_reports.attention.num_heads
+        of_reports = prior.reports[:, found].unflatten(-1, (heads, -1)).transpose(2, 3)
+        told = self.of_graph(seen, *prior.graph), self.of_reports(seen, *of_reports)
+        return torch.cat([seen, *told], 1)
 
-    def embed(self, tokens: Tensor) -> Tensor:
-        """Word embeddings before their positions: tokens (...) -> (..., d)."""
-        words: Tensor = self.word_embedding(tokens)
-        return words * sqrt(self.word_embedding.embedding_dim)
-
-    def prepare(self) -> Prepared:
-        assert not self.training, "reports are generated in evaluation mode"
-        reports = self.vectors(self.tables["reports"])
-        return Prepared(self.visual.folded(), reports, self.vectors_of_graph())
-
-    def start(
-        self, images: Tensor, projections: Tensor, num_beams: int, prepared: Prepared
-    ) -> DecoderState:
+    def look(self, images: Tensor, projections: Tensor, prepared: Prepared) -> Tensor:
         images = self.maps_of(images, prepared.cnn)
         patches = self.visual(images, projections, prepared.cnn).patches
-        reports = prepared.reports[self.neighbours(images, None)]
-        explored = self.explore(patches, reports, prepared.graph)
-        B, T = len(images), self.max_length + 1
-        return DecoderState(
-            position=0,
-            caches=self.decoder.start(explored, num_beams, T),
-            ancestors=Ancestors(B, num_beams, T, like=patches),
-        )
+        return self.explore(patches, self.neighbours(images, None), prepared.own)
 
-    def step(self, tokens: Tensor, state: DecoderState) -> Tensor:
-        y = self.embed(tokens) + self.positions[state.position]
-        y = self.decoder.step(y, state.caches, state.ancestors)
-        state.position += 1
-        logprobs: Tensor = self.classifier(y).float().log_softmax(-1)
-        return logprobs
+    def prepare(self) -> Prepared:
+        return super().prepare()._replace(own=self.prior(self.tables["reports"]))
 
-    def attention(self, batch: Batch) -> Tensor:
-        """The decoder's last cross-attention as the mean over heads, (B, T, S)."""
-        assert not self.training, "attention is read in evaluation mode, where nothing is dropped"
-        with torch.inference_mode():
-            _, shares = self.read(batch, self.maps_of(batch.images, self.visual.cnn))
-        return shares.mean(1)
+    def shares(self, x: Tensor, keys: Tensor, *values: Tensor, **_: object) -> Tensor:
+        last = self.last_attention
+        assert isinstance(last, GatedAttention)
+        return last.look(x, keys, *values)[0]

@@ -37,9 +37,9 @@ def build(settings: Settings, vocabulary_size: int, *, pretrained: bool) -> Cond
     )  # fmt: skip
     r2gen = ConditionalModel(
         settings, vocabulary_size, encoder, memory,
-        two_dropouts=own.embedding_dropouts == "two", pretrained=pretrained,
+        two_dropouts=own.embedding_dropouts == "two", patch_dropout=own.patch_dropout,
+        pretrained=pretrained,
     )  # fmt: skip
-    r2gen.visual.patches.dropout.p = own.patch_dropout
     if own.norm == "unbiased":
         _use_unbiased_norms(r2gen)
     return r2gen

@@ -7,11 +7,13 @@ M_t = σ(G^f) ⊙ M + σ(G^i) ⊙ tanh(M̃)                  (10)
 
 M is M_{t-1} and y the word read at t, f two linears with a ReLU after each, as in the authors'
 code. What depends on words alone is worked out ahead of the loop over them, and the gradients of
-weights after the loop back, each as one product over all words.
+weights after the loop back, each as one product over all words. When generating, what depends on
+the words so far alone is worked out once for all reports that begin with them.
 
 Shapes: R rows (reports, or beams), T words, n slots, d model width, h heads, d_k = d / h.
 """
 
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
@@ -19,7 +21,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import linear
 
-from rcan.model.layers.conditional import Memory, Remembered
+from rcan.model.layers.conditional import Memory
 from rcan.model.layers.dropout import Dropout
 
 
@@ -35,6 +37,30 @@ class Weights(NamedTuple):
     outer: Tensor
     outer_bias: Tensor
     gates: Tensor  # (2d, d): U
+
+
+class Prepared(NamedTuple):
+    """What all words share when generating."""
+
+    weights: Weights
+    of_words: tuple[Tensor, Tensor]  # by `RelationalMemory.word_layer`
+
+
+@dataclass
+class Texts:
+    """The memory after each of the texts that the beams of all studies have written."""
+
+    M: Tensor  # (R, n, d), a row for each different one
+    number: Tensor  # (B, K): of which of them each beam has written
+    prepared: Prepared
+
+    def reorder(self, beams: Tensor) -> None:
+        """Beam k of study b goes on from its beam `beams[b, k]`."""
+        self.number = self.number.gather(1, beams)
+
+    def keep(self, studies: Tensor) -> None:
+        """Go on with these studies alone."""
+        self.number = self.number[studies]
 
 
 class RelationalMemory(Memory):
@@ -78,19 +104,34 @@ class RelationalMemory(Memory):
 
     def words(self, y: Tensor) -> Tensor:
         """What a step adds of words alone, y (..., d) -> (..., 4d): W_k y, W_v y, W y + biases."""
-        d = y.shape[-1]
-        weight = torch.cat([self.qkv.weight[d:], self.word_gates.weight])
-        gates = self.word_gates.bias + self.memory_gates.bias
-        return linear(y, weight, torch.cat([self.qkv.bias[d:], gates]))
+        return linear(y, *self.word_layer())
 
-    def before(self, num_studies: int, num_beams: int, max_length: int) -> Remembered:
-        return Remembered(self.start.flatten().expand(num_studies, num_beams, -1))
+    def word_layer(self) -> tuple[Tensor, Tensor]:
+        """Weight (4d, d) and bias of `words`."""
+        d, gates = self.start.shape[1], self.word_gates
+        weight = torch.cat([self.qkv.weight[d:], gates.weight])
+        return weight, torch.cat([self.qkv.bias[d:], gates.bias + self.memory_gates.bias])
 
-    def step(self, y: Tensor, remembered: Remembered, mask: Tensor) -> Tensor:
-        M, words = remembered.of_beams.view(-1, *self.start.shape), self.words(y).flatten(0, 1)
-        M, _ = _step(words, M, self.weights(), self.num_heads)
-        remembered.of_beams = M.view_as(remembered.of_beams)
-        return remembered.of_beams
+    def prepare(self) -> Prepared:
+        return Prepared(self.weights(), self.word_layer())
+
+    def before(
+        self, num_studies: int, num_beams: int, max_length: int, prepared: Prepared
+    ) -> Texts:
+        none = torch.zeros(num_studies, num_beams, dtype=torch.long, device=self.start.device)
+        return Texts(self.start.unsqueeze(0), none, prepared)
+
+    def step(self, tokens: Tensor, y: Tensor, state: Texts, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """m_t of the R different texts, (1, R, n·d), and which of them each beam has written."""
+        longer = state.number * 2**32 + tokens  # a text and the word after it
+        different, number = longer.unique(return_inverse=True)
+        beam = number.new_empty(len(different))  # one that has written it
+        beam[number.flatten()] = torch.arange(number.numel(), device=number.device)
+        words = linear(y.flatten(0, 1)[beam], *state.prepared.of_words)
+        M = state.M[state.number.flatten()[beam]]
+        state.M, _ = _step(words, M, state.prepared.weights, self.num_heads)
+        state.number = number
+        return state.M.flatten(1).unsqueeze(0), number
 
     def weights(self) -> Weights:
         qkv, output, inner, outer = self.qkv, self.output, self.inner, self.outer
