@@ -2,14 +2,19 @@
 
 from pathlib import Path
 
-from pipeline.stage import EVALUATIONS, PROCESSED, REPORTS, RUNS, run
+from pipeline.stage import EVALUATIONS, FLOORS, PROCESSED, REPORTS, RUNS, TOKENIZER, run
 from rcan.ablation.cells import CELLS, load_cells
 from rcan.ablation.plan import PLAN
 from rcan.command import command, seeds
 from rcan.config import PipelineSettings
+from rcan.data.store import open_split
+from rcan.evaluation.kept_floors import read_floors
+from rcan.evaluation.protocols import PROTOCOLS, reference
+from rcan.evaluation.scores import Scores, score_systems
 from rcan.project import git_output, git_state, project_root
 from rcan.reporting.cells.page import Places, write_ablations
 from rcan.reporting.cells.study import Settings, read_ablations
+from rcan.text.tokenizer import Tokenizer
 from rcan.tracking import run_folders, sync
 
 PLACES = Places(
@@ -37,6 +42,7 @@ def main(settings: PipelineSettings) -> None:
             command=command(),
             seeds=seeds(),
         ),
+        floors=_floors() if FLOORS.exists() else None,
     )
     write_ablations(ablations, PLACES)
     runs = [run for model in ablations.models.values() for run in model.runs]
@@ -45,6 +51,25 @@ def main(settings: PipelineSettings) -> None:
     root = project_root()
     if held := sync(root=root, folders=run_folders(Path.cwd())):
         print(f"{held} runs are in MLflow; `rcan ui` shows them")
+
+
+def _floors() -> dict[str, dict[str, Scores]]:
+    """protocol -> floor -> its scores on the test split, study by study, which no run keeps."""
+    kept = read_floors(FLOORS, processed=PROCESSED, tokenizer=TOKENIZER)
+    words = Tokenizer.load(TOKENIZER).vocabulary
+    texts = [study.text for study in open_split(PROCESSED, "test").studies]
+    systems = {
+        (protocol, floor): (
+            [report] * len(texts), [reference(t, protocol, words, kept.max_length) for t in texts]
+        )
+        for protocol in PROTOCOLS for floor, report in kept.reports[protocol].items()
+    }  # fmt: skip
+    found: dict[str, dict[str, Scores]] = {protocol: {} for protocol in PROTOCOLS}
+    for (protocol, floor), scores in zip(
+        systems, score_systems(list(systems.values())), strict=True
+    ):
+        found[protocol][floor] = scores
+    return found
 
 
 def _commit() -> str:

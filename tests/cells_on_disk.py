@@ -21,11 +21,12 @@ from rcan.evaluation.scores import Scores, rouge_l, scores_from_counts, scores_o
 from rcan.evaluation.statistics import difference, intervals
 from rcan.files import write_json
 from rcan.reading import parse_yaml
-from rcan.reporting.cells.study import Ablations, Settings, read_ablations
+from rcan.reporting.cells.study import Ablations, Floors, Settings, read_ablations
 
 NUM_STUDIES = 40
 OPTIONS = {"resamples": 50, "seed": 1}
 COMMAND = "dvc repro"
+FLOORS = {"best_constant": " ".join(SENTENCES[:3]), "most_frequent": SENTENCES[1]}
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Project:
     def evaluation(self, name: str) -> Path:
         return self.top / "evaluation" / name
 
-    def read(self, command: str = COMMAND) -> Ablations:
+    def read(self, command: str = COMMAND, floors: Floors | None = None) -> Ablations:
         settings = load_settings(self.top / "params.yaml")
         told = Settings(settings.scale, commit="0123456789", command=command, **OPTIONS)
         return read_ablations(
@@ -54,6 +55,7 @@ class Project:
             main=self.main,
             cells=self.cells,
             settings=told,
+            floors=floors,
         )
 
 
@@ -92,30 +94,34 @@ def write_evaluation(folder: Path, number: int, *, data: str, digest: str, key: 
     write_counts(folder, counts)
 
 
+def floors() -> Floors:
+    """The counts of the floors in every scores.json here."""
+    references = [_report(random.Random(i)) for i in range(NUM_STUDIES)]
+    found = {name: _scored([text] * NUM_STUDIES, references) for name, text in FLOORS.items()}
+    return dict.fromkeys(PROTOCOLS, found)
+
+
 @lru_cache
 def _evaluation(number: int) -> tuple[dict, dict[str, Scores]]:
     chance = random.Random(number)
     references = [_report(random.Random(i)) for i in range(NUM_STUDIES)]
     predictions = [text if chance.random() < 0.3 else _report(chance) for text in references]
     swapped = [*predictions[1:], predictions[0]]
-    constant = [" ".join(SENTENCES[:3])] * NUM_STUDIES
-    model, other, floor, frequent = (
-        _scored(texts, references)
-        for texts in (predictions, swapped, constant, [SENTENCES[1]] * NUM_STUDIES)
-    )
+    model, other = (_scored(texts, references) for texts in (predictions, swapped))
+    of_floors = floors()["strict"]
+    floor = of_floors["best_constant"]
     halves = {"in_train": np.arange(10), "not_in_train": np.arange(10, NUM_STUDIES)}
-    floors = {"best_constant": floor, "most_frequent": frequent}
     scores = {
         "split": "test", "restricted": False, "num_studies": NUM_STUDIES, "model": "made up",
         "epoch": 9, "beam_size": 3, "length_penalty": 0.0, "signature": "made up",
         "protocols": {
             protocol: {
                 "model": intervals(model, **OPTIONS),
-                "floors": {name: intervals(each, **OPTIONS) for name, each in floors.items()},
+                "floors": {name: intervals(each, **OPTIONS) for name, each in of_floors.items()},
             }
             for protocol in PROTOCOLS
         },
-        "floors": {name: {"text": "words", "chosen_on": "val"} for name in floors},
+        "floors": {name: {"text": "words", "chosen_on": "val"} for name in FLOORS},
         "beats_floor": {protocol: difference(model, floor, **OPTIONS) for protocol in PROTOCOLS},
         "diagnostics": diagnostics(predictions, references, references[:10]),
         "references": dict.fromkeys(PROTOCOLS, model.references),

@@ -6,13 +6,15 @@ import re
 from dataclasses import replace
 
 import pytest
-from cells_on_disk import project
+from cells_on_disk import floors, project
 from imports import TOP
 
 import rcan.reporting.attention_numbers as attention_rows
 from rcan.ablation.cells import CONTROLS, Shown
 from rcan.errors import UserError
 from rcan.evaluation.protocols import PROTOCOLS
+from rcan.evaluation.schema import FLOOR_NAMES
+from rcan.evaluation.statistics import seed_difference
 from rcan.reporting.cells.attention_table import COMMON, attention_table
 from rcan.reporting.cells.controls import controls_table
 from rcan.reporting.cells.data_table import data_table
@@ -36,6 +38,13 @@ def iu_xray(tmp_path_factory):
     top = tmp_path_factory.mktemp("iu") / "p"
     only = {"main", "rve-1", "rve-2", "rcan-2", "rcan-3", "tau_0.05-1", "lambda_0.3-1"}
     return project(top, data="iu_xray", seeds=(1, 2, 3), only=only).read(SMALL)
+
+
+@pytest.fixture(scope="module")
+def floored(tmp_path_factory):
+    """With the floors' counts of each study."""
+    only = {"main", "transformer-1", "transformer-2", "blind-1", "r2gencmn-1", "lambda_0.7-1"}
+    return project(tmp_path_factory.mktemp("f") / "p", seeds=(1, 2), only=only).read("", floors())
 
 
 def section(ablations, name):
@@ -194,6 +203,56 @@ def test_table_3_marks_whose_scores_a_row_holds(iu_xray):
     assert ("best constant report", "floor, no model") in sources
     [log] = [row for row in rows if row[2] == "its public log"]
     assert log[3:] == ["0.462", "0.299", "0.221", "0.173", "0.187", "0.363"]
+
+
+def test_every_system_is_tested_against_the_constant_report(floored, iu_xray):
+    rows, _ = rows_of(section(floored, "table3"), "Differences from the best constant report, str")
+    [row] = [row for row in rows if row[0] == "Transformer"]
+    runs = list(floored.counts("transformer", "strict").values())
+    num_tests = 4 * len(METRICS)  # transformer, r2gencmn, rcan, blind
+    assert len(rows) == 4 and len(runs) == 2 and row[2] == "2 seeds"
+    wanted = seed_difference(
+        runs, [floors()["strict"]["best_constant"]] * 2, resamples=40 * num_tests, seed=1
+    )["BLEU-4"]
+    told = [f"{wanted[key]:+.3f}".replace("-", "−") for key in ("difference", "low", "high")]
+    assert row[6].startswith(told[0]) and f"[{told[1]}, {told[2]}]" in row[6]
+    titles = [table.title for table in section(iu_xray, "table3").tables]
+    assert not any("constant" in title for title in titles)  # where its counts are not known
+
+
+def test_floors_on_other_references_are_refused(tmp_path):
+    made = project(tmp_path / "p", only={"main"})
+    other = {p: {name: replace(s, references="other") for name, s in of.items()}
+             for p, of in floors().items()}  # fmt: skip
+    with pytest.raises(UserError, match="one set of strict references"):
+        made.read("", other)
+
+
+def test_how_often_a_row_ranks_first_adds_up_and_leaves_controls_and_floors_apart(floored):
+    table = section(floored, "table3")
+    rows, _ = rows_of(table, "How often")
+    assert [row[0] for row in rows[-2:]] == list(FLOOR_NAMES.values())
+    shares = [[cell.removesuffix(" %") for cell in row[3:]] for row in rows]
+    for place, of in enumerate(zip(*shares, strict=True)):
+        known = [float(share) for share in of if share != "–"]
+        assert sum(known) == pytest.approx(100, abs=0.3)
+        assert len(known) == (6 if place % 2 else 3)
+    [blind] = [row for row in rows if row[0] == "Transformer without images"]
+    assert blind[3] == blind[5] == "–" != blind[4]
+    found = {
+        (r["source"], r["statistic"]): r["BLEU-4"]
+        for r in table.records if r["protocol"] == "paper" and r["statistic"].startswith("first")
+    }  # fmt: skip
+    told = {row[0]: row[4] for row in rows}
+    share = found["ours: transformer", "first of all rows"]
+    assert told["Transformer"] == f"{100 * share:.1f} %"
+    assert ("ours: blind", "first of systems") not in found
+    assert ("floor: best_constant", "first of all rows") in found
+
+
+def test_equal_cells_rank_first_together(floored):
+    firsts, _ = floored.firsts(["rcan", "tau_0.1", "transformer"], "paper")
+    assert firsts["rcan"] == firsts["tau_0.1"] == pytest.approx(1 - firsts["transformer"])
 
 
 def test_the_public_log_is_the_chosen_epoch_of_the_run_as_it_was_found(shared):

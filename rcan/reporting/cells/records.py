@@ -1,6 +1,6 @@
 """A table of scores for programs: one row a system and statistic, the paper's columns last."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from rcan.ablation.cells import FULL
 from rcan.reporting.cells.listings import Line, Listing
@@ -12,9 +12,13 @@ _OWN = ("score", "sd", "low", "high")
 _COMPARED = {"difference": "", "low": ", low", "high": ", high", "sd": ", sd", "p": ", p (Holm)"}
 
 Compared = Mapping[tuple[str, str], Mapping[str, Values]]
+Firsts = Mapping[str, Sequence[Mapping[str, float]]]  # protocol -> `Ablations.firsts`
+_FIRST = ("first of systems", "first of all rows")
 
 
-def records(ablations: Ablations, listing: Listing, compared: Compared) -> list[Record]:
+def records(
+    ablations: Ablations, listing: Listing, compared: Compared, firsts: Firsts
+) -> list[Record]:
     """All that the table's parts show of the data at hand, whatever was published among it."""
     rows: list[Record] = []
     for line in listing.lines:
@@ -30,19 +34,30 @@ def records(ablations: Ablations, listing: Listing, compared: Compared) -> list[
             )  # fmt: skip
         if line.cell:
             for protocol in ("paper", "strict"):
-                for statistic, values in _statistics(ablations, line, protocol, compared).items():
+                told = _statistics(ablations, line, protocol, compared)
+                for statistic, values in (told | _first(firsts, line.cell, protocol)).items():
                     rows.append(_own(ablations, line, keys, protocol, statistic, values))
     blank = dict.fromkeys(listing.columns, "")
     for protocol in ("paper", "strict"):
         for floor, of_floor in ablations.floors(protocol).items():
-            for statistic in ("score", "low", "high"):
+            told = {
+                statistic: {m: round(of_floor[m][statistic], 6) for m in METRICS}
+                for statistic in ("score", "low", "high")
+            }
+            for statistic, values in (told | _first(firsts, floor, protocol)).items():
                 about = ablations.about(protocol)
                 rows.append(
                     {**blank, "source": f"floor: {floor}", **about, "statistic": statistic,
-                     "seeds": "", **{m: round(of_floor[m][statistic], 6) for m in METRICS},
+                     "seeds": "", **{m: values.get(m) for m in METRICS},
                      "commit": ablations.settings.commit, "command": ablations.settings.command}
                 )  # fmt: skip
     return rows
+
+
+def _first(firsts: Firsts, name: str, protocol: str) -> dict[str, dict[str, float | None]]:
+    """How often a cell or floor ranks first, in BLEU-4 alone."""
+    pairs = zip(_FIRST, firsts[protocol], strict=True)
+    return {told: {"BLEU-4": round(shares[name], 6)} for told, shares in pairs if name in shares}
 
 
 def _own(

@@ -4,12 +4,13 @@ differences between cells, and what each number comes from."""
 from collections.abc import Iterator, Mapping, Sequence
 
 from rcan.ablation.cells import FULL
+from rcan.evaluation.protocols import PROTOCOLS
 from rcan.evaluation.schema import FLOOR_NAMES
 from rcan.reporting.cells.controls import controls_part
 from rcan.reporting.cells.listings import Line, Listing, keys_of, listings
-from rcan.reporting.cells.records import records
+from rcan.reporting.cells.records import Firsts, records
 from rcan.reporting.cells.runs import Run
-from rcan.reporting.cells.study import SIGNIFICANT, Ablations, Values
+from rcan.reporting.cells.study import CONSTANT, SIGNIFICANT, Ablations, Values
 from rcan.reporting.names import data_name
 from rcan.reporting.published import (
     METRICS,
@@ -19,7 +20,7 @@ from rcan.reporting.published import (
     rcan_row,
     scores_of_row,
 )
-from rcan.table import NONE, Row, Section, Table, Value, measured, number
+from rcan.table import NONE, Row, Section, Table, Value, measured, number, percent
 
 
 def scores_sections(ablations: Ablations) -> list[Section]:
@@ -29,14 +30,17 @@ def scores_sections(ablations: Ablations) -> list[Section]:
 
 def scores_section(ablations: Ablations, listing: Listing) -> Section:
     """Scores under both protocols, differences between cells, and what to run for them."""
+    bases = [*listing.minus, CONSTANT] if ablations.floor_counts else listing.minus
     compared = {
         (base, protocol): ablations.compared(listing.cells, protocol, base)
-        for base in listing.minus
+        for base in bases
         for protocol in ("strict", "paper")
     }
+    firsts = {protocol: ablations.firsts(listing.cells, protocol) for protocol in PROTOCOLS}
     done = [cell for cell in listing.cells if ablations.model(cell).results]
     tables = [
         _scores(ablations, listing, "paper"),
+        _firsts(ablations, listing, firsts),
         controls_part(ablations, done),  # of the others the scores have told
         _scores(ablations, listing, "strict"),
         *(_differences(ablations, listing, *key, leads) for key, leads in compared.items()),
@@ -48,7 +52,7 @@ def scores_section(ablations: Ablations, listing: Listing) -> Section:
         f"{listing.title}: {ablations.scope()}",
         [table for table in tables if table.rows],
         listing.notes,
-        records(ablations, listing, compared),
+        records(ablations, listing, compared, firsts),
     )
 
 
@@ -80,6 +84,37 @@ def _scores(ablations: Ablations, listing: Listing, protocol: str) -> Table:
         f"best on validation, and the most frequent of train.{_beside(ablations, protocol)}",
         folded=protocol == "strict",
     )
+
+
+def _firsts(ablations: Ablations, listing: Listing, firsts: Firsts) -> Table:
+    """Empty where no two rows can be compared."""
+    heads = [f"{of}, {p}" for p in sorted(PROTOCOLS) for of in ("of systems", "of all rows")]
+    rows = []
+    for line in listing.lines:
+        if line.cell and ablations.model(line.cell).results:
+            kind = "control" if ablations.cells.show(line.cell).control else "ours"
+            seeds = ablations.model(line.cell).seeds
+            rows.append(Row([*line.keys, seeds, *_shares(firsts, line.cell)], kind))
+    systems = len(rows)
+    blank = [NONE] * (len(listing.columns) - 1)
+    for floor in next(iter(ablations.floor_counts.values()), {}):
+        told = [FLOOR_NAMES[floor], *blank, "floor, no model", *_shares(firsts, floor)]
+        rows.append(Row(told, "floor"))
+    return Table(
+        [*listing.columns, "seeds", *heads],
+        rows if systems > 1 else [],
+        title="How often each row ranks first, BLEU-4",
+        caption=f"{ablations.scope()}. In {ablations.settings.resamples:,} bootstrap draws of the "
+        "studies, the same for all rows, each row with one of its seeds drawn by chance: how often "
+        "its BLEU-4 is the highest of all. Of systems: without controls and floors. Equal rows "
+        "share. A row that is first in fewer than 95 % of the draws is not shown to be the best.",
+    )
+
+
+def _shares(firsts: Firsts, name: str) -> list[Value]:
+    """Under each protocol, of the systems and of all rows."""
+    found = [shares.get(name) for p in sorted(PROTOCOLS) for shares in firsts[p]]
+    return [Value(NONE if share is None else percent(share)) for share in found]
 
 
 def _own_row(ablations: Ablations, line: Line, protocol: str) -> Row:
@@ -124,7 +159,8 @@ def _theirs(name: str) -> str:
 def _differences(
     ablations: Ablations, listing: Listing, base: str, protocol: str, compared: Mapping[str, Values]
 ) -> Table:
-    whole = "the full model" if base == FULL else f"the {ablations.title(base)}"
+    known = {FULL: "the full model", CONSTANT: f"the {FLOOR_NAMES[CONSTANT]}"}
+    whole = known.get(base) or f"the {ablations.title(base)}"
     rows = [
         Row([*line.keys, _shared_seeds(ablations, line.cell, base),
              *(_lead(compared[line.cell][metric]) for metric in METRICS)])
@@ -146,10 +182,10 @@ def _differences(
         [*listing.columns, "seeds", *METRICS],
         rows,
         title=f"Differences from {whole}, {protocol} protocol",
-        caption=f"{ablations.scope(protocol)}. Each cell minus {whole} ({base}), the same seeds "
-        "and studies on both sides; 95 % interval by a paired bootstrap over studies; p of "
-        f"approximate randomisation, corrected (Holm) for the {len(rows) * len(METRICS)} tests of "
-        f"this part. {noise}",
+        caption=f"{ablations.scope(protocol)}. Each cell minus {whole} ({base}), "
+        f"{'all' if base == CONSTANT else 'the same'} seeds and the same studies on both sides; "
+        "95 % interval by a paired bootstrap over studies; p of approximate randomisation, "
+        f"corrected (Holm) for the {len(rows) * len(METRICS)} tests of this part. {noise}",
         folded=protocol == "paper",
     )
 
@@ -157,6 +193,8 @@ def _differences(
 def _shared_seeds(ablations: Ablations, cell: str, base: str) -> str:
     """Of how many seeds the difference is."""
     model, of_base = ablations.model(cell), {run.seed for run in ablations.model(base).done}
+    if base == CONSTANT:
+        return model.seeds
     shared = sum(run.seed in of_base for run in model.done)
     return model.seeds if shared == len(model.done) else f"{shared} of {len(model.done)} seeds"
 

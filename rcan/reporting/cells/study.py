@@ -5,24 +5,27 @@ resampling for all.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from rcan.ablation.cells import CONTROLS, FULL, Cells, cell_of
 from rcan.data.store import read_summary
 from rcan.evaluation.protocols import PROTOCOLS
-from rcan.evaluation.scores import METRICS
+from rcan.evaluation.scores import METRICS, Scores
 from rcan.evaluation.statistics import holm, seed_difference, seed_intervals
 from rcan.reporting.cells.runs import MAIN, Model, Result, Run, read_models
 from rcan.reporting.consistency import require_agreement
 from rcan.reporting.names import data_name
 from rcan.reporting.published import published_row
+from rcan.reporting.ranks import first_shares
 
+CONSTANT = "best_constant"  # the floor that cells are compared with
 SIGNIFICANT = 0.05
 RESAMPLES_A_TEST = 40  # so many for each test of a table: else Holm's least p would be above 0.05
 
 Values = dict[str, dict[str, float]]  # metric -> what is known of it
+Floors = Mapping[str, Mapping[str, Scores]]  # protocol -> floor -> its counts of each study
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ class Ablations:
     summary: Mapping[str, Any]
     settings: Settings
     scores: Mapping[tuple[str, str], Values]  # (cell, protocol) -> score, low, high, sd
+    floor_counts: Floors = field(default_factory=dict)
 
     @property
     def data(self) -> str:
@@ -123,41 +127,70 @@ class Ablations:
             return found
         return {}
 
+    def counts(self, cell: str, protocol: str) -> dict[int, Scores]:
+        """What each study of a cell counts, by seed; only what is run."""
+        return {
+            run.seed: run.result.counts[protocol] for run in self.model(cell).done if run.result
+        }
+
     def compared(self, cells: Iterable[str], protocol: str, base: str = FULL) -> dict[str, Values]:
-        """Cell -> metric -> the cell minus the cell `base`, with `p` as Holm corrects it for all
-        cells and metrics here; cells that share no seed with `base` are absent."""
-        of_base = {run.seed: run for run in self.model(base).done}
+        """Cell -> metric -> the cell minus `base`, with `p` as Holm corrects it for all cells and
+        metrics here; cells that share no seed with `base` are absent.
+
+        `base`: a cell, or a floor of `floor_counts`, the same beside every seed.
+        """
+        floor = self.floor_counts.get(protocol, {}).get(base)
         pairs = {}
         for cell in cells:
-            both = [(r, of_base[r.seed]) for r in self.model(cell).done if r.seed in of_base]
-            if both and any(ours.place != theirs.place for ours, theirs in both):
+            ours = self.counts(cell, protocol)
+            theirs = dict.fromkeys(ours, floor) if floor else self.counts(base, protocol)
+            both = [(ours[seed], theirs[seed]) for seed in ours if seed in theirs]
+            if any(one is not other for one, other in both):
                 pairs[cell] = both
         num_tests = len(pairs) * len(METRICS)
         resamples = max(self.settings.resamples, RESAMPLES_A_TEST * num_tests)
-        found: dict[str, Values] = {}
-        for cell, both in pairs.items():
-            found[cell] = seed_difference(
-                [ours.result.counts[protocol] for ours, _ in both if ours.result],
-                [theirs.result.counts[protocol] for _, theirs in both if theirs.result],
-                resamples=resamples,
-                seed=self.settings.seed,
+        found: dict[str, Values] = {
+            cell: seed_difference(
+                [ours for ours, _ in both], [theirs for _, theirs in both],
+                resamples=resamples, seed=self.settings.seed,
             )
+            for cell, both in pairs.items()
+        }  # fmt: skip
         corrected = holm([found[cell][metric]["p"] for cell in found for metric in METRICS])
         places = [(cell, metric) for cell in found for metric in METRICS]
         for (cell, metric), p in zip(places, corrected, strict=True):
             found[cell][metric]["p"] = p
         return found
 
+    def firsts(self, cells: Iterable[str], protocol: str) -> list[dict[str, float]]:
+        """Cell or floor -> how often it ranks first in BLEU-4 (see `rcan.reporting.ranks`): among
+        the systems alone, then among all rows, controls and floors with them."""
+        places = {cell: " ".join(r.place for r in self.model(cell).results) for cell in cells}
+        places = {cell: place for cell, place in places.items() if place}
+        rows = {place: list(self.counts(cell, protocol).values()) for cell, place in places.items()}
+        systems = {
+            place: rows[place]
+            for cell, place in places.items()
+            if not self.cells.show(cell).control
+        }
+        floors = self.floor_counts.get(protocol, {})
+        every = {**rows, **{name: [scores] for name, scores in floors.items()}}
+        options = {"resamples": self.settings.resamples, "seed": self.settings.seed}
+        shares = [first_shares(some, **options) for some in (systems, every)]
+        keys = {**places, **{name: name for name in floors}}  # equal cells are one row
+        return [{name: of[key] for name, key in keys.items() if key in of} for of in shares]
+
 
 def read_ablations(
     *, plan: Path, runs: Path, evaluations: Path, processed: Path, main: Mapping[str, Any],
-    cells: Cells, settings: Settings,
+    cells: Cells, settings: Settings, floors: Floors | None = None,
 ) -> Ablations:  # fmt: skip
     """Read the results of all cells that have some.
 
     Args:
         main: the settings that the main run is trained with now.
         cells: their register.
+        floors: the floors' counts of each study; without them no cell is tested against one.
 
     Raises:
         UserError: something is damaged, or results are of other data, another split or other
@@ -175,6 +208,10 @@ def read_ablations(
                 "split": "test",
             },
             "params.yaml": {"scale": settings.scale},
+            "the floors": {
+                f"set of {protocol} references": of_protocol[CONSTANT].references
+                for protocol, of_protocol in (floors or {}).items()
+            },
             **{place: _scope(result) for place, result in results.items()},
         }
     )
@@ -185,7 +222,8 @@ def read_ablations(
                 f"{place}, best.json": {"run": result.best["key"]},
             }
         )
-    return Ablations(models, cells, summary, settings, _all_scores(models, settings))
+    scores = _all_scores(models, settings)
+    return Ablations(models, cells, summary, settings, scores, floors or {})
 
 
 def _scope(result: Result) -> dict[str, object]:
