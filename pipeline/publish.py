@@ -3,7 +3,8 @@
 `python -m pipeline.publish FOLDER` writes FOLDER/<run> with scores.json, counts.npz (what
 paired tests need of each study), best.json, config.json and history.csv, for `rcan compare`.
 `... --back FOLDER` puts them where `python -m pipeline.tables` reads, beside what is there, for
-tables of published and of own cells without training the published ones again.
+tables of published and of own cells without training the published ones again. Beside the runs
+lie the counts of both floors and, with each, ReXrank's BLEU-2: for `rcan score --beside`.
 """
 
 import json
@@ -11,11 +12,11 @@ import shutil
 import sys
 from pathlib import Path
 
-from pipeline.stage import EVALUATIONS, RUNS, run
+from pipeline.stage import EVALUATIONS, FLOORS, PROCESSED, RUNS, TOKENIZER, run
 from rcan.config import PipelineSettings
 from rcan.errors import UserError
-from rcan.evaluation.results import COUNTS
-from rcan.files import place_beside, write_text
+from rcan.evaluation.results import COUNTS, PREDICTIONS
+from rcan.files import place_beside, write_json, write_text
 from rcan.reading import read_json
 from rcan.sharing.export import numbers_of
 
@@ -24,7 +25,7 @@ OF_THE_RUN = ("best.json", "config.json", "history.csv")
 _REMEDY = "run its evaluation again"
 
 
-def main(_: PipelineSettings) -> None:
+def main(settings: PipelineSettings) -> None:
     """Write the runs to a folder, or with --back put them beside one's own.
 
     Raises:
@@ -52,8 +53,55 @@ def main(_: PipelineSettings) -> None:
         shutil.copy(EVALUATIONS / name / COUNTS, beside / name)
         for file in OF_THE_RUN:
             shutil.copy(RUNS / name / file, beside / name)
+    if FLOORS.is_file():
+        _write_floors(beside)
+        _write_rexrank(beside, settings)
+    else:
+        print(f"no {FLOORS} here: `rcan score --beside` will know no floor of these runs")
     beside.replace(out)
     print(f"{len(names)} runs in {out}")
+
+
+def _write_floors(out: Path) -> None:
+    """The counts of both floors, under each protocol."""
+    from rcan.data.store import open_split
+    from rcan.evaluation.evaluate import score_all
+    from rcan.evaluation.kept_floors import read_floors
+    from rcan.evaluation.protocols import PROTOCOLS, reference
+    from rcan.evaluation.results import write_counts
+    from rcan.text.tokenizer import Tokenizer
+
+    floors = read_floors(FLOORS, processed=PROCESSED, tokenizer=TOKENIZER)
+    words = Tokenizer.load(TOKENIZER).vocabulary
+    test = [study.text for study in open_split(PROCESSED, "test").studies]
+    references = {
+        protocol: [reference(text, protocol, words, floors.max_length) for text in test]
+        for protocol in PROTOCOLS
+    }
+    scores = score_all({}, references, floors.reports)
+    for floor in floors.reports["strict"]:
+        write_counts(out / floor, {protocol: scores[protocol][floor] for protocol in PROTOCOLS})
+
+
+def _write_rexrank(out: Path, settings: PipelineSettings) -> None:
+    """ReXrank's BLEU-2 of every run and floor against the reports as their source gives them."""
+    from rcan.data.store import open_split
+    from rcan.evaluation.kept_floors import read_floors
+    from rcan.scoring.rexrank import FILE, rexrank_bleu
+    from rcan.scoring.texts import read_texts
+
+    options = {"resamples": settings.eval.resamples, "seed": settings.eval.seed}
+    test = {study.id: study.report for study in open_split(PROCESSED, "test").studies}
+    floors = read_floors(FLOORS, processed=PROCESSED, tokenizer=TOKENIZER).reports["strict"]
+    written = {floor: [text] * len(test) for floor, text in floors.items()}
+    for path in sorted(EVALUATIONS.glob(f"*/{PREDICTIONS}")):
+        by_id = read_texts(path, "predictions", tell=False).by_id
+        if by_id.keys() == test.keys():  # else of other data than there are now
+            written[path.parent.name] = [by_id[name] for name in test]
+    for name, texts in written.items():
+        if (out / name).is_dir():
+            score = rexrank_bleu(texts, list(test.values()), **options)
+            write_json(out / name / FILE, {"BLEU-2": score})
 
 
 def _put_back(published: Path) -> None:

@@ -39,6 +39,19 @@ ELSEWHERE = {
     "rcan data import /where/it/is --data iu_xray": "test_cli_data.py",
     "rcan compare reports/iu_xray-small/runs/main reports/iu_xray-small/runs/blind-1":
         "test_publish.py",
+    **dict.fromkeys(
+        (
+            "rcan score mine.csv annotation.json --beside reports/iu_xray-small/runs",
+            "rcan score mine.csv annotation.json --beside reports/iu_xray-small/runs"
+            " --html mine.html",
+            "rcan score res.csv annotation.json --beside reports/iu_xray-small/runs",
+            "rcan score res.csv gts.csv --train annotation.json"
+            " --beside reports/iu_xray-small/runs",
+            "rcan score mine.csv annotation.json --rexrank out.json",
+            "rcan score mine.csv ReXRank_IUXray_test.json --rexrank out.json",
+        ),
+        "test_score_beside.py",
+    ),
 }  # fmt: skip
 PLACES = {
     "/where/it/is": "mimic", "/physionet/mimic-cxr-jpg/2.1.0": "jpg",

@@ -51,6 +51,24 @@ def score(
     against: Annotated[
         list[Path] | None, typer.Option(help="Other predictions to compare with; may be repeated.")
     ] = None,
+    beside: Annotated[
+        Path | None,
+        typer.Option(help="Put them among published runs, e.g. of reports/iu_xray-small/runs."),
+    ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            help="With --beside: Kaggle's indiana_reports.csv, for findings F1; without it, that "
+            "beside REFERENCES."
+        ),
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="With --beside: write its tables as a page.")
+    ] = None,
+    rexrank: Annotated[
+        Path | None,
+        typer.Option(help="Write the predictions in ReXrank's form, and tell its BLEU-2."),
+    ] = None,
     protocol: Annotated[
         Literal["all", "strict", "paper"],
         typer.Option(
@@ -61,7 +79,7 @@ def score(
         Name | None,
         typer.Option(
             help="Clean texts as R2Gen does for this data set; clean text stays as it is. Without "
-            "it, the data set of the scores.json beside PREDICTIONS, else iu_xray."
+            "it, the data set of --beside or of the scores.json beside PREDICTIONS, else iu_xray."
         ),
     ] = None,
     clean: Clean = True,
@@ -87,7 +105,15 @@ def score(
 
     Needs no training, no images and no GPU.
     """
-    from rcan.scoring.references import Cleaner, matched, read_ground
+    from rcan.cli.beside import (
+        About,
+        keep_for_rexrank,
+        placed,
+        published_of,
+        rexrank_told,
+        without_java,
+    )
+    from rcan.scoring.references import Cleaner, in_order, matched, read_ground
     from rcan.scoring.score_reports import (
         Options,
         protocols_of,
@@ -97,19 +123,20 @@ def score(
     from rcan.scoring.texts import read_texts
 
     be_quiet(quiet)
-    data = data or _data_beside(predictions)
+    published = published_of(beside, {"--html": html, "--labels": labels})
+    data = data or (published.data if published else _data_beside(predictions))
     cleaner = Cleaner(data, clean)
 
     def read(path: Path, side: str) -> "Texts":
         return read_texts(path, side, split, tell=cleaner.tells_ids)
 
-    ground = read_ground(
-        read(_references(predictions, references), "references"),
-        cleaner,
-        train=train,
-        val=val,
-    )
-    written = matched(read(predictions, "predictions"), ground, cleaner)
+    wanted = read(_references(predictions, references), "references")
+    ground = read_ground(wanted, cleaner, train=train, val=val)
+    given = read(predictions, "predictions")
+    raw = in_order(given, ground, cleaner)
+    written = [cleaner(text) for text in raw]
+    if given.by_line and not wanted.by_line:
+        remark(f"{predictions} has no ids: its line k is taken for study k of {wanted.path}")
     others = {
         name: matched(read(path, "predictions"), ground, cleaner)
         for name, path in _names(against or []).items()
@@ -122,7 +149,8 @@ def score(
         max_length=max_length or data_set(data).max_length,
         resamples=resamples,
         seed=seed,
-        meteor=meteor,
+        meteor=meteor and not (published and without_java()),
+        floors=published is None,
     )
     result, models = score_reports(written, ground, others, options)
     result |= {
@@ -133,7 +161,15 @@ def score(
     if not cleaner.tells_ids:
         for floor in result.get("floors", {}).values():
             del floor["texts"]
-    table = score_tables(result)
+    if published or rexrank:
+        result |= rexrank_told(raw, wanted, resamples=resamples, seed=seed)
+    if rexrank:
+        keep_for_rexrank(rexrank, raw, wanted, data)
+    if published:
+        about = About(predictions, wanted, labels, written)
+        table = placed(result, models, published, about, html)
+    else:
+        table = score_tables(result)
     if output:
         _keep(output, result, table, models)
     if json:

@@ -1,5 +1,6 @@
 """What is scored: predictions beside their references, study by study, cleaned one way."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,7 +43,8 @@ class Cleaner:
 class Ground:
     """References in order, and the training reports that floors come from, all cleaned.
 
-    `val` is empty where nobody gave any.
+    `val` is empty where nobody gave any. `listed`: the references are an annotation.json's, in the
+    order in which R2Gen's code reads them. `elsewhere`: id -> the other split that has it there.
     """
 
     ids: list[str]
@@ -50,6 +52,8 @@ class Ground:
     by_line: bool
     train: list[str] = field(default_factory=list)
     val: list[str] = field(default_factory=list)
+    listed: bool = False
+    elsewhere: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_ground(
@@ -71,7 +75,8 @@ def read_ground(
             " of both files"
         )
     tell = cleaner.tells_ids
-    splits = read_annotation(train if train else references.path, tell=tell) or {}
+    own = read_annotation(references.path, tell=tell) or {}
+    splits = (read_annotation(train, tell=tell) or {}) if train else own
     reports: dict[str, Mapping[str, str]] = {
         split: splits[split].by_id for split in ("train", "val") if split in splits
     }
@@ -87,6 +92,8 @@ def read_ground(
         by_line=references.by_line,
         train=_cleaned(reports.get("train", {}), cleaner),
         val=_cleaned(reports.get("val", {}), cleaner),
+        listed=bool(own),
+        elsewhere={name: split for split, texts in own.items() for name in texts.by_id},
     )
 
 
@@ -96,16 +103,24 @@ def matched(predictions: Texts, ground: Ground, cleaner: Cleaner) -> list[str]:
     Raises:
         UserError: studies that only one side has; none is left out silently.
     """
-    if predictions.by_line != ground.by_line:
+    return [cleaner(text) for text in in_order(predictions, ground, cleaner)]
+
+
+def in_order(predictions: Texts, ground: Ground, cleaner: Cleaner) -> list[str]:
+    """`matched`, each text as it is given."""
+    by_line = predictions.by_line and (ground.by_line or ground.listed)
+    if predictions.by_line != ground.by_line and not by_line:
         raise UserError(
             f"{predictions.path}: expected both sides to have ids, or both to be plain text, a"
             " report a line; give both in one format"
         )
-    if predictions.by_line and len(predictions.by_id) != len(ground.ids):
+    if by_line and len(predictions.by_id) != len(ground.ids):
         raise UserError(
             f"{predictions.path}: expected {len(ground.ids)} lines, one a reference, found"
             f" {len(predictions.by_id)}; write an empty line for an empty report"
         )
+    if by_line:
+        return list(predictions.by_id.values())
     known = set(ground.ids)
     lacking = [name for name in ground.ids if name not in predictions.by_id]
     surplus = [name for name in predictions.by_id if name not in known]
@@ -113,9 +128,17 @@ def matched(predictions: Texts, ground: Ground, cleaner: Cleaner) -> list[str]:
         raise UserError(
             f"{predictions.path}: expected one prediction for each of {len(known)} references;"
             f" {len(lacking)} have none{_named(lacking, cleaner)}, {len(surplus)} predictions have"
-            f" no reference{_named(surplus, cleaner)}; score the same studies on both sides"
+            f" no reference{_named(surplus, cleaner)}{_of_splits(surplus, ground)}; score the same"
+            " studies on both sides"
         )
-    return [cleaner(predictions.by_id[name]) for name in ground.ids]
+    return [predictions.by_id[name] for name in ground.ids]
+
+
+def _of_splits(surplus: Sequence[str], ground: Ground) -> str:
+    """How many of the predictions are of which other split."""
+    counts = Counter(ground.elsewhere[name] for name in surplus if name in ground.elsewhere)
+    told = [f"{number} of split {split}" for split, number in counts.items()]
+    return f", {' and '.join(told)}" if told else ""
 
 
 def _cleaned(reports: Mapping[str, str], clean: Callable[[str], str]) -> list[str]:

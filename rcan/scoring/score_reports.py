@@ -43,6 +43,7 @@ class Options:
     seed: int
     meteor: bool = True
     java: str | Path | None = None
+    floors: bool = True  # to search a constant report takes longer than all else
 
 
 def protocols_of(asked: str, ground: Ground) -> list[str]:
@@ -71,7 +72,8 @@ def score_reports(
 
     Returns:
         What scores.json holds: `num_studies`, `signature`, `protocols`, `diagnostics`,
-        `references`, `controls`; with train reports also `floors` and `beats_floor`, with `others`
+        `references`, `controls`; with train reports also `floors` and `beats_floor` (unless
+        `options.floors` is False), with `others`
         also `against`: name -> protocol -> metric -> the model minus the other, `p` as it is and
         `p_holm`, corrected for all others and metrics of the protocol.
         The scores of the model under each protocol.
@@ -92,7 +94,8 @@ def score_reports(
         for protocol in options.protocols
     }
     floors = {
-        protocol: _floors(ground, protocol, words, options.max_length) for protocol in references
+        protocol: _floors(ground, protocol, words, options.max_length) if options.floors else {}
+        for protocol in references
     }
     written = {
         "model": predictions,
@@ -108,7 +111,7 @@ def score_reports(
         "diagnostics": found,
         **with_floors(scores, **shared),
     }
-    if ground.train:
+    if ground.train and options.floors:
         result["floors"] = {
             floor: {
                 "texts": {protocol: texts[floor] for protocol, texts in floors.items()},
@@ -178,11 +181,13 @@ def score_tables(result: Mapping[str, Any]) -> str:
     ]
     for name, by_protocol in result.get("against", {}).items():
         blocks += [_differences(name, protocol, found) for protocol, found in by_protocol.items()]
-    blocks.append(_variety(result["diagnostics"], result.get("floors")))
+    blocks.append(variety(result["diagnostics"], result.get("floors")))
     if result["num_studies"] < FEW:
         blocks.append(f"Few studies: an interval over fewer than {FEW} is not to be trusted")
     if "floors" not in result:
         blocks.append(NO_FLOOR)
+    if told := result.get("rexrank"):
+        blocks.append(f"ReXrank BLEU-2, of texts as they are given: {measured(told)}")
     blocks.append(
         f"{result['signature']}; {result['resamples']} resamples, seed {result['seed']}; text:"
         f" {result['text']}" + _words_told(result)
@@ -233,7 +238,7 @@ def _differences(name: str, protocol: str, found: Mapping[str, Mapping[str, floa
     ).markdown()
 
 
-def _variety(found: Mapping[str, float], floors: object) -> str:
+def variety(found: Mapping[str, float], floors: object) -> str:
     copied = ""
     if "copied_from_train" in found:
         copied = f"{percent(found['copied_from_train'], 0)} word for word from train; "

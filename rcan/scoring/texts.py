@@ -1,8 +1,9 @@
 """Reports from whatever file people keep them in: id -> text, in the file's order.
 
-CSV: a column of ids and one of texts. JSON: {id: text}, a list of {id, report}, or R2Gen's
-annotation.json. Plain text: a report a line; its ids are the numbers of the lines. So are those of
-a CSV file of nothing but reports, as R2Gen writes res.csv and gts.csv.
+CSV: a column of ids and one of texts. JSON: {id: text}, a list of {id, report}, R2Gen's
+annotation.json, or ReXrank's {id: {model_prediction, section_findings}}. Plain text: a report a
+line; its ids are the numbers of the lines. So are those of a CSV file of nothing but reports, as
+R2Gen writes res.csv and gts.csv.
 """
 
 import csv
@@ -23,9 +24,11 @@ IDS = (
 # Names that say which side a text is on, then names that either side may have.
 PREDICTION = (
     "prediction", "predictions", "predicted", "pred", "hypothesis", "generated",
-    "generated_report", "output", "candidate",
+    "generated_report", "output", "candidate", "model_prediction",
 )  # fmt: skip
-REFERENCE = ("reference", "references", "ref", "ground_truth", "gt", "target", "label")
+REFERENCE = (
+    "reference", "references", "ref", "ground_truth", "gt", "target", "label", "section_findings",
+)  # fmt: skip
 EITHER = ("report", "text", "findings", "caption")
 SIDES = {"predictions": PREDICTION, "references": REFERENCE, "reports": REFERENCE}
 # Of a column, as a message may tell it: a report has more words than one. Pandas names its index.
@@ -222,8 +225,10 @@ def _of_json(
         held = held[split]
     if isinstance(held, dict):
         for number, (name, text) in enumerate(held.items(), start=1):
-            place = name_shown(name) if tell else f"item {number}"
-            yield name, _text(text, f"{path}, {place}", remedy)
+            place = f"{path}, {name_shown(name) if tell else f'item {number}'}"
+            if isinstance(text, dict):  # as ReXrank's are
+                text = text[_text_column(_columns(text), side, place, remedy, tell)]
+            yield name, _text(text, place, remedy)
         return
     for number, record in enumerate(held, start=1):
         place = f"{path}, item {number}"

@@ -19,7 +19,7 @@ from typing import Any
 from rcan.ablation.cells import FULL, Cells
 from rcan.ablation.plan import MAIN
 from rcan.errors import UserError
-from rcan.evaluation.results import SCORES, read_best, read_history, read_scores
+from rcan.evaluation.results import COUNTS, SCORES, read_best, read_history, read_scores
 from rcan.files import digest_of, exclusive, replacing
 from rcan.tracking.database import SQLITE, uri_of, without_journal
 from rcan.tracking.experiment import PUBLISHED, experiment_tags, published_views
@@ -70,13 +70,22 @@ def published_runs(folder: Path) -> list[PublishedRun]:
         raise UserError(
             f"{folder}: expected a folder of published runs, found none; leave it out for {FOLDER}"
         )
-    places = sorted(path for path in inside.iterdir() if path.is_dir() and path.name[0] != ".")
+    places = sorted(
+        path
+        for path in inside.iterdir()
+        if path.is_dir() and path.name[0] != "." and not _is_floor(path)
+    )
     if not any((place / SCORES).is_file() for place in places):
         raise UserError(
             f"{inside}: expected folders of published runs with {SCORES}, found none; name "
             "another, or write one by `python -m pipeline.publish FOLDER`"
         )
     return [_read(place) for place in places]
+
+
+def _is_floor(place: Path) -> bool:
+    """One that was scored and never trained: counts alone."""
+    return (place / COUNTS).is_file() and not any((place / f).exists() for f in (*FILES, SCORES))
 
 
 def _read(place: Path) -> PublishedRun:

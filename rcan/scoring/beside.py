@@ -1,0 +1,296 @@
+"""Somebody's predictions among published runs: scores, paired tests, signs of collapse, places.
+
+`python -m pipeline.publish` writes such a folder: a folder a run with scores.json, counts.npz and
+config.json, and one a floor with counts.npz. A row is a cell: the mean over its seeds, in every
+draw of a bootstrap too. No text of a published report is needed, for the counts of each study are
+there, and they tell whether the references are the same.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+
+from rcan.data.sets import TITLES
+from rcan.data.sets.iu_xray_layouts import ListedStudy, problems_beside
+from rcan.errors import UserError
+from rcan.evaluation.bleu import BLEU, bleu_of
+from rcan.evaluation.finding_scores import compare_findings
+from rcan.evaluation.kept_floors import FLOORS
+from rcan.evaluation.labelers import LABELERS
+from rcan.evaluation.meteor import meteor_of
+from rcan.evaluation.protocols import PROTOCOLS
+from rcan.evaluation.results import COUNTS, SCORES, read_counts, read_scores
+from rcan.evaluation.schema import FLOOR_NAMES
+from rcan.evaluation.scores import METRICS, Scores, scores_from_counts
+from rcan.evaluation.statistics import holm, seed_difference, study_weights
+from rcan.reading import read_json
+from rcan.scoring.rexrank import FILE
+from rcan.scoring.score_reports import RESAMPLES_A_TEST
+
+_MAIN = "main"  # the run of a cell that others repeat with other seeds
+_REMEDY = "get the published folder again, e.g. by `git checkout`"
+_NEEDS = (
+    "data", "split", "num_studies", "references", "diagnostics.num_studies",
+    "diagnostics.distinct_reports", "diagnostics.top_share", "diagnostics.copied_from_train",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class PublishedRow:
+    """A cell, or a floor: run -> what is known of it. A floor has one, and no scores.json."""
+
+    name: str
+    counts: Mapping[str, Mapping[str, Scores]]  # by run, by protocol
+    scores: Sequence[Mapping[str, Any]] = ()
+    rexrank: Sequence[float] = ()
+    f1: Sequence[float] = ()  # of findings, macro
+
+    @property
+    def is_floor(self) -> bool:
+        return self.name in FLOOR_NAMES.values()
+
+
+@dataclass(frozen=True)
+class Published:
+    """Rows that were scored on the same studies."""
+
+    folder: Path
+    data: str
+    split: str
+    num_studies: int
+    references: Mapping[str, str]  # protocol -> digest
+    rows: list[PublishedRow]
+
+
+def read_published(folder: Path) -> Published:
+    """The runs in `folder`, or in `folder`/runs.
+
+    Raises:
+        UserError: there is none, one is damaged, or they are not of the same studies.
+    """
+    inside = folder / "runs" if (folder / "runs").is_dir() else folder
+    places = sorted(path.parent for path in inside.glob(f"*/{SCORES}"))
+    if not places:
+        raise UserError(
+            f"{inside}: expected folders of published runs with {SCORES}, found none; name another,"
+            " e.g. reports/iu_xray-small/runs"
+        )
+    scores = {place.name: read_scores(place / SCORES, _REMEDY, _NEEDS) for place in places}
+    first = scores[places[0].name]
+    for name, found in scores.items():
+        for fact in ("data", "split", "num_studies", "references"):
+            if found[fact] != first[fact]:
+                raise UserError(
+                    f"{inside}: expected runs on the same studies, found another {fact} of {name}"
+                    f" than of {places[0].name}; name a folder of one data set and split"
+                )
+    rows = []
+    for cell, runs in _cells(places).items():
+        told = [read for run in runs if (read := _rexrank(run)) is not None]
+        counts = {run.name: read_counts(run, scores[run.name]) for run in runs}
+        own = [scores[run.name] for run in runs]
+        rows.append(PublishedRow(cell, counts, own, told, _f1(own, "model")))
+    for floor in FLOORS:
+        if (place := inside / floor).joinpath(COUNTS).is_file():
+            told = [read] if (read := _rexrank(place)) is not None else []
+            name = FLOOR_NAMES[floor]
+            f1 = _f1([first], floor)
+            rows.append(PublishedRow(name, {name: read_counts(place, first)}, (), told, f1))
+    facts = {key: first[key] for key in ("data", "split", "num_studies", "references")}
+    return Published(inside, **facts, rows=rows)
+
+
+def _cells(places: Sequence[Path]) -> dict[str, list[Path]]:
+    """Cell -> its runs, by their names; the run `main` joins the cell of its settings."""
+    found: dict[str, list[Path]] = {}
+    for place in places:
+        cell, _, seed = place.name.rpartition("-")
+        found.setdefault(cell if cell and seed.isdecimal() else place.name, []).append(place)
+    if _MAIN in found:
+        own = _settings(found[_MAIN][0])
+        same = [cell for cell in found if cell != _MAIN and _settings(found[cell][0]) == own]
+        if own and same:
+            found[same[0]] = [*found.pop(_MAIN), *found[same[0]]]
+    return found
+
+
+def _settings(place: Path) -> dict[str, Any]:
+    """All but the seed."""
+    path = place / "config.json"
+    held = read_json(path, dict, "settings", _REMEDY) if path.is_file() else {}
+    train = held.get("train")
+    return {**held, "train": {**train, "seed": 0}} if isinstance(train, dict) else held
+
+
+def _f1(scores: Sequence[Mapping[str, Any]], writer: str) -> list[float]:
+    """As far as findings were compared, and it is not 0 / 0."""
+    told = [of["findings"][writer] for of in scores if writer in of.get("findings", {})]
+    values = [of["macro"]["f1"]["score"] for of in told]
+    return [value for value in values if value is not None]
+
+
+def _rexrank(place: Path) -> float | None:
+    path = place / FILE
+    if not path.is_file():
+        return None
+    return float(
+        read_json(path, {"BLEU-2": {"score": float}}, "a score", _REMEDY)["BLEU-2"]["score"]
+    )
+
+
+def shared_protocols(mine: Mapping[str, Scores], published: Published, source: Path) -> list[str]:
+    """The protocols under which the references are the same ones, in the same order.
+
+    Raises:
+        UserError: there is none.
+    """
+    same = [
+        protocol
+        for protocol in PROTOCOLS
+        if protocol in mine and mine[protocol].references == published.references.get(protocol)
+    ]
+    if not same:
+        num = len(next(iter(mine.values())))
+        raise UserError(
+            f"{source}: expected the references of {published.folder},"
+            f" {published.num_studies} studies of split {published.split} of"
+            f" {TITLES.get(published.data, published.data)} in R2Gen's order, found {num} studies"
+            " with other references or in another order; give that split of R2Gen's"
+            " annotation.json"
+        )
+    return same
+
+
+def place_among(
+    mine: Mapping[str, Scores], published: Published, *, resamples: int, seed: int
+) -> dict[str, Any]:
+    """Where scores, protocol -> of one model, stand among the published rows.
+
+    Returns:
+        `rows`: row -> `runs`, `scores` (protocol -> metric -> of each run), `floor`, and what
+        scores.json tells of collapse and findings, each a list over runs; `minus`: protocol ->
+        row -> metric -> mine minus the row, with `low`, `high`, `p` and `p_holm`, corrected for all
+        rows and metrics of the protocol; `places`: protocol -> metric -> `place`, `of`, `first`
+        (the share of draws in which each row, or mine under "", is first; equals share it);
+        `same_counts`: run -> in how many studies its counts are mine.
+    """
+    rows = {row.name: row for row in published.rows}
+    result: dict[str, Any] = {
+        "folder": str(published.folder),
+        "data": published.data,
+        "split": published.split,
+        "rows": {name: _told(row, list(mine)) for name, row in rows.items()},
+        "minus": {},
+        "places": {},
+    }
+    alike: dict[str, list[int]] = {}
+    for protocol, own in mine.items():
+        rivals = {
+            name: [_as_known(of[protocol], own) for of in row.counts.values()]
+            for name, row in rows.items()
+        }
+        tests = [(name, metric) for name in rivals for metric in own.corpus]
+        enough = max(resamples, RESAMPLES_A_TEST * len(tests))
+        minus = {
+            name: seed_difference([own] * len(runs), runs, resamples=enough, seed=seed)
+            for name, runs in rivals.items()
+        }
+        ps = holm([minus[name][metric]["p"] for name, metric in tests])
+        for (name, metric), p in zip(tests, ps, strict=True):
+            minus[name][metric]["p_holm"] = p
+        result["minus"][protocol] = minus
+        result["places"][protocol] = _places({"": [own], **rivals}, resamples, seed)
+        for name, row in rows.items():
+            for run, scores in zip(row.counts, rivals[name], strict=True):
+                alike.setdefault(run, []).append(_same(own, scores))
+    result["same_counts"] = {run: min(found) for run, found in alike.items()}
+    return result
+
+
+def _told(row: PublishedRow, protocols: Sequence[str]) -> dict[str, Any]:
+    found = [of["diagnostics"] for of in row.scores]
+    return {
+        "floor": row.is_floor,
+        "runs": list(row.counts),
+        "scores": {
+            protocol: {
+                metric: [of[protocol].corpus[metric] for of in row.counts.values()]
+                for metric in METRICS
+            }
+            for protocol in protocols
+        },
+        "rexrank": list(row.rexrank),
+        **{
+            key: [of[key] for of in found]
+            for key in ("distinct_reports", "top_share", "copied_from_train")
+        },
+        "finding_f1": list(row.f1),
+        "fall": {
+            protocol: [
+                of["controls"]["image_swap"][protocol]["fall"]["BLEU-4"]["difference"]
+                for of in row.scores
+                if protocol in of.get("controls", {}).get("image_swap", {})
+            ]
+            for protocol in protocols
+        },
+    }
+
+
+def _as_known(scores: Scores, mine: Scores) -> Scores:
+    """Without METEOR, where mine has none."""
+    if mine.meteor_counts is not None:
+        return scores
+    rouge = scores.studies["ROUGE-L"]
+    return scores_from_counts(scores.bleu_counts, rouge, None, scores.references)
+
+
+def _same(mine: Scores, other: Scores) -> int:
+    alike = (mine.bleu_counts == other.bleu_counts).all(axis=1)
+    return int((alike & (mine.studies["ROUGE-L"] == other.studies["ROUGE-L"])).sum())
+
+
+def _places(
+    systems: Mapping[str, Sequence[Scores]], resamples: int, seed: int
+) -> dict[str, dict[str, Any]]:
+    weights = study_weights(len(systems[""][0]), resamples, seed)
+    drawn = {name: [_drawn(run, weights) for run in runs] for name, runs in systems.items()}
+    found = {}
+    for metric in systems[""][0].corpus:
+        means = {n: fmean(run.corpus[metric] for run in runs) for n, runs in systems.items()}
+        each = np.array([np.mean([run[metric] for run in runs], axis=0) for runs in drawn.values()])
+        first = each >= each.max(axis=0) - 1e-12
+        shares = (first / first.sum(axis=0)).mean(axis=1)
+        higher = sum(mean > means[""] + 1e-12 for mean in means.values())
+        found[metric] = {
+            "place": 1 + higher,
+            "of": len(means),
+            "first": dict(zip(means, shares.tolist(), strict=True)),
+        }
+    return found
+
+
+def _drawn(scores: Scores, weights: np.ndarray) -> dict[str, np.ndarray]:
+    """Metric -> (B,): the corpus score in each draw of studies."""
+    values = dict(zip(BLEU, bleu_of(weights @ scores.bleu_counts).T, strict=True))
+    values["ROUGE-L"] = weights @ scores.studies["ROUGE-L"] / len(scores)
+    if scores.meteor_counts is not None:
+        values["METEOR"] = meteor_of(weights @ scores.meteor_counts)
+    return values
+
+
+def finding_scores(
+    predictions: Sequence[str], ids: Sequence[str], folder: Path, data: str, *,
+    resamples: int, seed: int,
+) -> dict[str, Any] | None:  # fmt: skip
+    """Findings that cleaned predictions tell of against the labels in Kaggle's indiana_reports.csv
+    in `folder` (see `compare_findings`); None where there is no such file or no labeled study."""
+    labeler = LABELERS.get(data)
+    if data != "iu_xray" or labeler is None:
+        return None
+    problems = problems_beside(folder)
+    labels = [problems.get(ListedStudy(name, "", (), ()).number) for name in ids]
+    return compare_findings(labeler, {"model": predictions}, labels, resamples=resamples, seed=seed)
