@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.stage import EVALUATIONS, FLOORS, PROCESSED, REPORTS, RUNS, TOKENIZER, run
-from rcan.ablation.plan import MAIN, pass_on, planned_settings, same_as
+from rcan.ablation.plan import MAIN, leave_out, pass_on, planned_settings, same_as, why_not
 from rcan.config import PipelineSettings
 from rcan.files import write_csv
 from rcan.project import project_root
@@ -27,8 +27,14 @@ def main(settings: PipelineSettings) -> None:
         scores = write_evaluation(settings, folder, out)
         write_metrics(REPORTS / "metrics.json", scores)
         forget_state(folder)
+        forget_base(settings.with_weights_under(root))
+        return
+    if why := why_not(name):
+        leave_out(out, why)
+        print(f"{name} is not run: {why}")
         return
     from rcan.ablation import finished
+    from rcan.ablation.jobs import has_base
 
     inputs = {"processed": PROCESSED, "tokenizer": TOKENIZER}
     own = planned_settings(name, settings).with_weights_under(root)
@@ -38,6 +44,8 @@ def main(settings: PipelineSettings) -> None:
     else:
         write_evaluation(settings, folder, out)
     forget_state(folder)
+    if not has_base(name, settings):
+        forget_base(own)
     finished.forget(root, finished.of_training(own, **inputs))  # DVC has saved it
     finished.mark_taken(root, made_of)
 
@@ -62,6 +70,15 @@ def forget_state(run: Path) -> None:
 
     best = read_best(run, "run `dvc repro train`", "key")
     forget_training(project_root(), best["key"])
+
+
+def forget_base(settings: PipelineSettings) -> None:
+    """Remove the state of the training that was done for the curriculum of these settings alone."""
+    if (plain := settings.base()) != settings:
+        from rcan.training.key import forget_training, keys_of
+
+        for key in keys_of(plain, PROCESSED, TOKENIZER):
+            forget_training(project_root(), key)
 
 
 def _evaluated(

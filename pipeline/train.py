@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.stage import FLOORS, PROCESSED, RUNS, TOKENIZER, run
-from rcan.ablation.plan import MAIN, pass_on, planned_settings, same_as
+from rcan.ablation.plan import MAIN, leave_out, pass_on, planned_settings, same_as, why_not
 from rcan.config import PipelineSettings
 from rcan.project import project_root
 
@@ -30,6 +30,11 @@ def main(settings: PipelineSettings) -> None:
             if out:
                 pass_on(out, of)
             print(f"{name} equals {of}: nothing to train")
+            return
+        if why := why_not(name):
+            if out:
+                leave_out(out, why)
+            print(f"{name} is not run: {why}")
             return
         from rcan.ablation import finished
 

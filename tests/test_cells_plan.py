@@ -9,8 +9,11 @@ import pytest
 import yaml
 from tiny import TINY, TOP, changed
 
+from pipeline import evaluate, train
+from rcan.ablation import jobs
 from rcan.ablation.cells import load_cells
 from rcan.ablation.plan import (
+    PLAN,
     pass_on,
     plan,
     planned_runs,
@@ -66,6 +69,20 @@ def test_of_the_papers_cells_equal_ones_are_trained_once():
 def test_every_cell_can_be_planned_with_what_is_set_for_all(for_all, data):
     raw = changed({"data.name": data, **for_all})
     assert plan(raw, load_cells(CELLS)).keys() >= {"rcan-1", "ppked_style-1", "cmcl_transformer-1"}
+
+
+def test_stages_leave_out_what_the_data_do_not_allow(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    write_plan(plan(changed(TINY | BASE), load_cells(CELLS), labelled=False), PLAN)
+    settings = resolve(changed(TINY | BASE))
+    for stage, place in ((train, "runs"), (evaluate, "data/evaluation")):
+        monkeypatch.setattr(sys, "argv", ["stage", "coatt-1"])
+        stage.main(settings)
+        told = json.loads((tmp_path / place / "coatt-1" / "not_run.json").read_text())
+        assert told == {"not_run": "needs labels, which this data set does not have"}
+    names = [name for name, _ in jobs._to_train(settings, tmp_path)]
+    assert "sat-1" in names and "coatt-1" not in names
 
 
 def test_a_pointer_never_leads_to_a_pointer():

@@ -6,6 +6,7 @@ import pytest
 from cells_on_disk import NUM_STUDIES, project
 
 from rcan.ablation.cells import CONTROLS
+from rcan.ablation.plan import NOT_RUN
 from rcan.errors import UserError
 from rcan.evaluation.scores import METRICS
 from rcan.files import write_json
@@ -80,6 +81,15 @@ def test_a_run_without_its_evaluation_is_not_run(tmp_path):
     (made.evaluation("rve-1") / "counts.npz").unlink()
     made.evaluation("rve-1").rmdir()
     assert made.read().model("rve").results == []
+
+
+def test_a_cell_that_the_data_do_not_allow_is_a_row_with_its_reason(tmp_path):
+    made = project(tmp_path / "p", only={"main", "coatt-1"})
+    change(made.top / "plan" / "coatt-1.json", NOT_RUN, to="needs labels")
+    model = made.read().model("coatt")
+    assert model.results == [] and model.not_run == "not run: needs labels"
+    assert NOT_RUN not in model.runs[0].settings
+    assert made.read().model("rcan").results
 
 
 def test_results_of_other_settings_than_planned_are_not_run_and_the_setting_is_named(tmp_path):

@@ -50,6 +50,13 @@ def test_one_that_fails_leaves_the_others_running_and_is_named_with_its_last_lin
     assert "bad: failed; 1 of 3" in capfd.readouterr().err
 
 
+def test_what_waits_for_one_that_failed_is_not_begun(tmp_path):
+    jobs = [replace(job(tmp_path, "a"), after="b"), replace(job(tmp_path, "c"), after="a")]
+    with pytest.raises(UserError, match=r"3 of 3 failed: b .*; a \(not begun: b failed\); c "):
+        run_side_by_side([*jobs, job(tmp_path, "b", code=1)], [{}, {}])
+    assert not (tmp_path / "a.txt").exists() and not (tmp_path / "c.txt").exists()
+
+
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
 def test_a_stop_stops_what_it_started(sent, tmp_path):
     code = (

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rcan.ablation import finished
-from rcan.ablation.plan import planned_runs, planned_settings, same_as
+from rcan.ablation.plan import planned_runs, planned_settings, same_as, why_not
 from rcan.config import PipelineSettings
 from rcan.errors import UserError
 from rcan.files import digest_of
@@ -77,10 +77,17 @@ def bases(names: Collection[str], settings: PipelineSettings) -> dict[str, str]:
     return {name: base for name, base in found.items() if base and base != name}
 
 
+def has_base(name: str, settings: PipelineSettings) -> bool:
+    """Whether what the curriculum of a planned run begins with is the main run or a planned one."""
+    plain = digest_of(planned_settings(name, settings).base().used())
+    names = [run for run in planned_runs() if same_as(run) == run]
+    return plain == digest_of(settings.used()) or name in bases(names, settings)
+
+
 def _to_train(settings: PipelineSettings, root: Path) -> Iterator[tuple[str, PipelineSettings]]:
-    """The planned runs that are no pointers, with their settings."""
+    """The planned runs that are no pointers and can be trained, with their settings."""
     for name in planned_runs():
-        if same_as(name) == name:
+        if same_as(name) == name and not why_not(name):
             yield name, planned_settings(name, settings).with_weights_under(root)
 
 
@@ -129,14 +136,21 @@ def run_side_by_side(jobs: Sequence[Job], places: Sequence[Mapping[str, str]]) -
     """Run all jobs in order, one at a time in each of `places`, which add to the environment; one
     that waits for another lets those behind it go first.
 
-    One that fails leaves the others running. However this ends, no process is left behind.
+    One that fails leaves the others running, but for what waits for it, which is not begun. However
+    this ends, no process is left behind.
     Raises `UserError` that names the failed ones, with their last line, once all have been tried.
     """
-    waiting, failed = list(jobs), list[str]()
+    waiting, failed, lost = list(jobs), list[str](), set[str | None]()
     running: dict[int, tuple[Job, subprocess.Popen[bytes]]] = {}
     began, done, told = time.monotonic(), 0, time.monotonic()
     try:
         while waiting or running:
+            while job := next((job for job in waiting if job.after in lost), None):
+                waiting.remove(job)
+                lost.add(job.name)
+                done += 1
+                failed.append(f"{job.name} (not begun: {job.after} failed)")
+                _say(f"{job.name}: not begun, for {job.after} failed; {done} of {len(jobs)}")
             for place in range(len(places)):
                 ahead = {job.name for job in (*waiting, *(job for job, _ in running.values()))}
                 ready = [job for job in waiting if job.after not in ahead]
@@ -150,6 +164,7 @@ def run_side_by_side(jobs: Sequence[Job], places: Sequence[Mapping[str, str]]) -
                 del running[place]
                 done += 1
                 if process.returncode:
+                    lost.add(job.name)
                     failed.append(f"{job.name} ({_last_line(job.log)}; all of it: {job.log})")
                 word = "failed" if process.returncode else "done"
                 left = (len(jobs) - done) * (time.monotonic() - began) / done

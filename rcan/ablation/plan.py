@@ -3,7 +3,8 @@
 A plan file holds the resolved settings of one run and the digest of the code that trains it, so
 that a stage which depends on it runs again exactly when something changes that this cell uses. A
 run that equals the main one, or an earlier cell's, holds a pointer in their place:
-{"same_as": "main"}. Beside them `scoring/` has, by run, the digest of the code that scores it.
+{"same_as": "main"}. Why a run cannot be trained on the data at hand stands with its settings, as
+`not_run`. Beside them `scoring/` has, by run, the digest of the code that scores it.
 """
 
 import copy
@@ -28,28 +29,43 @@ MAIN = "main"
 PLAN = Path("ablations/plan")
 ORDER = "order.txt"
 CODE = "code"
+NOT_RUN = "not_run"
 _REMEDY = "run `dvc repro ablations/dvc.yaml:plan`"
 _DATA = ("root", "image_size", "fit", "min_freq")  # these shaped the data that are there
 
 
-def plan_files(params: Path, cells: Path) -> dict[str, dict[str, Any]]:
+def plan_files(params: Path, cells: Path, labelled: bool = True) -> dict[str, dict[str, Any]]:
     """`plan` for what params.yaml and cells.yaml hold."""
-    return plan(parse_yaml(read_text(params, "settings", "mend it")), load_cells(cells))
+    raw = parse_yaml(read_text(params, "settings", "mend it"))
+    return plan(raw, load_cells(cells), labelled)
 
 
-def plan(raw: object, cells: Cells) -> dict[str, dict[str, Any]]:
-    """Run name -> its settings, or a pointer; `raw` is what params.yaml holds.
+def plan(raw: object, cells: Cells, labelled: bool = True) -> dict[str, dict[str, Any]]:
+    """Run name -> its settings, or a pointer; `raw` is what params.yaml holds, `labelled` whether
+    the training studies have labels.
 
     Raises `UserError` that names the cell whose changes do not fit.
     """
     first = {digest_of(_used(resolve(raw))): MAIN}
     planned: dict[str, dict[str, Any]] = {}
     for cell, seed in cells.runs():
-        used = _used(_resolved(raw, cell, seed))
+        settings = _resolved(raw, cell, seed)
+        used, why = _used(settings), _why_not(settings, labelled)
         name, digest = run_name(cell.name, seed), digest_of(used)
-        planned[name] = {"same_as": first[digest]} if digest in first else used
+        own = {**used, NOT_RUN: why} if why else used
+        planned[name] = {"same_as": first[digest]} if digest in first else own
         first.setdefault(digest, name)
     return planned
+
+
+def _why_not(settings: PipelineSettings, labelled: bool) -> str:
+    family = settings.family
+    needed = family.pretrain_share > 0 or family.needs_labels == "always"
+    if needed and family.needs_labels != "never" and not labelled:
+        return "needs labels, which this data set does not have"
+    if family.keeps_reports and settings.privacy.restricted:
+        return "keeps reports, and these are restricted"
+    return ""
 
 
 def evaluation_code(family: str, data: str) -> str:
@@ -121,12 +137,23 @@ def planned_settings(
     planned = _read(name, folder)
     own: dict[str, Any] = {**settings.model_dump(), **settings.others}
     for section, values in planned.items():
-        if section != CODE:
+        if section not in (CODE, NOT_RUN):
             own[section] = {**own[section], **values} if isinstance(values, dict) else values
     try:
         return from_sections(own)
     except UserError as error:
         raise UserError(f"{folder / name}.json: {error}; {_REMEDY}") from None
+
+
+def why_not(name: str, folder: Path = PLAN) -> str:
+    """Why a planned run cannot be trained on the data at hand; empty if it can."""
+    return str(_read(name, folder).get(NOT_RUN, ""))
+
+
+def leave_out(out: Path, why: str) -> None:
+    """Leave in `out`, a run's or an evaluation's folder, nothing but why it is not run."""
+    with _whole(out) as beside:
+        write_json(beside / f"{NOT_RUN}.json", {NOT_RUN: why})
 
 
 def pass_on(out: Path, of: str) -> None:

@@ -49,8 +49,7 @@ def family_names() -> tuple[str, ...]:
 
 def family_class(name: str) -> "type[Family]":
     """The settings of a family, of which its module is loaded."""
-    module = importlib.import_module(f"rcan.config.families.{name}")
-    config: type[Family] = module.Config
+    config: type[Family] = importlib.import_module(f"rcan.config.families.{name}").Config
     return config
 
 
@@ -182,6 +181,7 @@ class Family(Section):
     reads: ClassVar[frozenset[str]] = frozenset()  # keys of section `model`, besides `OF_ALL`
     learns: ClassVar[bool] = False  # whether `rcan.data.knowledge` has tables for it
     keeps_reports: ClassVar[bool] = False  # the training reports go with its weights
+    needs_labels: ClassVar[Literal["never", "to pretrain", "always"]] = "never"  # of its studies
 
     @property
     def pretrain_share(self) -> float:

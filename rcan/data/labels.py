@@ -22,6 +22,11 @@ def named(labels: Sequence[str] | None) -> set[str] | None:
     return {head for head, *more in parts if "uncertain" not in more}
 
 
+def are_labelled(studies: Sequence[Study]) -> bool:
+    """Whether the labels of any study are known."""
+    return any(named(study.labels) is not None for study in studies)
+
+
 def named_of_all(studies: Sequence[Study], instead: str) -> list[set[str] | None]:
     """`named` of each study.
 

@@ -135,7 +135,7 @@ def why_afresh(folder: Path, parts: Mapping[str, Any]) -> str | None:
 def has_run(run: Path, settings: Settings, processed: Path, tokenizer: Path) -> bool:
     """Whether the folder `run` holds this training, weights and all, on any kind of device that
     `train.accelerator` allows."""
-    return _holds(run, _keys(settings, processed, tokenizer))
+    return _holds(run, keys_of(settings, processed, tokenizer))
 
 
 def best_weights(
@@ -143,13 +143,13 @@ def best_weights(
 ) -> Path | None:
     """The best weights of this training, from one of the folders `runs` or its finished state;
     None: it is not done."""
-    keys = _keys(settings, processed, tokenizer)
+    keys = keys_of(settings, processed, tokenizer)
     folders = [state_folder(root, key) for key in keys if has_state(root, key)]
     folders += (run for run in runs if _holds(run, keys))
     return folders[0] / BEST if folders else None
 
 
-def _keys(settings: Settings, processed: Path, tokenizer: Path) -> list[str]:
+def keys_of(settings: Settings, processed: Path, tokenizer: Path) -> list[str]:
     """The keys of this training, by kind of device that `train.accelerator` allows."""
     accelerator = settings.train.accelerator
     kinds = KINDS if accelerator == "auto" else (accelerator,)

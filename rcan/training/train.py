@@ -54,8 +54,7 @@ def train(
     if restricted and settings.family.keeps_reports:
         raise UserError(
             f"{settings.name} keeps the training reports in its weights, which `dvc push` sends "
-            f"on, and {settings.data.name} is restricted: choose another model.family, or take "
-            "its cell out of ablations/cells.yaml"
+            f"on, and {settings.data.name} is restricted: choose another model.family"
         )
     with devices_of(settings, root) as devices:
         _train_on(

@@ -26,6 +26,7 @@ class ClinicalBERT(Section):
 class Config(Family):
     reads: ClassVar = frozenset({"num_heads", "d_ff"})
     learns: ClassVar = True
+    needs_labels: ClassVar = "to pretrain"
 
     clinicalbert: ClinicalBERT
 

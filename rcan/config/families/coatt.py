@@ -18,6 +18,7 @@ class CoAtt(Section):
 
 class Config(Family):
     learns: ClassVar = True
+    needs_labels: ClassVar = "always"
 
     coatt: CoAtt
 

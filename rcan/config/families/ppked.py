@@ -16,6 +16,7 @@ class PPKED(Section):
 class Config(Family):
     reads: ClassVar = frozenset({"num_heads", "num_decoder_layers", "d_ff"})
     learns: ClassVar = True
+    needs_labels: ClassVar = "to pretrain"
     keeps_reports: ClassVar = True
 
     ppked: PPKED

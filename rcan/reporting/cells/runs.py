@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rcan.ablation.cells import CONTROLS, NO_LABELS
+from rcan.ablation.plan import CODE, NOT_RUN
 from rcan.dotted import flatten
 from rcan.errors import UserError, name_shown
 from rcan.evaluation.results import SCORES, read_best, read_config, read_counts, read_scores
@@ -49,6 +50,8 @@ class Run:
     result: Result | None
     why_missing: str = ""
 
+    left_out: str = ""  # why it cannot be run on these data
+
     @property
     def name(self) -> str:
         return f"{self.cell}-{self.seed}"
@@ -75,7 +78,10 @@ class Model:
     @property
     def not_run(self) -> str:
         """What a row without results says."""
-        return self.missing if self.runs else "not in `ablations/cells.yaml`"
+        if not self.runs:
+            return "not in `ablations/cells.yaml`"
+        why = next((run.left_out for run in self.runs if run.left_out), "")
+        return f"not run: {why}" if why else self.missing
 
     @property
     def missing(self) -> str:
@@ -109,14 +115,16 @@ def read_models(
                 f"{plan / name}.json: expected same_as to name main or a run with settings of its"
                 f" own, found {name_shown(place)}; {_PLAN}"
             )
+        not_run = str(of_place.get(NOT_RUN, ""))
         if place not in results:
-            results[place] = _read_result(place, runs / place, evaluations / place)
+            folders = runs / place, evaluations / place
+            results[place] = None if not_run else _read_result(place, *folders)
         result, other = results[place], ""
         if result and (other := _other_settings(of_place, result.config)):
             result = None
-        why = f"what lies in {runs / place} has another {other}" if other else ""
-        own = None if "same_as" in settings else settings
-        found.setdefault(cell, []).append(Run(cell, seed, place, own, result, why))
+        why = f"what lies in {runs / place} has another {other}" if other else not_run
+        own = None if "same_as" in settings else {k: v for k, v in settings.items() if k != NOT_RUN}
+        found.setdefault(cell, []).append(Run(cell, seed, place, own, result, why, not_run))
     for control, seeds in CONTROLS.items():
         found[control] = [_control(control, seed, runs, evaluations) for seed in seeds]
     return {cell: Model(cell, tuple(of_cell)) for cell, of_cell in found.items()}
@@ -147,7 +155,7 @@ def _read_plan(plan: Path) -> Iterator[tuple[tuple[str, int], dict[str, Any]]]:
         settings = read_json(path, dict, "the plan of a cell", _PLAN)
         if "same_as" in settings:
             require_shape(settings, _POINTER, f"{path}", _PLAN)
-        settings.pop("code", None)  # by which a change of it is noticed
+        settings.pop(CODE, None)  # by which a change of it is noticed
         yield (name[1], int(name[2])), settings
 
 
