@@ -80,7 +80,7 @@ def test_the_losses_are_those_of_a_report_by_word():
     torch.nn.init.zeros_(model.classify.bias)
     losses = losses_of(model, *inputs)
     # All tags alike; two sentences look at 8 patches and at 3 tags alike; 6 words.
-    tags = len(model.tables["studies_with_tag"])
+    tags = int(model.tables["num_tags"])
     assert losses["loss_tags"].item() == pytest.approx(2 * np.log(tags) / 6)
     missed = 8 * (1 - 2 / 8) ** 2 + 3 * (1 - 2 / 3) ** 2
     assert losses["loss_attention"].item() == pytest.approx(3 * missed / 6)
@@ -105,7 +105,7 @@ def test_tags_are_those_of_enough_training_studies():
     assert learnt.of_studies["tags"].tolist() == [  # edema, nodule, normal
         [0.5, 0.5, 0], [0, 0, 0], [0, 0, 1], [0, 1, 0], [0, 0, 0], [0, 0, 0]
     ]  # fmt: skip
-    assert learnt.kept["studies_with_tag"].tolist() == [1, 2, 1]
+    assert learnt.kept["num_tags"].tolist() == [3]
     assert words.decode(learnt.kept["marks"].tolist()[1:]) == "."
     few = learn(train, None, words, {"coatt": {"least_studies": 2}})
     assert few.of_studies["tags"][:, 0].tolist() == [1, 0, 0, 1, 0, 0]

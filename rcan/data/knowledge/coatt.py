@@ -16,12 +16,12 @@ from rcan.text.tokenizer import Tokenizer
 def learn(
     train: Split, batches: StudyBatches, words: Tokenizer, chosen: Mapping[str, Any]
 ) -> Learnt:
-    """Kept: `marks`, `studies_with_tag` (tags,). Of studies: `tags` (N, tags), rows of sum 1, or 0
-    where a study has none.
+    """Kept: `marks`, `num_tags` (1,). Of studies: `tags` (N, tags), rows of sum 1, or 0 where a
+    study has none.
 
     Raises `UserError` if the data set has no labels.
     """
     tags = tags_of(train, chosen["coatt"]["least_studies"])
     shares = tags / np.maximum(tags.sum(1, keepdims=True), 1)
-    kept = {"marks": marks(words), "studies_with_tag": tags.sum(0)}
+    kept = {"marks": marks(words), "num_tags": np.array([tags.shape[1]])}
     return Learnt(kept, {"tags": shares.astype(np.float32)})

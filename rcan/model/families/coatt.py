@@ -61,7 +61,7 @@ class CoAtt(SentenceModel[Memory, Seen]):
             pretrained=pretrained, knowledge=knowledge,
         )  # fmt: skip
         self.coatt, d = config.coatt, settings.model.d_model
-        num_tags = len(knowledge.kept["studies_with_tag"])
+        num_tags = int(knowledge.kept["num_tags"])
         self.classify = nn.Linear(d, num_tags)
         self.tags = nn.Embedding(num_tags, d)
         self.attend_patches, self.attend_tags = (AdditiveAttention(d, d, d) for _ in range(2))
