@@ -87,9 +87,9 @@ class SAT(RecurrentModel[Memory, Seen]):
         """`loss_ce` and `loss_attention`: λ times the second of Eq. 14's terms, by word."""
         loss_ce = cross_entropy(output, batch, together)
         targets = batch.tokens[:, 1:]
-        told = targets != batch.pad_id  # (B, T)
-        missed = 1 - (output.parts["attention"] * told.unsqueeze(-1)).sum(1)  # (B, S)
-        loss_attention = self.sat.lambda_attention * missed.square().sum() / told.sum()
+        scored = self.scored(batch)  # (B, T)
+        missed = 1 - (output.parts["attention"] * scored.unsqueeze(-1)).sum(1)  # (B, S)
+        loss_attention = self.sat.lambda_attention * missed.square().sum() / scored.sum()
         loss_attention = loss_attention * together.share_of_tokens(targets, batch.pad_id)
         return {
             "loss": loss_ce + loss_attention,
