@@ -52,7 +52,7 @@ MAY_IMPORT = {
     "audit": {"errors", "reading", "table", "data", "evaluation", "scoring"},
     "sharing": {
         "errors", "streams", "files", "reading", "table", "config", "text", "data", "model",
-        "generation", "training", "attention", "evaluation", "reporting", "tracking",
+        "generation", "training", "ablation", "attention", "evaluation", "reporting", "tracking",
     },
     "cli": {  # of reporting, `published` and the page of `rcan score` alone
         "errors", "streams", "files", "reading", "table", "project", "machine", "settings_table",

@@ -29,6 +29,23 @@ def test_a_cell_has_the_row_that_the_paper_prints_for_it(cell, bleu_4):
     assert printed("iu_xray", cell)["BLEU-4"] == bleu_4
 
 
+@pytest.mark.parametrize(
+    ("cell", "bleu_4"),
+    [
+        ("nic", 0.084), ("adaatt", 0.088), ("att2in_scst", 0.096), ("updown_grid", 0.092),
+        ("cmcl_transformer", 0.097), ("r2gen", 0.103), ("r2gencmn", 0.106), ("ppked_style", 0.106),
+        ("clinicalbert_style", 0.106), ("asgmd_causal", 0.112), ("rcan", 0.118),
+    ],
+)  # fmt: skip
+def test_a_cell_has_the_row_of_table_3_that_is_printed_for_mimic_cxr(cell, bleu_4):
+    assert printed("mimic_cxr", cell, "table3")["BLEU-4"] == bleu_4
+
+
+@pytest.mark.parametrize("cell", ["sat", "hrgr_auto_templates", "coatt", "cmas_style"])
+def test_a_cell_whose_system_is_printed_for_iu_xray_alone_has_no_row_of_mimic_cxr(cell):
+    assert printed("iu_xray", cell, "table3") and printed("mimic_cxr", cell, "table3") is None
+
+
 @pytest.mark.parametrize("table", ["table4", "table5"])
 def test_every_row_of_tables_4_and_5_belongs_to_one_cell(table):
     cells = REGISTER.of_table(table)

@@ -201,6 +201,18 @@ def test_what_is_there_is_replaced_only_by_force_and_only_if_it_is_a_model(folde
     assert (folder / "model.safetensors").exists()
 
 
+def test_a_control_has_no_weights_to_load_or_to_export(tmp_path):
+    write_json(tmp_path / "runs" / "finding_template-1" / "best.json", {"epoch": 1})
+    for use in (
+        lambda: load_model(tmp_path / "runs" / "finding_template-1"),
+        lambda: export(tmp_path, "finding_template-1", tmp_path / "out"),
+    ):
+        with pytest.raises(UserError, match="found a control, which has no weights"):
+            use()
+    with pytest.raises(UserError, match="there is none"):
+        export(tmp_path, "other", tmp_path / "out")
+
+
 def test_a_run_that_is_not_there_is_one_line_with_those_that_are(project, tmp_path):
     for name in ("mian", "", "..", "../runs/main"):
         with pytest.raises(UserError, match=r"expected the name of a run.*there are main"):

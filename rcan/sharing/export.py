@@ -59,7 +59,7 @@ def export(
     scores, remarks = _scores(root / "data" / "evaluation" / run / "scores.json", best["key"])
     told = bool(scores and scores["restricted"])
     restricted = told or _is_restricted(root, settings.data.name, settings.scale)
-    if "reports" in dict(loaded.model.tables.named_buffers()):
+    if settings.family.keeps_reports:
         if restricted:
             raise UserError(
                 f"the weights of {settings.name} hold the training reports themselves, and "
@@ -132,7 +132,7 @@ def _numbers(values: Mapping[str, Any]) -> dict[str, Any]:
 def _require_run(runs: Path, run: str) -> None:
     folder = runs / run
     if run in ("", ".", "..") or Path(run).name != run or not (folder / "best.json").is_file():
-        there = sorted(path.parent.name for path in runs.glob("*/best.json"))
+        there = sorted(path.parent.name for path in runs.glob("*/best.safetensors"))
         known = (
             f"there are {', '.join(there)}" if there else "there is none: `dvc repro` trains one"
         )

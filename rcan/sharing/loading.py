@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from rcan.ablation.cells import CONTROLS, cell_of
 from rcan.config import Settings
 from rcan.errors import UserError
 from rcan.files import sha256_of
@@ -40,6 +41,7 @@ def load_model(folder: Path) -> Loaded:
             " rename it"
         )
     if (folder / "best.json").exists():
+        _require_weights(folder)
         return _of_a_run(folder)
     if not (folder / exported.CONFIG).exists():
         raise UserError(
@@ -47,6 +49,12 @@ def load_model(folder: Path) -> Loaded:
             f"{exported.CONFIG} in it; name another folder by --model"
         )
     return _of_an_export(folder)
+
+
+def _require_weights(run: Path) -> None:
+    """Raise `UserError` if the folder of a run is a control's, which is no trained model."""
+    if cell_of(run.absolute().name) in CONTROLS and not (run / "best.safetensors").exists():
+        raise UserError(f"{run}: expected a trained model, found a control, which has no weights")
 
 
 def tokenizer_of_run(run: Path) -> Path:
