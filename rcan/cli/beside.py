@@ -10,7 +10,7 @@ from rcan.errors import UserError
 
 if TYPE_CHECKING:
     from rcan.evaluation.scores import Scores
-    from rcan.scoring.beside import Published
+    from rcan.reporting.beside import Published
     from rcan.scoring.texts import Texts
 
 
@@ -34,7 +34,7 @@ def published_of(beside: Path | None, of_it: Mapping[str, Path | None]) -> "Publ
             if given:
                 raise UserError(f"{option} is of --beside FOLDER; name the published runs, too")
         return None
-    from rcan.scoring.beside import read_published
+    from rcan.reporting.beside import read_published
 
     return read_published(beside)
 
@@ -84,8 +84,8 @@ def placed(
     html: Path | None,
 ) -> str:  # fmt: skip
     """Add `beside` and `findings` to the result, write the page; what is printed."""
-    from rcan.scoring.beside import finding_scores, place_among, shared_protocols
-    from rcan.scoring.beside_tables import beside_tables, briefly, told_in_words
+    from rcan.reporting.beside import finding_scores, place_among, shared_protocols
+    from rcan.reporting.beside_tables import beside_tables, briefly, told_in_words
     from rcan.scoring.score_reports import variety
 
     options = {"resamples": result["resamples"], "seed": result["seed"]}

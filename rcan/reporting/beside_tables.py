@@ -1,4 +1,4 @@
-"""What `rcan.scoring.beside` found, as tables: a reader's row among the published ones."""
+"""What `rcan.reporting.beside` found, as tables: a reader's row among the published ones."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -190,8 +190,8 @@ def _places(beside: Mapping[str, Any], name: str, protocol: str, scope: str) -> 
         ["score", "your place", "first in draws", "most often first"],
         rows,
         title=f"Places, {protocol} protocol",
-        caption=f"{scope}. Draws of a bootstrap over studies, the same for all rows; of a row with "
-        "several seeds their mean is drawn. Rows that are equal share a draw.",
+        caption=f"{scope}. Draws of a bootstrap over studies, the same for all rows, each row with "
+        "one of its seeds drawn by chance. Rows that are equal share a draw.",
     )
 
 

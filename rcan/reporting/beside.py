@@ -1,9 +1,9 @@
 """Somebody's predictions among published runs: scores, paired tests, signs of collapse, places.
 
 `python -m pipeline.publish` writes such a folder: a folder a run with scores.json, counts.npz and
-config.json, and one a floor with counts.npz. A row is a cell: the mean over its seeds, in every
-draw of a bootstrap too. No text of a published report is needed, for the counts of each study are
-there, and they tell whether the references are the same.
+config.json, and one a floor with counts.npz. A row is a cell: the mean over its seeds. No text of a
+published report is needed, for the counts of each study are there, and they tell whether the
+references are the same.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,22 +12,19 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-import numpy as np
-
 from rcan.data.sets import TITLES
 from rcan.data.sets.iu_xray_layouts import ListedStudy, problems_beside
 from rcan.errors import UserError
-from rcan.evaluation.bleu import BLEU, bleu_of
 from rcan.evaluation.finding_scores import compare_findings
 from rcan.evaluation.kept_floors import FLOORS
 from rcan.evaluation.labelers import LABELERS
-from rcan.evaluation.meteor import meteor_of
 from rcan.evaluation.protocols import PROTOCOLS
 from rcan.evaluation.results import COUNTS, SCORES, read_counts, read_scores
 from rcan.evaluation.schema import FLOOR_NAMES
 from rcan.evaluation.scores import METRICS, Scores, scores_from_counts
-from rcan.evaluation.statistics import holm, seed_difference, study_weights
+from rcan.evaluation.statistics import holm, seed_difference
 from rcan.reading import read_json
+from rcan.reporting.ranks import first_shares
 from rcan.scoring.rexrank import FILE
 from rcan.scoring.score_reports import RESAMPLES_A_TEST
 
@@ -203,7 +200,7 @@ def place_among(
         for (name, metric), p in zip(tests, ps, strict=True):
             minus[name][metric]["p_holm"] = p
         result["minus"][protocol] = minus
-        result["places"][protocol] = _places({"": [own], **rivals}, resamples, seed)
+        result["places"][protocol] = _places({"": [own], **rivals}, resamples=resamples, seed=seed)
         for name, row in rows.items():
             for run, scores in zip(row.counts, rivals[name], strict=True):
                 alike.setdefault(run, []).append(_same(own, scores))
@@ -253,33 +250,16 @@ def _same(mine: Scores, other: Scores) -> int:
     return int((alike & (mine.studies["ROUGE-L"] == other.studies["ROUGE-L"])).sum())
 
 
-def _places(
-    systems: Mapping[str, Sequence[Scores]], resamples: int, seed: int
-) -> dict[str, dict[str, Any]]:
-    weights = study_weights(len(systems[""][0]), resamples, seed)
-    drawn = {name: [_drawn(run, weights) for run in runs] for name, runs in systems.items()}
+def _places(systems: Mapping[str, Sequence[Scores]], **options: int) -> dict[str, dict[str, Any]]:
     found = {}
     for metric in systems[""][0].corpus:
         means = {n: fmean(run.corpus[metric] for run in runs) for n, runs in systems.items()}
-        each = np.array([np.mean([run[metric] for run in runs], axis=0) for runs in drawn.values()])
-        first = each >= each.max(axis=0) - 1e-12
-        shares = (first / first.sum(axis=0)).mean(axis=1)
-        higher = sum(mean > means[""] + 1e-12 for mean in means.values())
         found[metric] = {
-            "place": 1 + higher,
+            "place": 1 + sum(mean > means[""] + 1e-12 for mean in means.values()),
             "of": len(means),
-            "first": dict(zip(means, shares.tolist(), strict=True)),
+            "first": first_shares(systems, metric, **options),
         }
     return found
-
-
-def _drawn(scores: Scores, weights: np.ndarray) -> dict[str, np.ndarray]:
-    """Metric -> (B,): the corpus score in each draw of studies."""
-    values = dict(zip(BLEU, bleu_of(weights @ scores.bleu_counts).T, strict=True))
-    values["ROUGE-L"] = weights @ scores.studies["ROUGE-L"] / len(scores)
-    if scores.meteor_counts is not None:
-        values["METEOR"] = meteor_of(weights @ scores.meteor_counts)
-    return values
 
 
 def finding_scores(
