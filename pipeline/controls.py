@@ -6,7 +6,7 @@ A data set whose studies have no labels has no such control: a line says so, and
 import shutil
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,21 +14,19 @@ from pipeline.stage import EVALUATIONS, FLOORS, PROCESSED, RUNS, TOKENIZER, run
 from rcan.ablation.cells import CONTROLS, NO_LABELS, run_name
 from rcan.code import code_digest
 from rcan.config import PipelineSettings
-from rcan.controls.finding_controls import Control, Ground, fit_controls, has_labels
-from rcan.controls.finding_head import study_features
 from rcan.data.sets import data_set
 from rcan.data.store import Split, open_split, read_summary
 from rcan.evaluation.evaluate import evaluate, score_table
 from rcan.evaluation.kept_floors import read_floors
 from rcan.evaluation.labelers import LABELERS
 from rcan.evaluation.protocols import reference
-from rcan.evaluation.results import PREDICTIONS, SCORES, write_counts, write_scores
-from rcan.evaluation.scores import signature
+from rcan.evaluation.results import PREDICTIONS, SCORES, scores_of_run, write_counts, write_scores
 from rcan.files import digest_of, sha256_of, write_csv, write_json
-from rcan.model.visual.extractor import VisualExtractor
 from rcan.project import project_root
 from rcan.text.tokenizer import Tokenizer
-from rcan.training.inputs import study_batches
+
+if TYPE_CHECKING:
+    from rcan.controls.finding_controls import Control
 
 OF_MAPS, OF_IMAGES = 4, 8  # side of the grid that kept maps, or else the images, are averaged to
 PROTOCOL = "paper"  # of the constant report to begin with, and of the BLEU-4 that chooses
@@ -37,6 +35,8 @@ OF_VALIDATION = ("protocols", "beats_floor", "controls", "diagnostics", "finding
 
 
 def main(settings: PipelineSettings) -> None:
+    from rcan.controls.finding_controls import Ground, fit_controls, has_labels
+
     settings = settings.with_weights_under(project_root())
     labeler = LABELERS.get(settings.data.name)
     train, val, test = (open_split(PROCESSED, name) for name in ("train", "val", "test"))
@@ -82,22 +82,11 @@ def main(settings: PipelineSettings) -> None:
             predictions=control.write(test), test=test.studies, **options
         )
         best = _write_run(control, settings, facts)
-        scores = {
-            "data": settings.data.name,
-            "split": "test",
-            "restricted": settings.privacy.restricted,
-            "num_studies": len(rows),
-            "data_digest": facts["data_digest"],
-            "run": best["key"],
-            "model": control.name,
-            "seed": control.seed,
-            "epoch": best["epoch"],
-            "beam_size": 1,
-            "length_penalty": best["length_penalty"],
-            "signature": signature(),
-            **result,
-            "validation": {key: on_val[key] for key in OF_VALIDATION},
-        }
+        scores = scores_of_run(
+            result, best, data=settings.data.name, restricted=settings.privacy.restricted,
+            num_studies=len(rows), model=control.name, seed=control.seed, beam_size=1,
+        )  # fmt: skip
+        scores["validation"] = {key: on_val[key] for key in OF_VALIDATION}
         print(score_table(scores), flush=True)
         out = EVALUATIONS / run_name(control.name, control.seed)
         write_scores(out / SCORES, scores)
@@ -107,6 +96,9 @@ def main(settings: PipelineSettings) -> None:
 
 def _features(settings: PipelineSettings, words: Tokenizer) -> Features:
     """Of a split's studies: the kept maps of a frozen CNN, else the images, as coarse grids."""
+    from rcan.controls.finding_head import study_features
+    from rcan.model.visual.extractor import VisualExtractor
+    from rcan.training.inputs import study_batches
 
     @cache
     def of_split(split: Split) -> np.ndarray:
@@ -125,7 +117,7 @@ def _features(settings: PipelineSettings, words: Tokenizer) -> Features:
 
 
 def _write_run(
-    control: Control, settings: PipelineSettings, facts: dict[str, str]
+    control: "Control", settings: PipelineSettings, facts: dict[str, str]
 ) -> dict[str, Any]:
     """The control's folder under runs: what was tried on validation in the place of epochs."""
     config = {

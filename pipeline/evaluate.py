@@ -91,7 +91,7 @@ def _evaluated(
     from rcan.evaluation.floors import choose_floors
     from rcan.evaluation.kept_floors import read_floors
     from rcan.evaluation.labelers import LABELERS
-    from rcan.evaluation.scores import signature
+    from rcan.evaluation.results import scores_of_run
     from rcan.generation.generate import write_reports
     from rcan.text.tokenizer import Tokenizer
     from rcan.training.inputs import study_batches
@@ -129,21 +129,11 @@ def _evaluated(
         seed=settings.eval.seed,
         labeler=LABELERS.get(trained.data.name),
     )
-    scores = {
-        "data": trained.data.name,
-        "split": "test",
-        "restricted": settings.privacy.restricted,
-        "num_studies": len(rows),
-        "data_digest": best["data_digest"],
-        "run": best["key"],
-        "model": trained.name,
-        "seed": trained.train.seed,
-        "epoch": best["epoch"],
-        "beam_size": trained.generate.beam_size,
-        "length_penalty": best["length_penalty"],
-        "signature": signature(),
-        **result,
-    }
+    scores = scores_of_run(
+        result, best, data=trained.data.name, restricted=settings.privacy.restricted,
+        num_studies=len(rows), model=trained.name, seed=trained.train.seed,
+        beam_size=trained.generate.beam_size,
+    )  # fmt: skip
     return scores, rows, counts
 
 

@@ -217,6 +217,7 @@ LIGHT = [
     ("pipeline.plan", HEAVY),
     ("pipeline.train", HEAVY),
     ("pipeline.evaluate", HEAVY),
+    ("pipeline.controls", HEAVY),
     ("pipeline.tables", HEAVY - {"matplotlib", "pandas"}),
 ]
 

@@ -19,7 +19,7 @@ from rcan.errors import UserError
 from rcan.evaluation import bleu, meteor
 from rcan.evaluation.protocols import PROTOCOLS
 from rcan.evaluation.schema import BestFile, MetricsFile, ScoresFile, require
-from rcan.evaluation.scores import Scores, scores_from_counts
+from rcan.evaluation.scores import Scores, scores_from_counts, signature
 from rcan.files import replacing, write_json
 from rcan.reading import Shape, parse_json, read_csv, read_json, require_file, require_shape
 
@@ -71,6 +71,28 @@ def read_results(evaluation: Path, run: Path) -> Results:
         config=read_config(run, _TRAIN),
         history=history,
     )
+
+
+def scores_of_run(
+    result: Mapping[str, Any], best: Mapping[str, Any], *, data: str, restricted: bool,
+    num_studies: int, model: str, seed: int, beam_size: int,
+) -> dict[str, Any]:  # fmt: skip
+    """What scores.json holds of the run of `best` (best.json) that has this `result` on test."""
+    return {
+        "data": data,
+        "split": "test",
+        "restricted": restricted,
+        "num_studies": num_studies,
+        "data_digest": best["data_digest"],
+        "run": best["key"],
+        "model": model,
+        "seed": seed,
+        "epoch": best["epoch"],
+        "beam_size": beam_size,
+        "length_penalty": best["length_penalty"],
+        "signature": signature(),
+        **result,
+    }
 
 
 def write_scores(path: Path, scores: Mapping[str, Any]) -> None:
