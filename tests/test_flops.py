@@ -147,13 +147,24 @@ def r2gen() -> ReportModel:
     return build_model(settings_with(changes, base=PAPER), WORDS).eval()
 
 
-def test_a_word_of_r2gen_costs_its_memory_and_norms_besides_and_no_word_before_it_again():
-    word = LAYERS * 8 * D * D + D * WORDS + OF_MEMORY + OF_NORMS
+def test_a_text_of_r2gen_costs_its_memory_and_norms_once_and_no_word_before_it_again():
+    word = LAYERS * 8 * D * D + D * WORDS
     for studies, length in ((1, 60), (2, 20)):
+        model, texts = r2gen(), []
+        step = model.memory.step
+
+        def counted(*given, step=step, texts=texts):
+            m, number = step(*given)
+            texts.append(m.shape[1])
+            return m, number
+
+        model.memory.step = counted
         before = sum(BEAMS * t for t in range(1, length + 1))
         attention = LAYERS * 2 * D * (before + length * PATCHES)
-        expected = 2 * studies * BEAMS * (length * word + attention)
-        assert searched(r2gen(), studies, length)[0] == expected
+        expected = studies * BEAMS * (length * word + attention)
+        found, _ = searched(model, studies, length)
+        assert found == 2 * (expected + sum(texts) * (OF_MEMORY + OF_NORMS))
+        assert texts[0] == 1 and max(texts) <= studies * BEAMS  # all begin alike
 
 
 def test_training_r2gen_costs_its_memory_and_norms_besides():
