@@ -64,23 +64,12 @@ def main(settings: PipelineSettings) -> None:
 
 def _write_floors(out: Path) -> None:
     """The counts of both floors, under each protocol."""
-    from rcan.data.store import open_split
-    from rcan.evaluation.evaluate import score_all
-    from rcan.evaluation.kept_floors import read_floors
-    from rcan.evaluation.protocols import PROTOCOLS, reference
+    from pipeline.tables import floor_scores
     from rcan.evaluation.results import write_counts
-    from rcan.text.tokenizer import Tokenizer
 
-    floors = read_floors(FLOORS, processed=PROCESSED, tokenizer=TOKENIZER)
-    words = Tokenizer.load(TOKENIZER).vocabulary
-    test = [study.text for study in open_split(PROCESSED, "test").studies]
-    references = {
-        protocol: [reference(text, protocol, words, floors.max_length) for text in test]
-        for protocol in PROTOCOLS
-    }
-    scores = score_all({}, references, floors.reports)
-    for floor in floors.reports["strict"]:
-        write_counts(out / floor, {protocol: scores[protocol][floor] for protocol in PROTOCOLS})
+    scores = floor_scores()
+    for floor in scores["strict"]:
+        write_counts(out / floor, {protocol: of[floor] for protocol, of in scores.items()})
 
 
 def _write_rexrank(out: Path, settings: PipelineSettings) -> None:

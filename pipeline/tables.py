@@ -42,7 +42,7 @@ def main(settings: PipelineSettings) -> None:
             command=command(),
             seeds=seeds(),
         ),
-        floors=_floors() if FLOORS.exists() else None,
+        floors=floor_scores() if FLOORS.exists() else None,
     )
     write_ablations(ablations, PLACES)
     runs = [run for model in ablations.models.values() for run in model.runs]
@@ -53,7 +53,7 @@ def main(settings: PipelineSettings) -> None:
         print(f"{held} runs are in MLflow; `rcan ui` shows them")
 
 
-def _floors() -> dict[str, dict[str, Scores]]:
+def floor_scores() -> dict[str, dict[str, Scores]]:
     """protocol -> floor -> its scores on the test split, study by study, which no run keeps."""
     kept = read_floors(FLOORS, processed=PROCESSED, tokenizer=TOKENIZER)
     words = Tokenizer.load(TOKENIZER).vocabulary

@@ -2,12 +2,20 @@
 
 import json
 import sys
+from types import SimpleNamespace
 
 import pytest
-from fabricated import scores_of, write_evaluation, write_run
+from fabricated import scores_of, write_evaluation, write_processed, write_run
+from java_programs import python_java
 
 from pipeline import publish
+from rcan.data.store import open_split
 from rcan.errors import UserError
+from rcan.evaluation import meteor
+from rcan.evaluation.kept_floors import KeptFloors, write_floors
+from rcan.evaluation.results import read_counts
+from rcan.scoring.rexrank import rexrank_bleu
+from rcan.text.tokenizer import Tokenizer
 
 
 @pytest.fixture
@@ -41,6 +49,31 @@ def test_every_evaluated_run_is_there_with_its_numbers_and_no_text(project, monk
     assert after["references"] == {"strict": "0a" * 32}
     assert "floors" in before and "floors" not in after
     assert not (project / "numbers/main/predictions.csv").exists()
+
+
+def test_with_floors_there_are_their_counts_and_rexranks_score(project, monkeypatch):
+    java = python_java(project)
+    monkeypatch.setattr(meteor, "_find_java", lambda _: str(java))
+    write_processed(project / "data/processed", num_studies=12)
+    test = open_split(publish.PROCESSED, "test").studies
+    Tokenizer.train([study.text for study in test], 1).save(publish.TOKENIZER)
+    floor = {"best_constant": test[0].text, "most_frequent": "none ."}
+    write_floors(
+        publish.FLOORS, KeptFloors({"strict": floor, "paper": floor}, 60),
+        processed=publish.PROCESSED, tokenizer=publish.TOKENIZER,
+    )  # fmt: skip
+    options = SimpleNamespace(resamples=10, seed=1)
+    monkeypatch.setattr(sys, "argv", ["publish", "numbers"])
+    publish.main(SimpleNamespace(eval=options))
+    told = {"num_studies": 12, "references": {"strict": "0a" * 32, "paper": "0a" * 32}}
+    constant = read_counts(project / "numbers/best_constant", told)["strict"]
+    assert constant.studies["ROUGE-L"][0] == 1 and constant.corpus["BLEU-4"] < 1
+    rows = (project / "data/evaluation/main/predictions.csv").read_text().splitlines()[1:]
+    written = [row.split(",")[2] for row in rows]
+    for name, texts in {"main": written, "best_constant": [test[0].text] * 12}.items():
+        held = json.loads((project / "numbers" / name / "rexrank.json").read_text())
+        references = [study.report for study in test]
+        assert held == {"BLEU-2": rexrank_bleu(texts, references, resamples=10, seed=1)}
 
 
 @pytest.mark.parametrize(
