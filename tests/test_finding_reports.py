@@ -52,8 +52,8 @@ def test_controls_have_rows_like_blind_and_tests_in_pairs(made):
     text = table_3(found).markdown()
     for name, seeds in CONTROLS.items():
         assert [run.seed for run in found.model(name).done] == list(seeds)
-        # Scores under two protocols, controls, and the differences from the one base that is run.
-        assert text.count(f"| {found.title(name)} ") == 2 + 1 + 2
+        # Scores under two protocols, controls, differences from the one base that is run, ranks.
+        assert text.count(f"| {found.title(name)} ") == 2 + 1 + 2 + 1
         assert "p" in found.compared([name], "strict")[name]["BLEU-4"]
     assert "dvc repro ablations/dvc.yaml:controls" in text
     assert "evaluate@finding_template" not in text
