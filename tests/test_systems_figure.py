@@ -1,4 +1,4 @@
-"""The figure that opens the page: what it draws is what the results say, and all can be read."""
+"""The figures of all systems: what they draw is what the results say, and all can be read."""
 
 from itertools import combinations
 from statistics import fmean
@@ -15,12 +15,14 @@ from rcan.reporting.cells.systems import (
     FILES,
     PAPER,
     SEED,
+    group_panels,
     panels,
     systems_figure,
     write_systems,
 )
 
 RUN = {"main", "rve-1", "rve-2", "transformer-1", "blind-1"}  # main is rcan-1
+NAMES = ["systems.svg", "systems-dark.svg", "groups.svg", "groups-dark.svg"]
 SHOWN = ["transformer", "rve", "rcan", "blind"]  # the control last
 
 
@@ -134,29 +136,45 @@ def test_what_a_run_does_not_know_is_left_out(tmp_path):
 
 def test_both_versions_are_written_in_the_same_bytes_each_time(some, tmp_path):
     made = write_systems(some, tmp_path / "a")
-    assert [path.name for path in made.values()] == list(FILES.values())
+    assert [path.name for path in made.values()] == NAMES
     write_systems(some, tmp_path / "b")
     texts = [path.read_text() for path in made.values()]
-    assert texts == [(tmp_path / "b" / name).read_text() for name in FILES.values()]
+    assert texts == [(tmp_path / "b" / name).read_text() for name in NAMES]
     for text in texts:
         assert "<svg" in text and "<text" not in text and "<dc:date>" not in text
-    assert len(set(texts)) == 2
+    assert len(set(texts)) == 4
     light, dark = (systems_figure(some, panels(some), look) for look in FILES)
     assert same_color(light.get_facecolor(), "white") and max(dark.get_facecolor()[:3]) < 0.2
 
 
 def test_with_nothing_run_no_figure_stays(tmp_path):
     (tmp_path / "out").mkdir()
-    for name in FILES.values():
+    for name in NAMES:
         (tmp_path / "out" / name).touch()
     assert write_systems(project(tmp_path / "p", only=set()).read(), tmp_path / "out") == {}
     assert not list((tmp_path / "out").iterdir())
 
 
+def test_groups_are_panels_on_one_axis_beside_the_constant_report_there(some):
+    shown = group_panels(some)  # the made-up studies have no labels: none is called normal
+    assert [panel.title for panel in shown] == ["Report in train", "Report not in train"]
+    assert shown[0].unit == "BLEU-4, strict, 10 studies"
+    axes = systems_figure(some, shown).axes[:2]
+    assert axes[0].get_xlim() == axes[1].get_xlim()
+    for panel, drawn, group in zip(shown, axes, ("in_train", "not_in_train"), strict=True):
+        found = [result.scores["groups"]["strict"][group] for result in some.model("rve").results]
+        values = [of_seed["model"]["BLEU-4"] for of_seed in found]
+        wanted = tuple(fmean(v[end] for v in values) for end in ("score", "low", "high"))
+        assert marks(drawn)["rve"] == pytest.approx(wanted)
+        assert panel.constant == found[0]["best_constant"]["BLEU-4"]["score"]
+        assert lines(drawn, CONSTANT) == [[panel.constant] * 2]
+
+
+@pytest.mark.parametrize("of", [panels, group_panels])
 @pytest.mark.parametrize("name", ["some", "whole"])
-def test_no_words_are_small_or_lie_on_others(name, request):
+def test_no_words_are_small_or_lie_on_others(name, of, request):
     ablations = request.getfixturevalue(name)
-    figure = systems_figure(ablations, panels(ablations))
+    figure = systems_figure(ablations, of(ablations))
     figure.draw_without_rendering()
     unseen = {
         label for axes in figure.axes for label in axes.get_xticklabels()

@@ -26,7 +26,7 @@ from rcan.reporting.cells.finding_reports import finding_reports_table
 from rcan.reporting.cells.findings import findings_table
 from rcan.reporting.cells.scores import scores_sections
 from rcan.reporting.cells.study import Ablations
-from rcan.reporting.cells.systems import TABLES, panels, write_systems
+from rcan.reporting.cells.systems import TABLES, group_panels, panels, write_systems
 from rcan.reporting.names import data_name, listed
 from rcan.reporting.published import rcan_row
 from rcan.table import Row, Section, Table, html_environment, measured
@@ -54,8 +54,8 @@ class Places:
 
 
 def write_ablations(ablations: Ablations, places: Places) -> None:
-    """Write every table as Markdown, CSV and LaTeX, Figures 3 and 5 as PNG and SVG, that of
-    all systems as SVG for light and dark, the page.
+    """Write every table as Markdown, CSV and LaTeX, Figures 3 and 5 as PNG and SVG, those
+    of all systems and of groups as SVG for light and dark, the page.
 
     Raises:
         UserError: the ledger is missing.
@@ -118,6 +118,7 @@ def page(
             for name, table in ablations.cells.tables.items() if name in TABLES
         ],
         systems=". ".join(panel.words for panel in panels(ablations)),
+        groups=". ".join(panel.words for panel in group_panels(ablations)),
         runs=runs,
         seeds=[str(s) for s in sorted({r.seed for r in runs if r.cell not in CONTROLS})],
         pointers=sum(run.place != run.name for run in runs),

@@ -1,7 +1,8 @@
-"""The figure that opens the page: every system beside one constant report, four panels.
+"""Figures of four panels, every system beside one constant report: what opens the page, and
+BLEU-4 on the studies of each group alone.
 
-A dot is a system's mean over its seeds. Its bar is the 95 % interval over studies; of the fall and
-of the findings' F1, whose counts of each study are not kept, the mean of the seeds' own intervals.
+A dot is a system's mean over its seeds. Its bar is the 95 % interval over studies; where their
+counts are not kept (the fall, findings' F1, groups), the mean of the seeds' own intervals.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,8 +19,14 @@ from matplotlib.figure import Figure
 from rcan.reporting.cells.study import Ablations
 from rcan.reporting.figures import BLUE, GREEN, INK, around, new_figure, save_figure, style
 
-FILES = {"light": "systems.svg", "dark": "systems-dark.svg"}
+FILES = {"light": "{}.svg", "dark": "{}-dark.svg"}
 TABLES = ("table3", "table4")  # whose rows are shown
+GROUP_TITLES = {
+    "in_train": "Report in train",
+    "not_in_train": "Report not in train",
+    "normal": "Normal studies",
+    "abnormal": "Abnormal studies",
+}
 CONSTANT, SEED, PAPER = "one constant report", "each seed", "the paper's value"
 _MEAN, _ALONE = "mean over seeds, 95 % interval", "score, 95 % interval"
 _WIDTH, _ROW, _ROUND = 5.0, 0.21, 1.2  # inches: the figure, a row, what is around a panel's rows
@@ -74,16 +81,37 @@ class Panel:
         return f"{told}; {CONSTANT} {self.constant:.3f}, {self.above}"
 
 
-def panels(ablations: Ablations) -> list[Panel]:
-    """Those of which there is something to show; cells in the register's order, controls last."""
+def _cells(ablations: Ablations) -> list[str]:
+    """Those that are run, in the register's order, controls last."""
     cells = [cell for cell in ablations.cells.of_table(*TABLES) if ablations.model(cell).results]
-    cells.sort(key=lambda cell: ablations.cells.show(cell).control)
+    return sorted(cells, key=lambda cell: ablations.cells.show(cell).control)
+
+
+def panels(ablations: Ablations) -> list[Panel]:
+    """Those of which there is something to show."""
+    cells = _cells(ablations)
     found = [
         *(_overlap(ablations, cells, metric) for metric in ("BLEU-4", "ROUGE-L")),
         _of_runs(ablations, cells, "Fall, swapped images", "BLEU-4, strict protocol", _fall),
         _of_runs(ablations, cells, "Findings F1", "macro: mean over findings", _f1),
     ]
     return [panel for panel in found if panel.points]
+
+
+def group_panels(ablations: Ablations) -> list[Panel]:
+    """BLEU-4 on the studies of each group, as far as the data tell of it."""
+    found = []
+    for group, title in GROUP_TITLES.items():
+        for result in ablations.results[:1]:
+            if group in result.scores["groups"]["strict"]:
+                studies = result.scores["groups"]["strict"][group]["num_studies"]
+                unit = f"BLEU-4, strict, {studies} studies"
+                found.append(_of_runs(ablations, _cells(ablations), title, unit, _in(group)))
+    return found
+
+
+def _in(group: str) -> Callable[[Mapping[str, Any], str], Mapping[str, Any]]:
+    return lambda scores, writer: scores["groups"]["strict"][group][writer]["BLEU-4"]
 
 
 def _overlap(ablations: Ablations, cells: Sequence[str], metric: str) -> Panel:
@@ -123,15 +151,19 @@ def _f1(scores: Mapping[str, Any], writer: str) -> Mapping[str, Any]:
 
 
 def write_systems(ablations: Ablations, folder: Path) -> dict[str, Path]:
-    """Write both of FILES: name -> place. With nothing run there is none, not even an old one."""
-    shown, files = panels(ablations), {look: folder / name for look, name in FILES.items()}
-    for look, path in files.items():
-        if not shown:
-            path.unlink(missing_ok=True)
-            continue
-        with style():
-            save_figure(systems_figure(ablations, shown, look), path)
-    return {path.stem: path for path in files.values() if shown}
+    """Write both figures, each light and dark: name -> place. With nothing run there is none, not
+    even an old one."""
+    written = {}
+    for name, shown in (("systems", panels(ablations)), ("groups", group_panels(ablations))):
+        for look, file in FILES.items():
+            path = folder / file.format(name)
+            if shown:
+                with style():
+                    save_figure(systems_figure(ablations, shown, look), path)
+                written[path.stem] = path
+            else:
+                path.unlink(missing_ok=True)
+    return written
 
 
 def systems_figure(ablations: Ablations, shown: Sequence[Panel], look: str = "light") -> Figure:
@@ -145,7 +177,8 @@ def systems_figure(ablations: Ablations, shown: Sequence[Panel], look: str = "li
         rows = len(cells) + _LINE * sum(name.count("\n") for name in names.values())
         figure = new_figure(_WIDTH, deep * (_ROUND + _ROW * (rows + 1)) + 0.8)
         figure.suptitle(fill(ablations.scope(), 60), x=0.01, ha="left", weight="bold", size=10)
-        grid = figure.subplots(deep, 2, sharey=True, squeeze=False)
+        one_axis = all(panel.title in GROUP_TITLES.values() for panel in shown)
+        grid = figure.subplots(deep, 2, sharex=one_axis, sharey=True, squeeze=False)
         for axes, panel in zip(grid.flat, shown, strict=False):
             _draw(axes, ablations, panel, names, colours)
         for axes in grid.flat[len(shown) :]:
@@ -199,6 +232,6 @@ def _draw(
     axes.set_yticks(list(places.values()), [*names.values()])
     axes.set_ylim(end, -1.5)
     axes.locator_params(axis="x", nbins=4)
-    axes.tick_params(labelsize=9)
+    axes.tick_params(labelsize=9, labelbottom=True)
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="y", visible=False)
