@@ -4,6 +4,7 @@ import csv
 import json
 import re
 from dataclasses import replace
+from statistics import fmean
 
 import pytest
 from cells_on_disk import floors, project
@@ -11,6 +12,9 @@ from imports import TOP
 
 import rcan.reporting.attention_numbers as attention_rows
 from rcan.ablation.cells import CONTROLS, Shown
+from rcan.audit.length import PRESETS
+from rcan.audit.logs import Row as LogRow
+from rcan.audit.verdict import audit
 from rcan.errors import UserError
 from rcan.evaluation.protocols import PROTOCOLS
 from rcan.evaluation.schema import FLOOR_NAMES
@@ -22,7 +26,7 @@ from rcan.reporting.cells.findings import findings_table
 from rcan.reporting.cells.listings import listings
 from rcan.reporting.cells.page import Places, write_ablations
 from rcan.reporting.cells.scores import scores_section, scores_sections
-from rcan.reporting.published import METRICS, independent_run, misprints, published_table
+from rcan.reporting.published import METRICS, misprints, public_runs, published_table
 
 LEDGER = TOP / "docs" / "readings.md"
 SMALL = "dvc exp run -S data.name=iu_xray -S scale=small"
@@ -201,8 +205,9 @@ def test_table_3_marks_whose_scores_a_row_holds(iu_xray):
     assert ("R2Gen", "its public log") in sources
     assert ("RCAN", "ours, 3 seeds") in sources
     assert ("best constant report", "floor, no model") in sources
-    [log] = [row for row in rows if row[2] == "its public log"]
+    log, other = (row for row in rows if row[2] == "its public log")
     assert log[3:] == ["0.462", "0.299", "0.221", "0.173", "0.187", "0.363"]
+    assert [row[1].rpartition(": ")[2] for row in (log, other)] == ["lengths differ", "one report"]
 
 
 def test_every_system_is_tested_against_the_constant_report(floored, iu_xray):
@@ -259,11 +264,19 @@ def test_the_public_log_is_the_chosen_epoch_of_the_run_as_it_was_found(shared):
     with (shared / "paper" / "r2gen_public_run.csv").open() as file:
         epochs = list(csv.DictReader(file))
     best = max(epochs, key=lambda row: float(row["val_BLEU_4"] or 0))
-    row = independent_run()
+    row = public_runs("table3")[0]
     assert row["epoch"] == best["epoch"]
     for metric in METRICS:
         found = float(best[f"test_{metric.replace('-', '_')}"])
         assert float(row[metric]) == pytest.approx(found, abs=1e-6)
+
+
+def test_the_length_tests_of_public_logs_are_those_of_the_audit():
+    for run in public_runs("table3"):
+        scores = {split: {str(n): run[f"{prefix}BLEU-{n}"] for n in range(1, 5)}
+                  for split, prefix in (("val", "val_"), ("test", ""))}  # fmt: skip
+        found = audit([LogRow("a row", scores=scores)], PRESETS["iu_xray"])
+        assert found["rows"][0]["verdict"] == run["length_test"]
 
 
 def test_the_misprints_are_what_the_printed_numbers_show():
@@ -298,7 +311,7 @@ def test_the_grid_of_lambda_ends_with_the_full_model(demo):
 def test_controls_stand_beside_every_planned_cell(demo, iu_xray):
     table = controls_table(demo)
     rows, part = rows_of(table, "What overlap")
-    assert len(rows) == len(demo.models) + 1  # and the constant report
+    assert len(rows) == len(demo.models) + 2  # and the floors
     assert {row["cell"] for row in table.records} == set(demo.models)
     for row, kind in zip(rows, [row.kind for row in part.rows], strict=True):
         of_own_stage = any(f"({name})" in row[0] for name in CONTROLS)
@@ -312,12 +325,17 @@ def test_controls_stand_beside_every_planned_cell(demo, iu_xray):
     assert sum("not run" in row[1] for row in rows) > 20
     [rcan] = [row for row in rows if "(rcan)" in row[0]]
     assert "±" in rcan[2] and "±" in rcan[5]
+    found = [r.scores["controls"]["image_swap"]["strict"]["fall"]["BLEU-4"]
+             for r in iu_xray.model("rcan").results]  # fmt: skip
+    ends = (f"{fmean(fall[end] for fall in found):+.3f}" for end in ("low", "high"))
+    assert rcan[4].endswith(f" [{', '.join(ends)}]".replace("-", "−")) and " ± " in rcan[4]
+    assert rows[-1][:2] == ["most frequent report", "floor, no model"]
 
 
 def test_the_controls_of_its_cells_stand_in_every_table_of_scores(demo):
     for make, cells in (("table4", 7), ("table5", 5), ("readings", len(demo.cells.readings) + 1)):
         rows, _ = rows_of(section(demo, make), "What overlap")
-        assert len(rows) == cells + 1
+        assert len(rows) == cells + 2
 
 
 def test_a_cell_that_is_not_planned_says_so(tmp_path):

@@ -21,10 +21,10 @@ def published_table(number: int) -> list[dict[str, str]]:
     return _read(f"table{number}")
 
 
-def independent_run() -> dict[str, str]:
-    """Somebody else's training of R2Gen: the scores of its best validation epoch, and where."""
-    [row] = _read("r2gen_public_run")
-    return row
+def public_runs(table: str) -> list[dict[str, str]]:
+    """Somebody else's trainings of rows of a table (`table3`): the scores that a public log has of
+    the epoch that validation chose, where it lies, and what `rcan audit` tells from the lengths."""
+    return [row for row in _read("public_runs") if row["table"] == table]
 
 
 def misprints(number: int) -> list[str]:

@@ -4,17 +4,30 @@ they copied, do they name what is there, and how do they fare where training hol
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from statistics import fmean
 from typing import Any
 
 from rcan.ablation.cells import FULL, cell_of
 from rcan.evaluation.schema import FLOOR_NAMES, GROUPS
 from rcan.reporting.cells.runs import Model
-from rcan.reporting.cells.study import Ablations
-from rcan.table import NONE, Row, Section, Table, Value, mean_of, measured, number, percent
+from rcan.reporting.cells.study import CONSTANT, Ablations
+from rcan.table import (
+    NONE,
+    Row,
+    Section,
+    Table,
+    Value,
+    interval,
+    mean_of,
+    measured,
+    number,
+    percent,
+)
 
 PROTOCOL = "strict"
 _SEVERAL = (
-    "One seed: with its 95 % interval over studies; several: their mean ± standard deviation."
+    "One seed: with its 95 % interval over studies; several: their mean ± standard deviation, and "
+    "the mean of the seeds' own intervals."
 )
 _GROUP_NAMES = {
     "in_train": "report in train",
@@ -98,20 +111,17 @@ def _middle(value: Any) -> Any:
 def controls_part(ablations: Ablations, cells: Sequence[str]) -> Table:
     """Whether the scores of these cells are owed to the images, and how varied the reports are."""
     models = [ablations.model(cell) for cell in cells]
-    rows = [
-        _row(ablations, model, [
-            _mean([read(r.scores) for r in model.results], name)
+    rows = []
+    for model in models:
+        values = {
+            name: _mean([read(r.scores) for r in model.results], name)
             for name, (_, read) in _COLUMNS.items()
-        ])
-        for model in models
-    ]  # fmt: skip
+        }
+        if model.results:  # whose studies are resampled for all seeds at once
+            values["BLEU-4"] = measured(ablations.scores[model.cell, PROTOCOL]["BLEU-4"])
+        rows.append(_row(ablations, model, list(values.values())))
     for result in ablations.results[:1]:
-        scores, num = result.scores, ablations.num_studies
-        bleu = measured(scores["protocols"][PROTOCOL]["floors"]["best_constant"]["BLEU-4"])
-        rates = [_mean([_f1(scores, "best_constant", kind)], "") for kind in ("macro", "micro")]
-        told = [Value(bleu.main), Value("0.000"), Value(f"1 of {num}"), Value(percent(1)),
-                Value(NONE), *rates, rates[1]]  # fmt: skip
-        rows.append(Row([FLOOR_NAMES["best_constant"], "floor, no model", bleu, *told], "floor"))
+        rows += [_floor(result.scores, floor, ablations.num_studies) for floor in FLOOR_NAMES]
     return Table(
         ["cell", "seeds", *_COLUMNS],
         rows,
@@ -122,6 +132,19 @@ def controls_part(ablations: Ablations, cells: Sequence[str]) -> Table:
         notes=ablations.commands(
             run for model in models if not model.results for run in model.runs
         ),
+    )
+
+
+def _floor(scores: Mapping[str, Any], floor: str, num_studies: int) -> Row:
+    """One report for every study, whatever the images."""
+    bleu = measured(scores["protocols"][PROTOCOL]["floors"][floor]["BLEU-4"])
+    copied, rates = Value(percent(1)), [Value(NONE)] * 2  # whose findings nobody read
+    if floor == CONSTANT:
+        copied = Value(NONE)
+        rates = [_mean([_f1(scores, floor, kind)], "") for kind in ("macro", "micro")]
+    told = [Value(bleu.main), Value("0.000"), Value(f"1 of {num_studies}"), Value(percent(1))]
+    return Row(
+        [FLOOR_NAMES[floor], "floor, no model", bleu, *told, copied, *rates, rates[1]], "floor"
     )
 
 
@@ -141,15 +164,16 @@ def _row(ablations: Ablations, model: Model, values: Sequence[object]) -> Row:
 def _mean(values: Sequence[Any], column: str) -> Value:
     """Of all seeds; a share in percent, a score or difference with what is known of its noise."""
     known = [value for value in values if _middle(value) is not None]
-    if len(known) == 1 and isinstance(known[0], Mapping):
-        return measured(known[0], "+.3f" if "difference" in known[0] else ".3f", minus="−")
     numbers = [_middle(value) for value in known]
+    ends = [value for value in known if isinstance(value, Mapping)]
+    if ends:
+        form = "+.3f" if "difference" in ends[0] else ".3f"
+        middle = mean_of(numbers, partial(number, form=form, minus="−")).main
+        mean_ends = {end: fmean(value[end] for value in ends) for end in ("low", "high")}
+        return Value(middle, interval(mean_ends, form, minus="−"))
     if column in ("commonest", "copied from train"):
         return mean_of(numbers, percent)
-    form = "+.3f" if column == "fall" else ".3f"
-    if column == "different reports":
-        form = ".0f" if len(known) == 1 else ".1f"
-    return mean_of(numbers, partial(number, form=form, minus="−"))
+    return mean_of(numbers, partial(number, form=".0f" if len(known) == 1 else ".1f"))
 
 
 def _groups(ablations: Ablations, cells: Sequence[str]) -> list[Table]:

@@ -11,13 +11,18 @@ from rcan.reporting.cells.study import Ablations
 from rcan.reporting.published import (
     METRICS,
     TABLES,
-    independent_run,
     misprints,
     printed_rows,
+    public_runs,
     scores_of_row,
 )
 from rcan.table import NONE
 
+_LENGTH_TEST = (
+    "Length test: `rcan audit` tells from a log's BLEU-1 to -4 how many words were written. `One "
+    "report`: on validation and on test these are a multiple of the studies, with one quotient, as "
+    "one report for every study gives. No log of the cited rows' own trainings was found."
+)
 _OF_A_RUN = ("train.seed", "visual.weights")  # its seed; the plan's path, of which it keeps a name
 
 
@@ -55,25 +60,29 @@ def listings(ablations: Ablations) -> list[Listing]:
 def _listing(ablations: Ablations, name: str) -> Listing:
     told = ablations.cells.tables[name]
     lines = list(_lines(ablations, name))
-    notes, run = [*told.notes], independent_run()
-    if name == run["table"]:
+    notes, runs = [*told.notes], public_runs(name)
+    for run in runs:
         notes.append(f"Somebody else's {run['model']}: {run['chosen_by']}; {run['source']}.")
+    notes += [_LENGTH_TEST] if runs else []
     notes += misprints(int(name[-1])) if name in TABLES else []
     return Listing(name, told.title, told.columns, lines, told.minus, notes)
 
 
 def _lines(ablations: Ablations, name: str) -> Iterator[Line]:
     """The paper's rows on these data in its order, each with our cell; then our other cells."""
-    left, run = ablations.cells.of_table(name), independent_run()
+    left, runs = ablations.cells.of_table(name), public_runs(name)
     for row in printed_rows(name, ablations.data):
         scores = scores_of_row(row)
         cell = next((cell for cell in left if _repeats(ablations, cell, name, row)), None)
         source = "the paper" if row.get("model", "RCAN") == "RCAN" else "the paper, cited"
         yield Line(keys_of(row), cell, scores, source)
         left = [other for other in left if other != cell]
-        if (name, *_of(row)) == (run["table"], *_of(run)):
-            keys = (run["model"], f"somebody else's run, epoch {run['epoch']}")
-            yield Line(keys, None, scores_of_row(run), "its public log")
+        for run in runs:
+            if _of(row) == _of(run):
+                about = (
+                    f"somebody else's run, epoch {run['epoch']}; length test: {run['length_test']}"
+                )
+                yield Line((run["model"], about), None, scores_of_row(run), "its public log")
     for cell in left:
         told = ablations.cells.show(cell)
         # Of a table that the paper does not print: what it prints elsewhere of the same model.
