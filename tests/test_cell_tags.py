@@ -98,7 +98,7 @@ def test_a_run_goes_by_the_names_of_all_the_cells_that_it_is(project, database):
     tags = synced(project, database)
     main, rve = tags[key_of()], tags[key_of(**RVE)]
     assert (main["cell"], main["seed"]) == ("rcan tau_0.1", "1")
-    assert groups(main) == {"table4", "table5", "fig5", "readings"}
+    assert groups(main) == {"table3", "table4", "table5", "fig5", "readings"}
     assert (rve["cell"], groups(rve)) == ("rve", {"table4"})
     both = tags[key_of(**NO_WCL)]
     assert (both["cell"], groups(both)) == ("rve_cgm ce_only", {"table4", "fig5"})
@@ -151,7 +151,7 @@ def test_a_cell_that_is_listed_no_more_loses_its_tags(project, database):
     cells = {name: changes for name, changes in CELLS["cells"].items() if name != "tau_0.1"}
     (project / "ablations/cells.yaml").write_text(json.dumps({**CELLS, "cells": cells}))
     main = synced(project, database)[key_of()]
-    assert (main["cell"], groups(main)) == ("rcan", {"table4", "fig5", "readings"})
+    assert (main["cell"], groups(main)) == ("rcan", {"table3", "table4", "fig5", "readings"})
 
 
 def test_without_a_list_of_cells_runs_have_no_names_but_their_own(project, database):

@@ -315,8 +315,16 @@ def test_published_runs_are_a_store_apart_with_views_that_hold_them(
     experiment = client.get_experiment_by_name("rcan-iu_xray-published")
     runs = {run.info.run_name: run for run in client.search_runs([experiment.experiment_id])}
     assert set(runs) == {
-        f"{name} (published)" for name in ("rcan-1", "rcan-2", "tau_0.05-1", "rve-1")
+        f"{name} (published)"
+        for name in ("rcan-1", "rcan-2", "tau_0.05-1", "rve-1", "best constant report")
     }
+    constant = runs["best constant report (published)"].data
+    assert constant.metrics["BLEU-4"] == constant.metrics["floor/BLEU-4"] == 0.171
+    assert constant.metrics["predictions/distinct_reports"] == 1
+    assert (
+        constant.metrics["findings/macro_F1"] == 0.2
+        and constant.metrics["control/fall_BLEU-4"] == 0
+    )
     main, rve = runs["rcan-1 (published)"], runs["rve-1 (published)"]
     assert {run.info.status for run in runs.values()} == {"FINISHED"}
     assert (main.data.tags["cell"], main.data.tags["seed"]) == ("rcan", "1")
@@ -338,9 +346,10 @@ def test_published_runs_are_a_store_apart_with_views_that_hold_them(
         found = client.search_runs([experiment.experiment_id], sought)
         return sorted(run.info.run_name.partition(" ")[0] for run in found)
 
-    assert shown("table4") == ["rcan-1", "rcan-2", "rve-1"]
-    assert shown("table5") == ["rcan-1", "rcan-2", "tau_0.05-1"]
-    assert shown("scores") == shown("seeds") == ["rcan-1", "rcan-2", "rve-1", "tau_0.05-1"]
+    assert shown("table4") == ["best", "rcan-1", "rcan-2", "rve-1"]
+    assert shown("table5") == ["best", "rcan-1", "rcan-2", "tau_0.05-1"]
+    every = ["best", "rcan-1", "rcan-2", "rve-1", "tau_0.05-1"]
+    assert shown("scores") == shown("seeds") == every
     note = experiment.tags["mlflow.note.content"]
     assert note.startswith("Published numbers") and "{" not in note
     assert not {"mlflow.sharedViewState.fig5", "mlflow.sharedViewState.readings"} & set(
@@ -404,6 +413,14 @@ def test_a_damaged_published_run_is_one_line_and_nothing_is_made(
     with pytest.raises(UserError, match=f"{told}.*; get the published folder again"):
         published_store(tmp_path, numbers)
     assert not (tmp_path / ".rcan").exists()
+
+
+def test_published_runs_of_any_family_have_the_row_that_the_paper_prints(tmp_path):
+    config = {"data.name": "iu_xray", "train.seed": 1, "model.family": "nic"}
+    run = published_runs.PublishedRun(tmp_path / "nic-1", config, {}, {}, [])
+    tags = published_runs._tags(run, tmp_path, published_runs.register_of(TOP))
+    assert (tags["cell"], tags["paper.table3"], tags["paper.BLEU-4"]) == ("nic", "yes", "0.066")
+    assert "paper.METEOR" not in tags
 
 
 def test_the_projects_own_published_runs_are_of_these_cells():

@@ -295,7 +295,7 @@ def test_mlflow_understands_what_the_views_look_for(tracker):
     experiment = tracker.client.get_experiment(tracker.experiment_id)
     for name, outdated in (("1", {}), ("2", {"outdated": "yes"})):
         tags = dict.fromkeys(
-            ("paper.table4", "paper.table5", "paper.fig5", "paper.readings"), "yes"
+            ("paper.table3", "paper.table4", "paper.table5", "paper.fig5", "paper.readings"), "yes"
         )
         key = name * 32
         with tracker.run(**{**RUN, "key": key, "tags": {**tags, **outdated, "cell": "all"}}):
@@ -306,7 +306,7 @@ def test_mlflow_understands_what_the_views_look_for(tracker):
         for view in [tag.removeprefix("mlflow.sharedViewState.")]
         if view != tag
     }
-    assert set(views) == {"scores", "table4", "table5", "fig5", "seeds", "readings"}
+    assert set(views) == {"scores", "table3", "table4", "table5", "fig5", "seeds", "readings"}
     for view, state in views.items():
         direction = "ASC" if state["orderByAsc"] else "DESC"
         found = tracker.client.search_runs(

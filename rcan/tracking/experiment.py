@@ -86,6 +86,10 @@ _PAPER, _SEED, _EXPERIMENT = "tags.`paper.BLEU-4`", "tags.`seed`", "tags.`dvc.ex
 VIEWS = (
     View("scores", "Scores", "all runs, best on top", columns=(_SEED, _EXPERIMENT)),
     View(
+        "table3", "Table 3 · systems", "every system and control, a line each with its mean",
+        tag="paper.table3", columns=(_PAPER, _SEED), group_by="cell",
+    ),
+    View(
         "table4", "Table 4 · modules", "RVE, CGM and WCL, alone and together",
         tag="paper.table4", columns=(_PAPER, _SEED),
     ),

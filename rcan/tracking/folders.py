@@ -12,7 +12,8 @@ from rcan.dotted import flatten
 from rcan.errors import UserError
 from rcan.reading import parse_yaml, read_json, read_text
 
-CELL_TAGS = ("cell", "paper.table4", "paper.table5", "paper.fig5", "paper.readings")
+TABLES = ("table3", "table4", "table5", "fig5")
+CELL_TAGS = ("cell", *(f"paper.{table}" for table in TABLES), "paper.readings")
 REMEDY = "run `dvc repro` or `dvc checkout` to have it back"
 _ELSEWHERE = ("data.root", "visual.weights")  # places: kept beside a run without their folders
 
@@ -84,7 +85,7 @@ def read_config(run: Path, remedy: str = REMEDY) -> dict[str, Any]:
 def cell_tags(cells: Iterable[str], register: Cells) -> dict[str, str]:
     """What a run of these cells is found by."""
     names = list(cells)
-    groups = {f"paper.{table}": register.of_table(table) for table in ("table4", "table5", "fig5")}
+    groups = {f"paper.{table}": register.of_table(table) for table in TABLES}
     groups["paper.readings"] = [FULL, *register.of_readings]
     tags = {tag: "yes" for tag, group in groups.items() if set(group) & set(names)}
     return {"cell": " ".join(names), **tags} if names else {}

@@ -59,6 +59,25 @@ def score_metrics(scores: Mapping[str, Any]) -> dict[str, float]:
     return metrics
 
 
+def constant_metrics(scores: Mapping[str, Any]) -> dict[str, float]:
+    """The metrics of the best constant report as if it were a run, from any scores.json that it
+    stands in."""
+    known = score_metrics(scores)
+    metrics = {
+        f"{prefix}{metric}": known[f"{of}{metric}"]
+        for prefix, of in (
+            ("", "floor/"), ("floor/", "floor/"), ("paper_protocol/", "paper_protocol_floor/"),
+        )
+        for metric in METRICS
+    }  # fmt: skip
+    metrics |= {"predictions/distinct_reports": 1, "predictions/top_share": 1.0}
+    metrics["control/fall_BLEU-4"] = 0.0
+    if "findings" in scores:
+        f1 = scores["findings"]["best_constant"]["macro"]["f1"]["score"]
+        metrics |= {} if f1 is None else {"findings/macro_F1": f1}
+    return metrics
+
+
 def _macro_f1(scores: Mapping[str, Any]) -> Any:
     return scores["findings"]["model"]["macro"]["f1"]["score"]
 
@@ -68,7 +87,11 @@ def paper_tags(config: Mapping[str, Any]) -> dict[str, str]:
 
     As tags: as metrics they would fill the charts of every run.
     """
-    row = published_row(str(config["data.name"]), *_printed_row(config))
+    return row_tags(published_row(str(config["data.name"]), *_printed_row(config)))
+
+
+def row_tags(row: Mapping[str, float | None] | None) -> dict[str, str]:
+    """The tags of a row that the paper prints, or none."""
     return {f"paper.{m}": f"{score:.3f}" for m, score in (row or {}).items() if score is not None}
 
 

@@ -21,16 +21,25 @@ from rcan.ablation.plan import MAIN
 from rcan.errors import UserError
 from rcan.evaluation.results import COUNTS, SCORES, read_best, read_history, read_scores
 from rcan.files import digest_of, exclusive, replacing
+from rcan.reporting.published import published_row
 from rcan.tracking.database import SQLITE, uri_of, without_journal
 from rcan.tracking.experiment import PUBLISHED, experiment_tags, published_views
 from rcan.tracking.folders import cell_tags, read_config, register_of
 from rcan.tracking.guard import AtOnce
-from rcan.tracking.metrics import IF_THERE, NEEDED, paper_tags, printed_cell
+from rcan.tracking.metrics import (
+    IF_THERE,
+    NEEDED,
+    constant_metrics,
+    paper_tags,
+    printed_cell,
+    row_tags,
+)
 from rcan.tracking.restore import FILES, OF_BEST, log_numbers
 from rcan.tracking.tracker import EXPERIMENT, Tracker
 
 FOLDER = Path("reports/iu_xray-small")  # the project's own
 _STORES, _DATABASE, _IN_USE = Path(".rcan/published"), "mlflow.db", "in-use"
+CONSTANT = "best constant report"  # a run of its own, to compare with
 _REMEDY = "get the published folder again, e.g. by `git checkout`"
 
 
@@ -191,6 +200,19 @@ def _fill(database: Path, runs: list[tuple[PublishedRun, dict[str, str]]]) -> No
         run.end("FINISHED")
         files = [published.folder / file for file in (*FILES, SCORES)]
         run.log_files([path for path in files if path.exists()])
+    constant = tracker.attach(
+        key=digest_of([CONSTANT, data_name]),
+        name=f"{CONSTANT} (published)",
+        params={"data.name": data_name},
+        tags={
+            **{view.tag: "yes" for view in views if view.tag},
+            "cell": CONSTANT,
+            PUBLISHED: runs[0][1][PUBLISHED],
+            "mlflow.note.content": "No model: one report for every study, the floor of all runs.",
+        },
+    )
+    constant.log_scores(constant_metrics(runs[0][0].scores))
+    constant.end("FINISHED")
 
 
 def _tags(run: PublishedRun, root: Path, register: Cells) -> dict[str, str]:
@@ -206,8 +228,15 @@ def _tags(run: PublishedRun, root: Path, register: Cells) -> dict[str, str]:
         PUBLISHED: str(place),
         "mlflow.note.content": f"Trained elsewhere; its published numbers lie in `{place}`. "
         "No report and no weights came with them.",
-        **paper_tags(run.config),
+        **(paper_tags(run.config) or _printed(run, register)),
     }
+
+
+def _printed(run: PublishedRun, register: Cells) -> dict[str, str]:
+    """The paper's scores of the row that the register has for a cell of any family."""
+    rows = register.show(run.cell).paper.items()
+    found = (published_row(run.data_name, table, wanted) for table, wanted in rows)
+    return row_tags(next(filter(None, found), None))
 
 
 def _code() -> str:
