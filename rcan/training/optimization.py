@@ -44,18 +44,20 @@ class Average:
         self.decay = decay
         self.held = {
             name: tensor
-            for name, tensor in model.state_dict().items()
+            for name, tensor in model.state_dict(keep_vars=True).items()  # whose memory may move
             if tensor.is_floating_point() and name not in fixed
         }
-        self.other = {name: tensor.clone() for name, tensor in self.held.items()}
+        self.other = {name: tensor.detach().clone() for name, tensor in self.held.items()}
 
+    @torch.no_grad()
     def swap(self) -> None:
         """Exchange what the model holds and the other."""
         for name, held in self.held.items():
-            before = held.clone()
+            before = held.detach().clone()
             held.copy_(self.other[name])
             self.other[name].copy_(before)
 
+    @torch.no_grad()
     def update(self, step: int) -> None:
         """Take in the weights after optimiser step `step`, from 0; the first ones count for more,
         so that the weights of the start are forgotten."""

@@ -2,7 +2,8 @@
 
 best.safetensors, last.safetensors: weights of the best and of the last epoch. config.json: the
 settings, resolved. history.csv: a row an epoch. best.json: the best epoch's numbers, the length
-penalty that validation chose, the digests of what was trained on, and the kind of processor.
+penalty that validation chose, the digests of what was trained on, the number of parameters, and
+the kind of processor.
 """
 
 import os
@@ -32,7 +33,7 @@ _REMEDY = "run `dvc repro train`, or `dvc checkout` to have it back"
 
 def write_run(
     out: Path, *, best: Path, model: ReportModel, progress: Progress, settings: Settings,
-    facts: dict[str, str],
+    facts: Mapping[str, str | int],
 ) -> None:  # fmt: skip
     """Write the folder beside `out` and rename it; `best` is the file of the best weights."""
     beside = place_beside(out)

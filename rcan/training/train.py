@@ -121,7 +121,7 @@ def _train_on(
                 out, best=state.best, model=model, progress=progress, settings=settings,
                 facts={
                     "key": key, "data_digest": parts["data"],
-                    "tokenizer_digest": parts["tokenizer"],
+                    "tokenizer_digest": parts["tokenizer"], "parameters": num_parameters(model),
                 },
             )  # fmt: skip
 
