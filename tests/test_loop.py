@@ -15,7 +15,7 @@ from rcan.model.build import build_model
 from rcan.model.interface import Alone
 from rcan.text.tokenizer import Tokenizer
 from rcan.training import loop
-from rcan.training.checkpoint import TrainingState, read_tensors
+from rcan.training.checkpoint import TrainingState
 from rcan.training.loop import SELECTION, fit
 
 
@@ -96,24 +96,6 @@ def test_pre_training_is_not_validated_and_each_phase_has_its_own_patience(
     assert (progress.epoch, progress.best["epoch"]) == (epochs, best)
     assert [row.get(SELECTION) for row in progress.history] == [None, None, *scores]
     assert fitted([]) == progress  # again, from its state
-
-
-def test_what_is_validated_and_kept_is_the_average_of_the_weights_where_one_is_asked_for(
-    place, tmp_path
-):
-    changes = TRANSFORMER | {"train.epochs": 2}
-    plain = Fitted(place, tmp_path / "plain", changes)
-    plain([0.1, 0.2])
-    trained = {name: t.clone() for name, t in plain.model.state_dict().items()}
-    fitted = Fitted(place, tmp_path / "average", changes | {"train.average": 0.9})
-    fitted([0.1, 0.2])
-    best, _ = read_tensors(tmp_path / "average/state/best.safetensors")
-    last, _ = read_tensors(tmp_path / "average/state/last.safetensors")
-    name = "classifier.weight"
-    for found in (best[name], last[f"model.{name}"], fitted.model.state_dict()[name]):
-        assert torch.equal(found, best[name]) and not torch.equal(found, trained[name])
-    assert torch.equal(last[f"trained.{name}"], trained[name])  # the training is the same
-    assert torch.allclose(best[name], trained[name], atol=0.05)
 
 
 def test_the_log_gets_the_history_and_the_speed(place, tmp_path):

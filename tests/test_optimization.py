@@ -8,10 +8,9 @@ import pytest
 import torch
 from model_parts import read
 from tiny import tiny
-from torch import nn
 
 from rcan.model.build import build_model
-from rcan.training.optimization import Average, build_optimizer, schedule, set_learning_rate
+from rcan.training.optimization import build_optimizer, schedule, set_learning_rate
 
 STEPS = 5  # an epoch
 
@@ -183,27 +182,3 @@ def test_step_lowers_the_rate_after_every_so_many_epochs():
     train = train_settings(schedule="step", lr_decay=0.1, lr_step=2, warmup_steps=0)
     factors = [schedule(train, step, 3) for step in (0, 5, 6, 11, 12)]
     assert factors == pytest.approx([1, 1, 0.1, 0.1, 0.01])
-
-
-def test_the_average_forgets_the_first_weights_soon_and_later_ones_by_its_decay():
-    model = nn.Sequential(nn.Linear(1, 1, bias=False), nn.BatchNorm1d(1)).requires_grad_(True)
-    model[1].weight.requires_grad_(False)
-    weight, mean = model[0].weight.data, model[1].running_mean
-    average = Average(model, decay=0.75)
-    assert average.held.keys() == {"0.weight", "1.bias", "1.running_mean", "1.running_var"}
-    expected = float(weight)
-    average.swap()
-    for step, value in enumerate((1.0, 2.0, 3.0)):
-        weight.fill_(value)
-        mean.fill_(10 * value)
-        average.update(24 + step)
-        share = max(0.25, 9 / (35 + step))  # 9/35 > 1/4, then 1/4
-        expected += share * (value - expected)
-    average.swap()
-    assert float(weight) == pytest.approx(expected)
-    assert float(average.other["0.weight"]) == 3.0 and float(average.other["1.running_mean"]) == 30
-    first = Average(model, decay=0.999)
-    weight.fill_(100.0)
-    first.update(0)
-    first.swap()
-    assert float(weight) == pytest.approx(expected + 9 / 11 * (100 - expected))

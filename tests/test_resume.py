@@ -109,7 +109,6 @@ def test_a_training_cut_after_every_epoch_ends_in_the_same_bytes(place, uninterr
     [
         {"visual.frozen": True, "visual.feature_window": 4},
         TRANSFORMER | {"train.optimizer": "adam", "train.amsgrad": True, "train.warmup_steps": 5},
-        {"train.average": 0.9},
         TRANSFORMER | {"train.optimizer": "sgd", "train.clip_value": 0.1, "train.lr": 0.1},
         TRANSFORMER | {"curriculum.name": "cmcl", "curriculum.share": 1.0},
         {"model.family": "att2in", "reward.share": 0.67},

@@ -23,7 +23,7 @@ S = TypeVar("S", bound=Settings)
 PROFILES = (DEMO, "paper", *REAL, "small")
 # Settings that came later, as it was before they could be chosen: what was kept then still loads.
 _LATER: dict[str, dict[str, Any]] = {
-    "train": {"threads": None, "clip_value": None, "average": None},
+    "train": {"threads": None, "clip_value": None},
     "model": {"family": "rcan"},
     "reward": {"share": 0.0, "kind": "cider", "discount": 0.9, "lr": 0.1},
     "curriculum": {"name": "none", "start": 0.01, "power": 2.0, "share": 0.5, "choose": "hardest"},

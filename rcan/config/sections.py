@@ -1,4 +1,5 @@
-"""Sections of `params.yaml` that shape a model, but for a family's own: types and ranges."""
+"""Sections of `params.yaml` that shape a model: types and ranges; the values stand there alone.
+Those that only one family of models reads stand with it, in `rcan.config.families`."""
 
 import importlib
 import os
@@ -133,7 +134,6 @@ class Train(Section):
     warmup_steps: NonNegativeInt
     clip_norm: Positive | None
     clip_value: Positive | None
-    average: Probability | None
     length_buckets: Count
     patience: Count | None
     choose_collapsed: bool
@@ -281,7 +281,7 @@ class Settings(Section):
             **self.family.unused(self),
             "train.lr_step": schedule != "step",
             "train.lr_decay": schedule in ("cosine", "linear"),
-            **{f"train.{key}": used["train"][key] is None for key in ("clip_value", "average")},
+            "train.clip_value": self.train.clip_value is None,
             **dict.fromkeys(("train.beta2", "train.amsgrad"), self.train.optimizer == "sgd"),
             **dict.fromkeys(("reward.kind", "reward.lr"), self.reward.share == 0),
             "reward.discount": self.reward.share == 0 or self.reward.kind == "cider",

@@ -1,10 +1,9 @@
 """A training's state on disk: one file, replaced whole after every epoch, read without pickle.
 
-`last.safetensors` holds model, optimiser moments and, as JSON in its header, the progress; where
-the model is an average of weights, those that are trained, too. So weights and progress can never
-be of two different epochs. `best.safetensors` is written before it: killed in between, the epoch
-is trained again and writes the same best weights. Each file's header holds a digest of the rest,
-so that no damaged file is gone on with.
+`last.safetensors` holds model, optimiser moments and, as JSON in its header, the progress;
+so weights and progress can never be of two different epochs. `best.safetensors` is written before
+it: killed in between, the epoch is trained again and writes the same best weights. Each file's
+header holds a digest of the rest, so that no damaged file is gone on with.
 """
 
 import hashlib
@@ -24,7 +23,6 @@ from rcan.errors import UserError
 from rcan.files import exclusive, replacing
 from rcan.reading import Shape, parse_json, require_file, require_shape
 from rcan.training.key import BEST, DOING, HEADER, LAST, SELECTION, Progress
-from rcan.training.optimization import Average
 
 _AFRESH = "delete it and run again"
 _PROGRESS: Shape = {
@@ -59,11 +57,10 @@ class TrainingState:
     def __exit__(self, *_: object) -> None:
         self._held.close()
 
-    def require_room(self, model: nn.Module, *, average: bool = False) -> None:
+    def require_room(self, model: nn.Module) -> None:
         """Raise `UserError` unless the disk has room for the state and run folder of `model`."""
         weights = sum(t.numel() * t.element_size() for t in model.state_dict().values())
-        # last (with two moments, and an average) and best, each twice while replaced, and out
-        needed = (11 if average else 9) * weights
+        needed = 9 * weights  # last (with two moments) and best, each twice while replaced, and out
         free = shutil.disk_usage(self.folder).free
         if free < needed:
             raise UserError(
@@ -71,10 +68,8 @@ class TrainingState:
                 "are free: make room before it starts"
             )
 
-    def load(
-        self, model: nn.Module, optimizer: torch.optim.Optimizer, average: Average | None = None
-    ) -> Progress:
-        """Bring all three to where the last epoch left them; `epoch` 0 if none did."""
+    def load(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
+        """Bring model and optimiser to where the last epoch left them; `epoch` 0 if none did."""
         if not self.last.exists():
             return Progress()
         tensors, facts = read_tensors(self.last)
@@ -83,25 +78,17 @@ class TrainingState:
             best, _ = read_tensors(self.best, remedy=f"delete {self.last} and run again")
             require_fit(model, best, self.best)
         load_weights(model, with_prefix(tensors, "model."), self.last)
-        if average:
-            trained = with_prefix(tensors, "trained.")
-            _require_alike(average.other, trained, self.last)
-            for name, tensor in average.other.items():
-                tensor.copy_(trained[name])
         _load_optimizer(optimizer, with_prefix(tensors, "optimizer."), self.last)
         return progress
 
     def save(
-        self, model: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress,
-        is_best: bool, average: Average | None = None,
-    ) -> None:  # fmt: skip
+        self, model: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress, is_best: bool
+    ) -> None:
         """Keep the state after an epoch."""
         weights = model.state_dict()
         if is_best:
             write_tensors(self.best, weights)
         tensors = {f"model.{name}": tensor for name, tensor in weights.items()}
-        if average:
-            tensors |= {f"trained.{name}": tensor for name, tensor in average.other.items()}
         for index, state in optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{name}": value for name, value in state.items()}
         write_tensors(self.last, tensors, {"progress": asdict(progress)})
@@ -162,10 +149,7 @@ def load_weights(model: nn.Module, weights: dict[str, Tensor], path: Path) -> No
 
 def require_fit(model: nn.Module, weights: dict[str, Tensor], path: Path) -> None:
     """Raise `UserError` unless `weights` are a model's of the same settings."""
-    _require_alike(model.state_dict(), weights, path)
-
-
-def _require_alike(wanted: dict[str, Tensor], weights: dict[str, Tensor], path: Path) -> None:
+    wanted = model.state_dict()
     for name in sorted(wanted.keys() | weights.keys()):
         ours, theirs = wanted.get(name), weights.get(name)
         if (

@@ -25,7 +25,7 @@ from rcan.model.interface import Alone, Phase, ReportModel, Together
 from rcan.training.checkpoint import TrainingState
 from rcan.training.devices import Processes, processor, seed_epoch, share_batch_statistics
 from rcan.training.key import SELECTION, Progress
-from rcan.training.optimization import Average, build_optimizer, set_learning_rate
+from rcan.training.optimization import build_optimizer, set_learning_rate
 
 Validate = Callable[
     [ReportModel], dict[str, float]
@@ -53,8 +53,7 @@ def fit(
     """
     train = settings.train
     optimizer = build_optimizer(model, train)
-    average = Average(model, train.average) if train.average else None
-    progress = state.load(model, optimizer, average)
+    progress = state.load(model, optimizer)
     if progress.epoch:
         fabric.print(f"resuming after epoch {progress.epoch} of {train.epochs}")
     if fabric.world_size > 1:
@@ -69,7 +68,7 @@ def fit(
             progress.before = epoch - 1
         numbers = train_epoch(
             wrapped, optimizer, batches, epoch, settings=settings, fabric=fabric,
-            objective=objective_of(model, together, rewarded), lessons=lessons, average=average,
+            objective=objective_of(model, together, rewarded), lessons=lessons,
         )  # fmt: skip
         speed = numbers.pop("images_per_second")
         if fabric.is_global_zero and model.phase != "pretrain":
@@ -86,7 +85,7 @@ def fit(
         if is_best:
             progress.best = progress.history[-1]
         if fabric.is_global_zero:
-            state.save(model, optimizer, progress, is_best, average)
+            state.save(model, optimizer, progress, is_best)
             log(epoch, {**numbers, "images_per_second": speed})
             print(_epoch_line(epoch, train.epochs, numbers, speed, floor), flush=True)
         fabric.barrier()
@@ -120,7 +119,6 @@ def objective_of(
 def train_epoch(
     model: nn.Module, optimizer: torch.optim.Optimizer, batches: StudyBatches, epoch: int, *,
     settings: Settings, fabric: Fabric, objective: Objective, lessons: Lessons | None = None,
-    average: Average | None = None,
 ) -> dict[str, float]:  # fmt: skip
     """One pass over the training studies, or as many batches of a curriculum; the mean of each loss
     over steps, and the speed.
@@ -132,8 +130,6 @@ def train_epoch(
     """
     train = settings.train
     model.train()
-    if average:
-        average.swap()
     sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=fabric.device))
     first_step = (epoch - 1) * batches.num_batches
     num_images, started = len(batches) * settings.data.num_views, time.perf_counter()
@@ -155,8 +151,6 @@ def train_epoch(
                     model, optimizer, max_norm=train.clip_norm, error_if_nonfinite=False
                 )
             optimizer.step()
-            if average:
-                average.update(first_step + step)
             optimizer.zero_grad(set_to_none=True)  # their memory is there for the next forward pass
             for name, value in losses.items():
                 sums[name] += value.detach()
@@ -164,8 +158,6 @@ def train_epoch(
                 shown = {k: f"{float(v) / (step + 1):.3f}" for k, v in sums.items()}
                 bar.set_postfix({**shown, "lr": f"{lr:.1e}"}, refresh=False)
             bar.update(batch.projections.numel() * fabric.world_size)
-    if average:
-        average.swap()
     seconds = time.perf_counter() - started
     means = {
         name: float(cast(Tensor, fabric.all_reduce(total / (step + 1))))  # a tensor stays one

@@ -1,9 +1,8 @@
-"""The optimiser's two groups, the learning rate at every step (§4.1.2), and the mean of weights."""
+"""The optimiser's two groups and the learning rate at every step (§4.1.2)."""
 
 from math import cos, pi
 
 import torch
-from torch import nn
 
 from rcan.config import Settings, Train
 from rcan.model.interface import ReportModel
@@ -30,39 +29,6 @@ def build_optimizer(model: ReportModel, train: Train) -> torch.optim.Optimizer:
         amsgrad=train.amsgrad,
         fused=True,
     )
-
-
-class Average:
-    """The exponential moving average of a model's weights and running statistics over its steps.
-
-    Between epochs the model holds it, so that it is what is validated, kept and written out; in an
-    epoch the model holds the weights that are trained. `other` is what the model does not hold.
-    """
-
-    def __init__(self, model: nn.Module, decay: float) -> None:
-        fixed = {name for name, p in model.named_parameters() if not p.requires_grad}
-        self.decay = decay
-        self.held = {
-            name: tensor
-            for name, tensor in model.state_dict(keep_vars=True).items()  # whose memory may move
-            if tensor.is_floating_point() and name not in fixed
-        }
-        self.other = {name: tensor.detach().clone() for name, tensor in self.held.items()}
-
-    @torch.no_grad()
-    def swap(self) -> None:
-        """Exchange what the model holds and the other."""
-        for name, held in self.held.items():
-            before = held.detach().clone()
-            held.copy_(self.other[name])
-            self.other[name].copy_(before)
-
-    @torch.no_grad()
-    def update(self, step: int) -> None:
-        """Take in the weights after optimiser step `step`, from 0; the first ones count for more,
-        so that the weights of the start are forgotten."""
-        weight = max(1 - self.decay, 9 / (11 + step))
-        torch._foreach_lerp_([*self.other.values()], [*self.held.values()], weight)
 
 
 def set_learning_rate(

@@ -108,7 +108,7 @@ def _train_on(
         )
         if settings.visual.frozen and settings.visual.weights == "none":
             fabric.print("visual.frozen with visual.weights: none keeps a CNN of random weights")
-        state.require_room(model, average=settings.train.average is not None)
+        state.require_room(model)
         lessons = _lessons(settings, studies, batches, words, base, fabric)
         progress = fit(
             model, batches, settings=settings, fabric=fabric, state=state,
