@@ -318,6 +318,19 @@ def test_settings_kept_before_threads_were_one_still_load():
     assert "threads" not in kept["train"]
 
 
+@pytest.mark.parametrize(("collapsed", "choose"), [(True, "best"), (False, "varied")])
+def test_settings_kept_before_an_epoch_could_be_the_last_still_load(collapsed, choose):
+    kept = resolve(changed({})).of_the_model()
+    del kept["train"]["choose"]
+    kept["train"]["choose_collapsed"] = collapsed
+    assert from_dict(kept).train.choose == choose
+
+
+def test_patience_and_the_last_epoch_do_not_go_together():
+    with pytest.raises(UserError, match=r"train\.patience is for train\.choose best or varied"):
+        resolve(changed({"train.patience": 3, "train.choose": "last"}))
+
+
 def test_the_file_names_no_profile_that_is_never_used():
     used = {
         profile

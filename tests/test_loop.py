@@ -171,18 +171,17 @@ def test_gradients_are_clipped_to_the_norm_that_is_asked_for(place, tmp_path, mo
 
 
 @pytest.mark.parametrize(
-    ("choose_collapsed", "scores", "best"),
+    ("choose", "scores", "best"),
     [
-        (True, [-0.3, 0.2, 0.1], 1),
-        (False, [-0.3, 0.2, 0.1], 2),  # the varied epoch, though it scores lower
-        (False, [0.1, -0.3, 0.2], 3),
-        (False, [-0.1, -0.3, -0.2], 2),  # all collapsed: the best of them
+        ("best", [-0.3, 0.2, 0.1], 1),
+        ("varied", [-0.3, 0.2, 0.1], 2),  # the varied epoch, though it scores lower
+        ("varied", [0.1, -0.3, 0.2], 3),
+        ("varied", [-0.1, -0.3, -0.2], 2),  # all collapsed: the best of them
+        ("last", [0.3, 0.2, -0.1], 3),
     ],
 )
-def test_a_collapsed_epoch_is_chosen_only_where_it_may_be(
-    choose_collapsed, scores, best, place, tmp_path
-):
-    changes = TRANSFORMER | {"train.epochs": 3, "train.choose_collapsed": choose_collapsed}
+def test_the_epoch_that_is_kept(choose, scores, best, place, tmp_path):
+    changes = TRANSFORMER | {"train.epochs": 3, "train.choose": choose}
     assert Fitted(place, tmp_path, changes)(scores).best["epoch"] == best
 
 

@@ -21,7 +21,7 @@ from rcan.training.run_folder import load_run
 
 LEARNING = {
     "train.epochs": 6, "train.lr": 0.01, "train.schedule": "exponential",
-    "train.choose_collapsed": True,  # the best epoch is the one with the highest score
+    "train.choose": "best",  # the epoch is the one with the highest score
 }  # fmt: skip
 
 

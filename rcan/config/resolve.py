@@ -146,6 +146,10 @@ def from_dict(resolved: dict[str, Any]) -> Settings:
     for section, values in _LATER.items():
         if isinstance(kept := resolved.get(section, {}), dict):
             resolved = {**resolved, section: {**values, **kept}}
+    if isinstance(train := resolved.get("train"), dict) and "choose_collapsed" in train:
+        chosen = "best" if train["choose_collapsed"] else "varied"
+        train = {k: v for k, v in train.items() if k != "choose_collapsed"}
+        resolved = {**resolved, "train": {"choose": chosen, **train}}
     return _validated(Settings, resolved)
 
 
@@ -223,19 +227,20 @@ def check_together(settings: Settings) -> None:
         f"({model.num_heads})",
     )
     demand(
+        settings.train.patience is None or settings.train.choose != "last",
+        "train.patience is for train.choose best or varied; with last, leave it empty",
+    )
+    demand(
         visual.crop <= settings.data.image_size,
         f"visual.crop ({visual.crop}) must be at most data.image_size ({settings.data.image_size})",
     )
     stride = 2 ** len(visual.channels) if visual.backbone == "small" else STRIDES[visual.last_layer]
     side = visual.crop // stride + (visual.crop % stride > 0)  # of the CNN's map, in cells
+    pooled = -(-(visual.feature_window or side) // visual.feature_pool)
     for key, value, most in (
         ("feature_window", visual.feature_window or 1, side),
         ("feature_pool", visual.feature_pool, visual.feature_window or side),
-        (
-            "token_grid",
-            visual.token_grid or 1,
-            -(-(visual.feature_window or side) // visual.feature_pool),
-        ),
+        ("token_grid", visual.token_grid or 1, pooled),
     ):
         demand(
             value <= most,

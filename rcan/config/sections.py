@@ -136,7 +136,7 @@ class Train(Section):
     clip_value: Positive | None
     length_buckets: Count
     patience: Count | None
-    choose_collapsed: bool
+    choose: Literal["best", "varied", "last"]
     accelerator: Literal["auto", "cpu", "cuda"]
     devices: Count | Literal["auto"]
     threads: Annotated[int, Field(ge=1, le=1024)] | None

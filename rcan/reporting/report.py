@@ -91,6 +91,7 @@ def results_page(found: Results, summary: Mapping[str, Any], command: str) -> st
         counts=counts,
         sizes=_sizes(found.config["visual"], found.config["model"]),
         best={"trained_on": None, **found.best},
+        last=found.config["train"].get("choose") == "last",
         number=number,
         command=command,
     )

@@ -76,7 +76,9 @@ def fit(
             numbers |= validate(model)
         numbers = fabric.broadcast(numbers)
         is_best = SELECTION in numbers and (
-            progress.best is None or _rank(numbers, train) > _rank(progress.best, train)
+            progress.best is None
+            or train.choose == "last"
+            or _rank(numbers, train) > _rank(progress.best, train)
         )
         progress.epoch = epoch
         if (here := processor(fabric.device)) not in progress.trained_on:
@@ -94,7 +96,7 @@ def fit(
 
 def _rank(numbers: dict[str, float], train: Train) -> tuple[bool, float]:
     """What the best epoch has most of: validation BLEU-4, first among epochs without collapse."""
-    varied = train.choose_collapsed or not numbers["val_collapsed"]
+    varied = train.choose == "best" or not numbers["val_collapsed"]
     return varied, numbers[SELECTION]
 
 
