@@ -3,6 +3,8 @@
 A family that is added is held to it as it is.
 """
 
+import os
+
 import pytest
 import torch
 from model_parts import (
@@ -28,6 +30,7 @@ from rcan.data.batches import Batch
 from rcan.generation.generate import generate
 from rcan.model.interface import Alone, ReportModel
 from rcan.training.checkpoint import write_tensors
+from rcan.training.devices import cpu_has_bf16
 from rcan.training.run_folder import load_weights
 
 # Their plan of sentences comes of the images alone: a sentence does not read those before it.
@@ -119,6 +122,10 @@ def test_every_parameter_learns(changes):
             assert (parameter.grad != 0).any(), name
 
 
+@pytest.mark.skipif(
+    not cpu_has_bf16() or "ONEDNN_MAX_CPU_ISA" in os.environ,
+    reason="a processor without bfloat16 is refused such a training",
+)
 @every_model
 def test_a_step_of_training_runs_in_bfloat16(changes):
     model, (images, projections) = tiny_model(changes).train(), tiny_images(4)

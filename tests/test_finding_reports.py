@@ -92,5 +92,5 @@ def test_mlflow_knows_a_control_by_its_name(made):
     made.evaluation(NAMES[0]).parent.rename(made.top / "data/evaluation")
     (made.top / "data/evaluation" / NAMES[0] / "predictions.csv").touch()
     found = {place.run.name: place for place in run_folders(made.top)}
-    assert found[NAMES[0]].tags == {"cell": "finding_template"}
+    assert found[NAMES[0]].tags == {"cell": "finding_template", "paper.table3": "yes"}
     assert read_config(found[NAMES[0]].run)["model.family"] == "finding_template"

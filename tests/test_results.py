@@ -25,16 +25,17 @@ from rcan.evaluation.scores import METRICS
 from rcan.evaluation.statistics import difference, intervals
 from rcan.files import write_json
 
-PUBLISHED = sorted((TOP / "reports/iu_xray-small/runs").iterdir())
+PUBLISHED = sorted((TOP / "reports/iu_xray-small/runs").glob("*/scores.json"))
 
 
-@pytest.mark.parametrize("run", PUBLISHED, ids=lambda run: run.name)
-def test_published_runs_are_whole_but_for_texts(run):
-    read_scores(run / "scores.json", "get it again", TEXTLESS)
+@pytest.mark.parametrize("scores", PUBLISHED, ids=lambda path: path.parent.name)
+def test_published_runs_are_whole_but_for_texts(scores):
+    run = scores.parent
+    read_scores(scores, "get it again", TEXTLESS)
     read_best(run, "get it again")
     read_config(run, "get it again")
     with pytest.raises(UserError, match="expected 'floors', found none; get it again"):
-        read_scores(run / "scores.json", "get it again")
+        read_scores(scores, "get it again")
 
 
 def test_what_is_written_is_read_as_it_was_and_more_may_stand_there(tmp_path):

@@ -12,7 +12,7 @@ import yaml
 from imports import TOP
 from repository import OUTPUTS, Repository
 from test_pipeline import written
-from tiny import PARAMS
+from tiny import PARAMS, prepare, tiny
 
 CELLS = "seeds: [1]\ncells: {a: {wcl.tau: 0.3}}\nreadings: {b: {model.use_wcl: false}}\n"
 # A family in two files; beside them stand lines in params.yaml and cells.yaml.
@@ -194,6 +194,8 @@ def committed(tmp_path_factory):
         else:
             path.mkdir(parents=True, exist_ok=True)
             (path / "made-up.txt").write_text(f"of {out}\n")
+    place = prepare(tmp_path_factory.mktemp("data"), tiny())  # whose labels a plan asks for
+    shutil.copytree(place["processed"], project.folder / "data/processed", dirs_exist_ok=True)
     Copy(project.folder).plan()
     done = project.run("dvc", "commit", "--force", "--quiet")
     assert done.returncode == 0, done.stdout

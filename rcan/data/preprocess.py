@@ -18,7 +18,7 @@ from rcan.data.sets import DEMO, TITLES, Source, data_set
 from rcan.data.store import SPLITS, Study
 from rcan.data.temporary_database import temporary_database
 from rcan.errors import UserError
-from rcan.files import digest_of, exclusive, replacing, sha256_of, write_json
+from rcan.files import digest_of, exclusive, place_beside, replacing, sha256_of, write_json
 
 FILES = tuple(f"{split}{ending}" for split in SPLITS for ending in (".jsonl", ".npy"))
 
@@ -106,7 +106,9 @@ def process(
             with exclusive(moving, "moving data into place", wait=True):
                 move(folder, out, summary)
                 moving.unlink()
-            shutil.rmtree(folder)
+            done = place_beside(folder)
+            folder.replace(done)  # at once: one that waits begins in a new one
+            shutil.rmtree(done)
     return summary
 
 
