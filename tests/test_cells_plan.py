@@ -71,6 +71,12 @@ def test_every_cell_can_be_planned_with_what_is_set_for_all(for_all, data):
     assert plan(raw, load_cells(CELLS)).keys() >= {"rcan-1", "ppked_style-1", "cmcl_transformer-1"}
 
 
+def test_settings_of_a_family_without_its_model_are_one_line(tmp_path):
+    with pytest.raises(UserError, match="expected its model, too, found no rcan/model"):
+        write_plan({"lone-1": {"model": {"family": "lone"}}}, tmp_path / "plan")
+    assert not (tmp_path / "plan").exists()
+
+
 def test_stages_leave_out_what_the_data_do_not_allow(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))

@@ -172,7 +172,7 @@ def test_references_of_another_protocol_alone_are_refused(rcan, evaluated, tmp_p
 
 
 def test_what_is_no_run_is_one_line_with_those_that_are(rcan, evaluated, tmp_path):
-    assert "no run is evaluated here yet" in rcan("main", "main")[0]
+    assert "no run is evaluated here yet; `dvc repro` trains" in rcan("main", "main")[0]
     evaluated("main", 0.5)
     code, _ = rcan("main", "mian")
     assert (

@@ -183,6 +183,9 @@ def test_stages_targets_and_settings_that_a_command_names_are_there(command, tmp
         makefile = (TOP / "Makefile").read_text()
         for target in words[1:]:
             assert "=" in target or re.search(rf"^{re.escape(target)}( [\w ]+)?:", makefile, re.M)
+    elif words[:3] == ["python", "-m", "pytest"]:
+        files = [word for word in words if word.startswith("tests/")]
+        assert files and all((TOP / file).is_file() for file in files)
     elif words[0] == "python":
         assert words[1] == "-c" or (TOP / f"{words[2].replace('.', '/')}.py").is_file()
     elif words[0] == "dvc":

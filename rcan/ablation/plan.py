@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from rcan.ablation.cells import Cell, Cells, load_cells, run_name
-from rcan.code import code_digest
+from rcan.code import code_digest, file_of
 from rcan.config import PROFILES, PipelineSettings, from_sections, resolve
 from rcan.config.sections import OF_ALL
 from rcan.data.sets import REAL
@@ -96,6 +96,11 @@ def _with_code(content: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]
     if "same_as" in content:
         return content, content
     family = content["model"]["family"]
+    if file_of(f"rcan.model.families.{family}") is None:
+        raise UserError(
+            f"model.family {family} has settings: expected its model, too, found no "
+            f"rcan/model/families/{family}.py; docs/add-a-system.md shows one"
+        )
     scoring = evaluation_code(family, content["data"]["name"])
     code = training_code(family, content["curriculum"]["name"], content["reward"]["share"])
     return {**content, CODE: code}, {CODE: scoring}

@@ -65,6 +65,8 @@ def find_run(name: str, root: Path | None) -> Path:
         else []
     )
     hint = f"evaluated are {', '.join(known[:12])}" if known else "no run is evaluated here yet"
+    if name == "main":
+        hint += "; `dvc repro` trains and scores main"
     raise UserError(
         f"{name_shown(name)}: expected an evaluated run, a folder with scores.json or a table of"
         f" predictions; {hint}"
