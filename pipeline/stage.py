@@ -36,6 +36,7 @@ class Stopped(KeyboardInterrupt):
 def run(stage: Callable[[PipelineSettings], None]) -> None:
     """Run a stage with the validated settings of params.yaml; what ends it early is one line."""
     restricted = False
+    room = bytearray(1_000_000)  # given back for the last words where memory is lacking
     try:
         with standard_streams():
             signal.signal(signal.SIGTERM, _stop)
@@ -53,6 +54,7 @@ def run(stage: Callable[[PipelineSettings], None]) -> None:
     except KeyboardInterrupt:
         sys.exit("interrupted; the same command goes on from here")
     except Exception as error:
+        del room
         line = _what_to_do(error)
         if restricted and not isinstance(error, NamesNobodyError):
             line = _withheld(error, line)

@@ -102,6 +102,11 @@ class Repository:
         ran = [line.split("'")[1] for line in lines if line.startswith("Running stage")]
         return done.returncode, ran, done.stdout
 
+    def locked(self, name: str) -> dict:
+        """A dvc.lock; the order of stages that wait for none is DVC's."""
+        found: dict = yaml.safe_load((self.folder / name).read_text(encoding="utf-8"))
+        return found
+
     def runs(self) -> dict[str, float]:
         """MLflow's runs: name -> test BLEU-4."""
         with sqlite3.connect(self.folder / "mlflow.db") as database:

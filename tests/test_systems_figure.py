@@ -1,5 +1,6 @@
 """The figures of all systems: what they draw is what the results say, and all can be read."""
 
+from dataclasses import replace
 from itertools import combinations
 from statistics import fmean
 
@@ -191,3 +192,9 @@ def test_no_words_are_small_or_lie_on_others(name, of, request):
         assert box.y0 >= 0 and box.y1 <= figure.bbox.height, text
     for (one, box), (other, beside) in combinations(boxes.items(), 2):
         assert not box.overlaps(beside), (one, other)
+
+
+def test_systems_that_no_table_shows_have_no_panel(whole, tmp_path):
+    alone = replace(whole, cells=replace(whole.cells, shown={}))
+    assert panels(alone) == group_panels(alone) == []
+    assert write_systems(alone, tmp_path) == {}

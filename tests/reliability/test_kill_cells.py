@@ -47,9 +47,7 @@ def test_ablations_stopped_with_all_their_processes(sent, tmp_path, amount, figu
     draw = random.Random(int(sent))
     stops = stop_until_through(project, COMMAND, sent, wanted, draw, SECONDS / 2)
     assert results(project.folder) == results(calm.folder)
-    assert (calm.folder / "ablations" / "dvc.lock").read_bytes() == (
-        project.folder / "ablations" / "dvc.lock"
-    ).read_bytes()
+    assert calm.locked("ablations/dvc.lock") == project.locked("ablations/dvc.lock")
     assert leftovers(project.folder) == []
     assert list((project.folder / ".rcan" / "checkpoints").iterdir()) == []
     per_epoch = {n for (name, _), n in logged(project.folder).items() if name == "train/loss"}

@@ -41,8 +41,7 @@ def undisturbed(tmp_path_factory) -> Repository:
 
 def require_the_same(project: Repository, undisturbed: Repository) -> None:
     assert results(project.folder) == results(undisturbed.folder)
-    lock = "dvc.lock"
-    assert (project.folder / lock).read_bytes() == (undisturbed.folder / lock).read_bytes()
+    assert project.locked("dvc.lock") == undisturbed.locked("dvc.lock")
     assert "up to date" in project.run("dvc", "status", "dvc.yaml").stdout
     assert leftovers(project.folder) == []
     assert {n for (name, _), n in logged(project.folder).items() if "/" in name} == {1}

@@ -79,7 +79,7 @@ def _bars(axes: Axes, ablations: Ablations, metric: str) -> None:
     axes.set_title(metric)
     titles = [ablations.title(cell) for cell in _modules(ablations)]
     axes.set_yticks(range(len(titles)), titles)
-    axes.set_ylim(len(titles) - 0.5, -0.5)
+    axes.set_ylim(max(len(titles), 1) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="y", visible=False)
     axes.set_xlim(left=0)

@@ -107,7 +107,7 @@ def group_panels(ablations: Ablations) -> list[Panel]:
                 studies = result.scores["groups"]["strict"][group]["num_studies"]
                 unit = f"BLEU-4, strict, {studies} studies"
                 found.append(_of_runs(ablations, _cells(ablations), title, unit, _in(group)))
-    return found
+    return [panel for panel in found if panel.points]
 
 
 def _in(group: str) -> Callable[[Mapping[str, Any], str], Mapping[str, Any]]:
