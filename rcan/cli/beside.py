@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from rcan.scoring.texts import Texts
 
 
-LABELS = "indiana_reports.csv"
-
-
 @dataclass(frozen=True)
 class About:
     """Whose row it is: the file, the references, where labels lie, and the cleaned predictions."""
@@ -84,8 +81,9 @@ def placed(
     html: Path | None,
 ) -> str:  # fmt: skip
     """Add `beside` and `findings` to the result, write the page; what is printed."""
+    from rcan.data.sets.iu_xray_layouts import KAGGLE_TABLE
     from rcan.reporting.beside import finding_scores, place_among, shared_protocols
-    from rcan.reporting.beside_tables import beside_tables, briefly, told_in_words
+    from rcan.reporting.beside_tables import beside_page, beside_tables, briefly, told_in_words
     from rcan.scoring.score_reports import variety
 
     options = {"resamples": result["resamples"], "seed": result["seed"]}
@@ -94,8 +92,10 @@ def placed(
         remark(f"{protocol}: left out, for these references are not those of the published runs")
     result["beside"] = place_among({name: models[name] for name in shared}, published, **options)
     labels = about.labels or about.references.path.parent
-    if about.labels and not (labels / LABELS if labels.is_dir() else labels).is_file():
-        raise UserError(f"{labels}: expected Kaggle's {LABELS}, found none; is its name right?")
+    if about.labels and not (labels / KAGGLE_TABLE if labels.is_dir() else labels).is_file():
+        raise UserError(
+            f"{labels}: expected Kaggle's {KAGGLE_TABLE}, found none; is its name right?"
+        )
     folder = labels if labels.is_dir() else labels.parent
     ids = list(about.references.by_id)
     if found := finding_scores(about.written, ids, folder, published.data, **options):
@@ -105,7 +105,6 @@ def placed(
     lines = [*told_in_words(result, name), *variety(result["diagnostics"], None).split("\n")]
     if html:
         from rcan.files import write_text
-        from rcan.reporting.beside_page import beside_page
 
         title = f"{name} among the published rows"
         write_text(html, beside_page(title, lines, tables))

@@ -1,7 +1,9 @@
-"""What `rcan.reporting.beside` found, as tables: a reader's row among the published ones."""
+"""What `rcan.reporting.beside` found, as tables and as a page that stands alone: a reader's row
+among the published ones."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from importlib.resources import files
 from statistics import fmean
 from typing import Any
 
@@ -9,7 +11,19 @@ from rcan.data.sets import TITLES
 from rcan.evaluation.scores import METRICS
 from rcan.scoring.rexrank import NAME
 from rcan.scoring.score_reports import noise
-from rcan.table import NONE, Row, Table, Value, interval, mean_of, measured, number, percent
+from rcan.table import (
+    NONE,
+    Row,
+    Section,
+    Table,
+    Value,
+    html_environment,
+    interval,
+    mean_of,
+    measured,
+    number,
+    percent,
+)
 
 ORDERED_BY = "BLEU-4"
 MINE = "mine"
@@ -40,6 +54,16 @@ def beside_tables(result: Mapping[str, Any], name: str) -> list[Table]:
         )
         tables += [replace(table, folded=True) for table in more]
     return tables
+
+
+def beside_page(title: str, lines: Sequence[str], tables: Sequence[Table]) -> str:
+    """The page as HTML: what is said in words, then the tables; it holds no report."""
+    css = files("rcan.reporting.cells").joinpath("page.css").read_text(encoding="utf-8")
+    page = files("rcan.reporting").joinpath("beside.html").read_text(encoding="utf-8")
+    section = Section("beside", "Among the published rows", tables)
+    return html_environment().from_string(page).render(
+        title=title, css=css, lines=lines, section=section
+    ) + "\n"  # fmt: skip
 
 
 def briefly(table: Table) -> str:

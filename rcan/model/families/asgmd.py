@@ -159,8 +159,4 @@ class ASGMD(ConditionalModel):
         return losses
 
 
-def build(
-    settings: Settings, vocabulary_size: int, *, pretrained: bool, knowledge: Knowledge
-) -> ASGMD:
-    """ASGMD as the settings describe it, initialised from the global random state."""
-    return ASGMD(settings, vocabulary_size, pretrained=pretrained, knowledge=knowledge)
+build = ASGMD

@@ -100,13 +100,17 @@ def panels(ablations: Ablations) -> list[Panel]:
 
 def group_panels(ablations: Ablations) -> list[Panel]:
     """BLEU-4 on the studies of each group, as far as the data tell of it."""
-    found = []
-    for group, title in GROUP_TITLES.items():
-        for result in ablations.results[:1]:
-            if group in result.scores["groups"]["strict"]:
-                studies = result.scores["groups"]["strict"][group]["num_studies"]
-                unit = f"BLEU-4, strict, {studies} studies"
-                found.append(_of_runs(ablations, _cells(ablations), title, unit, _in(group)))
+    cells = _cells(ablations)
+    if not cells:
+        return []
+    known = ablations.results[0].scores["groups"]["strict"]
+    found = [
+        _of_runs(
+            ablations, cells, title, f"BLEU-4, strict, {told['num_studies']} studies", _in(key)
+        )
+        for key, title in GROUP_TITLES.items()
+        if (told := known.get(key))
+    ]
     return [panel for panel in found if panel.points]
 
 
