@@ -1,7 +1,8 @@
 """The numbers of every evaluated run without a word of a report, to be shared or committed.
 
 `python -m pipeline.publish FOLDER` writes FOLDER/<run> with scores.json, counts.npz (what
-paired tests need of each study), best.json, config.json and history.csv, for `rcan compare`.
+paired tests need of each study), best.json, config.json and history.csv, for `rcan compare`. The
+history gets the speed of each epoch if MLflow knows it, for tables to tell of minutes.
 `... --back FOLDER` puts them where `python -m pipeline.tables` reads, beside what is there, for
 tables of published and of own cells without training the published ones again. Beside the runs
 lie the counts of both floors and, with each, ReXrank's BLEU-2: for `rcan score --beside`.
@@ -10,18 +11,22 @@ lie the counts of both floors and, with each, ReXrank's BLEU-2: for `rcan score 
 import json
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from pipeline.stage import EVALUATIONS, FLOORS, PROCESSED, RUNS, TOKENIZER, run
 from rcan.config import PipelineSettings
 from rcan.errors import UserError
-from rcan.evaluation.results import COUNTS, PREDICTIONS
-from rcan.files import place_beside, write_json, write_text
+from rcan.evaluation.results import COUNTS, PREDICTIONS, read_best, read_history
+from rcan.files import place_beside, write_csv, write_json, write_text
+from rcan.project import project_root
 from rcan.reading import read_json
 from rcan.sharing.export import numbers_of
 
 BACK = "--back"
 OF_THE_RUN = ("best.json", "config.json", "history.csv")
+SPEED = "images_per_second"
+_MLFLOW_SECONDS = 300.0  # that it may take to answer
 _REMEDY = "run its evaluation again"
 
 
@@ -46,6 +51,7 @@ def main(settings: PipelineSettings) -> None:
         raise UserError(f"no run is evaluated in {EVALUATIONS}: `dvc repro` does that")
     beside = place_beside(out)
     shutil.rmtree(beside, ignore_errors=True)
+    speeds = _speeds(settings)
     for name in names:
         scores = read_json(EVALUATIONS / name / "scores.json", dict, "scores", _REMEDY)
         short = json.dumps(numbers_of(scores), ensure_ascii=False, separators=(",", ":"))
@@ -53,6 +59,7 @@ def main(settings: PipelineSettings) -> None:
         shutil.copy(EVALUATIONS / name / COUNTS, beside / name)
         for file in OF_THE_RUN:
             shutil.copy(RUNS / name / file, beside / name)
+        _write_history(beside / name, speeds)
     if FLOORS.is_file():
         _write_floors(beside)
         _write_rexrank(beside, settings)
@@ -60,6 +67,27 @@ def main(settings: PipelineSettings) -> None:
         print(f"no {FLOORS} here: `rcan score --beside` will know no floor of these runs")
     beside.replace(out)
     print(f"{len(names)} runs in {out}")
+
+
+def _speeds(settings: PipelineSettings) -> dict[str, dict[int, float]]:
+    """Key -> epoch -> images a second in training, of the runs that MLflow saw train."""
+    from rcan.tracking import open_tracker
+    from rcan.tracking.metrics import EPOCH_METRICS
+
+    tracker = open_tracker(root=project_root(), data_name=settings.data.name)
+    found: dict[str, dict[int, float]] = {}
+    tracker.guard.send(lambda: found.update(tracker.curves(EPOCH_METRICS[SPEED])))
+    tracker.guard.finish(_MLFLOW_SECONDS)
+    return found
+
+
+def _write_history(run: Path, speeds: Mapping[str, Mapping[int, float]]) -> None:
+    """Put the speed of each epoch into a run's history, where all are known."""
+    best = read_best(run, _REMEDY, "key")
+    rows, of_run = read_history(run, _REMEDY), speeds.get(best["key"], {})
+    if all(int(row["epoch"]) in of_run for row in rows):
+        told = [{**row, SPEED: f"{of_run[int(row['epoch'])]:.1f}"} for row in rows]
+        write_csv(run / "history.csv", told)
 
 
 def _write_floors(out: Path) -> None:

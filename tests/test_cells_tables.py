@@ -19,6 +19,7 @@ from rcan.errors import UserError
 from rcan.evaluation.protocols import PROTOCOLS
 from rcan.evaluation.schema import FLOOR_NAMES
 from rcan.evaluation.statistics import seed_difference
+from rcan.files import write_csv
 from rcan.reporting.cells.attention_table import COMMON, attention_table
 from rcan.reporting.cells.controls import controls_table
 from rcan.reporting.cells.data_table import data_table
@@ -102,6 +103,22 @@ def test_what_is_not_run_says_so_with_the_command_that_runs_it(iu_xray):
     assert f"cgm-1: `{command}`" in source.notes
     assert all(cell == "not run" for row in missing for cell in row[4:])
     assert all(cell for row in rows for cell in row)
+
+
+def test_a_published_run_tells_its_parameters_and_minutes(tmp_path):
+    made = project(tmp_path, only={"main", "cgm-1"})
+    folder = tmp_path / "runs/cgm-1"
+    best = json.loads((folder / "best.json").read_text())
+    (folder / "best.json").write_text(json.dumps({**best, "parameters": 1_601_595}))
+    rows = [{"epoch": epoch, "loss": 1.5, "images_per_second": 0.5} for epoch in (1, 2, 3)]
+    write_csv(folder / "history.csv", rows)
+    ablations = made.read()
+    _, source = rows_of(section(ablations, "table4"), "Where each number comes from")
+    told = {row[0]: row[5:7] for row in source.rows}
+    images = ablations.summary["splits"]["train"]["studies"] * 2
+    minutes = f"{3 * images * 2 / 60:.0f}"
+    assert [str(value) for value in told["cgm-1"]] == ["1.60", minutes]
+    assert [str(value) for value in told["rcan-1"]] == ["–", "–"]
 
 
 def test_a_reading_that_is_not_run_names_the_stage_of_the_readings(iu_xray):

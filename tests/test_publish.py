@@ -13,15 +13,17 @@ from rcan.data.store import open_split
 from rcan.errors import UserError
 from rcan.evaluation import meteor
 from rcan.evaluation.kept_floors import KeptFloors, write_floors
-from rcan.evaluation.results import read_counts
+from rcan.evaluation.results import read_counts, read_history
 from rcan.scoring.rexrank import rexrank_bleu
 from rcan.text.tokenizer import Tokenizer
+from rcan.tracking import epoch_metrics, open_tracker
 
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     """Two evaluated runs and one that is not."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(publish, "_speeds", lambda _: {})
     for name in ("main", "cgm-1", "rve-1"):
         write_run(tmp_path / "runs" / name)
     for name in ("main", "cgm-1"):
@@ -74,6 +76,27 @@ def test_with_floors_there_are_their_counts_and_rexranks_score(project, monkeypa
         held = json.loads((project / "numbers" / name / "rexrank.json").read_text())
         references = [study.report for study in test]
         assert held == {"BLEU-2": rexrank_bleu(texts, references, resamples=10, seed=1)}
+
+
+def test_the_history_tells_the_speed_of_each_epoch_as_mlflow_knows_it(project, monkeypatch):
+    monkeypatch.undo()
+    monkeypatch.chdir(project)
+    monkeypatch.setattr(publish, "project_root", lambda: project)
+    settings = SimpleNamespace(data=SimpleNamespace(name="demo"))
+    best = json.loads((project / "runs/main/best.json").read_text())
+    history = read_history(project / "runs/main", "")
+    tracker = open_tracker(root=project, data_name="demo")
+    with tracker.run(key=best["key"], name="RCAN", params={}, tags={}) as run:
+        for row in history:
+            run.log_epoch(int(row["epoch"]), epoch_metrics({**row, publish.SPEED: 25.0}))
+    (project / "runs/cgm-1/best.json").write_text(json.dumps({**best, "key": "0b" * 16}))
+    monkeypatch.setattr(sys, "argv", ["publish", "numbers"])
+    publish.main(settings)
+    told = read_history(project / "numbers/main", "")
+    assert [row.pop(publish.SPEED) for row in told] == ["25.0"] * len(history)
+    assert told == history
+    unknown = read_history(project / "numbers/cgm-1", "")
+    assert unknown == history  # of a run that MLflow never saw
 
 
 @pytest.mark.parametrize(

@@ -132,6 +132,16 @@ class Tracker:
             runs += page
         return [run for run in runs if "rcan.key" in run.data.tags]
 
+    def curves(self, metric: str) -> dict[str, dict[int, float]]:
+        """Key -> epoch -> the value of a metric, of every run that has it."""
+        found: dict[str, dict[int, float]] = {}
+        for run in self.recorded():
+            if metric in run.data.metrics:
+                points = self.client.get_metric_history(run.info.run_id, metric)
+                key = run.data.tags["rcan.key"]
+                found.setdefault(key, {}).update({point.step: point.value for point in points})
+        return found
+
 
 def open_tracker(*, root: Path, data_name: str) -> Tracker:
     """The experiment `rcan-<data_name>`, created where it is missing.

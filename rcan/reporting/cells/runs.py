@@ -14,7 +14,14 @@ from rcan.ablation.cells import CONTROLS, NO_LABELS
 from rcan.ablation.plan import CODE, NOT_RUN
 from rcan.dotted import flatten
 from rcan.errors import UserError, name_shown
-from rcan.evaluation.results import SCORES, read_best, read_config, read_counts, read_scores
+from rcan.evaluation.results import (
+    SCORES,
+    read_best,
+    read_config,
+    read_counts,
+    read_history,
+    read_scores,
+)
 from rcan.evaluation.schema import TEXTLESS
 from rcan.evaluation.scores import METRICS, Scores
 from rcan.reading import Shape, read_json, require_shape
@@ -37,6 +44,7 @@ class Result:
     config: dict[str, Any]
     best: dict[str, Any]
     counts: dict[str, Scores]  # by protocol
+    seconds_an_image: float | None  # all epochs' sum, validation not counted, if it is published
 
 
 @dataclass(frozen=True)
@@ -187,7 +195,15 @@ def _read_result(
         config=settings(run, _TRAIN),
         best=read_best(run, _TRAIN, "epoch", "key", "data_digest"),
         counts=counts,
+        seconds_an_image=_seconds_an_image(run),
     )
+
+
+def _seconds_an_image(run: Path) -> float | None:
+    if not (run / "history.csv").is_file():
+        return None
+    speeds = [row.get("images_per_second") for row in read_history(run, _TRAIN)]
+    return sum(1 / float(speed) for speed in speeds if speed) if all(speeds) else None
 
 
 def _other_settings(planned: Mapping[str, Any], config: Mapping[str, Any]) -> str:

@@ -234,13 +234,25 @@ def _provenance(ablations: Ablations, cells: Sequence[str]) -> Table:
     """Which training, code and command each number comes from, one row a run."""
     runs = [run for cell in cells for run in ablations.model(cell).runs]
     return Table(
-        ["run", "trained as", "key", "epoch", "length penalty", "on", "commit"],
+        [
+            "run",
+            "trained as",
+            "key",
+            "epoch",
+            "length penalty",
+            "parameters",
+            "minutes",
+            "on",
+            "commit",
+        ],
         [_source(ablations, run) for run in runs],
         title="Where each number comes from",
         caption=f"{ablations.scope()}. A training's key names its settings, data, tokenizer and "
         "code; its last bits follow from the processor that it ran on; the commit is that of the "
         "code which made the tables. The epoch of a control is the offset that validation "
-        "chose, by its number. Below: what trains and scores each of them.",
+        "chose, by its number. Parameters: those that are trained, in millions. Minutes: of "
+        "training, validation not counted; published runs alone know them. Below: what trains and "
+        "scores each of them.",
         notes=ablations.commands(runs),
         folded=True,
     )
@@ -249,8 +261,8 @@ def _provenance(ablations: Ablations, cells: Sequence[str]) -> Table:
 def _source(ablations: Ablations, run: Run) -> Row:
     if not run.result:
         told = f"not run: {run.why_missing}" if run.why_missing else "not run"
-        return Row([run.name, told, *["not run"] * 5], "missing")
-    scores = run.result.scores
+        return Row([run.name, told, *["not run"] * 7], "missing")
+    scores, parameters = run.result.scores, run.result.best.get("parameters")
     return Row(
         [
             run.name,
@@ -258,6 +270,8 @@ def _source(ablations: Ablations, run: Run) -> Row:
             scores["run"][:12],
             str(scores["epoch"]),
             f"{scores['length_penalty']:g}",
+            number(parameters and parameters / 1e6, ".2f"),
+            number(ablations.minutes_of(run.result), ".0f"),
             run.result.best.get("trained_on", "not told"),
             ablations.settings.commit,
         ]

@@ -91,6 +91,14 @@ class Ablations:
         told["studies"] = self.num_studies if studies is None else studies
         return {**told, "protocol": protocol} if protocol else told
 
+    def minutes_of(self, result: Result) -> float | None:
+        """What its training took, validation not counted; None where nobody knows."""
+        if result.seconds_an_image is None:
+            return None
+        studies = int(self.summary["splits"]["train"]["studies"])
+        images = studies * int(result.config["data"]["num_views"])
+        return result.seconds_an_image * images / 60
+
     def command_of(self, run: Run) -> str:
         """What trains and scores one run, with the settings that the main run was given."""
         if run.place == MAIN:
