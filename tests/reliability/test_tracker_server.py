@@ -112,6 +112,7 @@ def test_whatever_happens_to_each_request_every_epoch_is_there_once(
             assert training.files() == untracked, seed
             proxy.trouble = lambda number: trouble.forward
             assert training.sync() == 1, seed
+            training.settle()
             proxy.settle()
             assert training.sync() == 1, seed
             assert training.require_every_epoch_once(database) == EPOCHS, seed

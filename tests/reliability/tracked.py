@@ -5,6 +5,7 @@ import json
 import shutil
 import sqlite3
 import sys
+import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -29,6 +30,7 @@ class Training:
         shutil.copytree(data, folder / "data")
         self._patch = monkeypatch
         self.lost = 0.0  # seconds that training stood still for its tracker
+        self._given_up: list[threading.Event] = []
 
     def run(self, stop_after: int | None = None) -> None:
         """Train to the end, or be interrupted after an epoch."""
@@ -46,6 +48,7 @@ class Training:
             patch.setattr(loop, "_epoch_line", interrupted)
             for name in ("send", "finish"):
                 patch.setattr(guard.Guard, name, self._timed(getattr(guard.Guard, name)))
+            patch.setattr(guard.Guard, "_work", self._noted(guard.Guard._work))
             try:
                 stage.main(load_settings())
             except KeyboardInterrupt:
@@ -60,6 +63,19 @@ class Training:
                 self.lost += time.monotonic() - start
 
         return timed
+
+    def _noted(self, work):
+        def noted(own: guard.Guard, done: threading.Event) -> None:
+            self._given_up.append(done)
+            work(own, done)
+
+        return noted
+
+    def settle(self) -> None:
+        """Wait for what the tracker still does although training gave it up: it would have ended
+        with the process, while here it goes on beside what is run next."""
+        for done in self._given_up:
+            assert done.wait(60)
 
     def sync(self) -> int:
         """What `rcan sync` does; the number of runs in the tracker."""
