@@ -2,6 +2,7 @@
 
 import errno
 import faulthandler
+import mmap
 import os
 import signal
 import sys
@@ -28,6 +29,8 @@ ERROR = Path("data/error.txt")
 # Folders that hold outputs of stages: behind a link DVC refuses them, when all the work is done.
 HOLDING = (Path("data"), EVALUATIONS, RUNS, REPORTS, REPORTS / "cases", Path("ablations"))
 
+ROOM = 1_000_000  # bytes for the last words
+
 
 class Stopped(KeyboardInterrupt):
     """SIGTERM came: as Ctrl-C, from a scheduler or a shutdown."""
@@ -35,9 +38,9 @@ class Stopped(KeyboardInterrupt):
 
 def run(stage: Callable[[PipelineSettings], None]) -> None:
     """Run a stage with the validated settings of params.yaml; what ends it early is one line."""
-    restricted = False
-    room = bytearray(1_000_000)  # given back for the last words where memory is lacking
+    restricted, room = False, bytearray()
     try:
+        room = bytearray(ROOM)  # given back for the last words where memory is lacking
         with standard_streams():
             signal.signal(signal.SIGTERM, _stop)
             signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -106,7 +109,9 @@ def _what_to_do(error: Exception) -> str | None:
             "the GPU has too little memory: lower train.batch_size or generate.batch_size, "
             "or use another GPU; training goes on from its last epoch"
         )
-    if reason := _lack_of_memory(error):
+    known = isinstance(error, UserError | UnicodeError | RecursionError)
+    known = known or getattr(error, "errno", None) is not None  # Pillow raises OSError without
+    if reason := _lack_of_memory(error) or (None if known else _said_where_memory_ends(error)):
         return (
             f"too little memory ({reason}): free some, or lower train.batch_size, "
             "generate.batch_size or data.image_size; training goes on from its last epoch"
@@ -159,3 +164,15 @@ def _lack_of_memory(error: BaseException | None) -> str | None:
     )
     reason = " ".join(str(error).split())[:120] or type(error).__name__
     return _lack_of_memory(error.__cause__ or error.__context__) or (reason if lacking else None)
+
+
+def _said_where_memory_ends(error: Exception) -> str | None:
+    """An error that could have any cause, where hardly any memory is left; None where some is.
+
+    Python up to 3.12 loses the cause: SystemError for a call, ValueError for a module that is read.
+    """
+    try:
+        mmap.mmap(-1, 4 * ROOM).close()
+    except OSError:
+        return f"{type(error).__name__}: {error}"[:120]
+    return None

@@ -290,6 +290,19 @@ def test_a_guard_that_gets_no_thread_costs_one_line(monkeypatch, capsys):
     assert captured.err == "store: can't start new thread. work goes on.\n"
 
 
+def test_a_guard_that_cannot_even_tell_what_failed_keeps_nobody_waiting(monkeypatch):
+    def lacking(*_):
+        raise MemoryError
+
+    monkeypatch.setattr("rcan.tracking.guard.without_password", lacking)
+    monkeypatch.setattr(sys, "unraisablehook", lambda dropped: None)  # as the thread ends by it
+    guard = Guard("store", "work goes on.")
+    start = time.monotonic()
+    guard.send(lacking)
+    assert not guard.finish(60)
+    assert time.monotonic() - start < 30
+
+
 def test_mlflow_understands_what_the_views_look_for(tracker):
     """The interface sends a view's filter and its order to the server as they are."""
     experiment = tracker.client.get_experiment(tracker.experiment_id)

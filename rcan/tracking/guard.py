@@ -61,13 +61,14 @@ class Guard:
         print(without_password(line), file=sys.stderr)
 
     def _work(self, done: threading.Event) -> None:
-        for action in iter(self._actions.get, None):
-            try:
+        try:
+            for action in iter(self._actions.get, None):
                 if self.open:
                     action()
-            except Exception as problem:
-                self.close(problem)
-        done.set()
+        except Exception as problem:
+            self.close(problem)
+        finally:  # also where memory is lacking for the line on it: somebody waits
+            done.set()
 
 
 class AtOnce(Guard):

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import mmap
 import os
 import re
 import shutil
@@ -81,6 +82,25 @@ def test_what_a_user_can_mend_is_one_line(what, folder, figure):
     message = str(ended.value)
     assert message.startswith("error: ")
     check_message(message.removeprefix("error"))
+    figure("bad input", KIND, 1)
+
+
+ANY_WORD = [  # as they come where memory ends: of a call, a module, an image
+    SystemError("error return without exception set"),
+    ValueError("field 'target' is required for AnnAssign"),
+    OSError("codec configuration error when writing image file"),
+]
+
+
+@pytest.mark.parametrize("error", ANY_WORD, ids=lambda error: type(error).__name__)
+def test_any_error_where_memory_ends_tells_of_memory(error, folder, figure, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    monkeypatch.setattr(mmap, "mmap", full)
+    with pytest.raises(SystemExit, match="too little memory") as ended:
+        run(throw(error))
+    check_message(str(ended.value).removeprefix("error"))
     figure("bad input", KIND, 1)
 
 
