@@ -9,8 +9,9 @@ from functools import partial
 from pipeline.evaluate import forget_state, write_evaluation
 from pipeline.stage import FLOORS, PROCESSED, RUNS, TOKENIZER, run
 from pipeline.train import train_run
-from rcan.ablation.plan import planned_settings
+from rcan.ablation.plan import MAIN, planned_settings, same_as
 from rcan.config import PipelineSettings
+from rcan.errors import UserError
 from rcan.project import project_root
 
 
@@ -19,6 +20,9 @@ def main(settings: PipelineSettings) -> None:
     from rcan.ablation.jobs import trained_folder
 
     name, root = sys.argv[1], project_root()
+    if (of := same_as(name)) != name:
+        first = "`dvc repro`" if of == MAIN else f"`python -m {__spec__.name} {of}`"
+        raise UserError(f"{name} equals {of} and has no training of its own: run {first}")
     own = planned_settings(name, settings).with_weights_under(root)
     inputs = {"processed": PROCESSED, "tokenizer": TOKENIZER}
     folder = trained_folder(own, root=root, run=RUNS / name, **inputs)
