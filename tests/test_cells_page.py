@@ -6,14 +6,14 @@ import re
 
 import numpy as np
 import pytest
-from cells_on_disk import project
+from cells_on_disk import floors, project
 from imports import TOP
 from PIL import Image
 
 from rcan.ablation.cells import CONTROLS
 from rcan.errors import UserError
 from rcan.reporting.cells.figures import figure_3, figure_5
-from rcan.reporting.cells.page import Places, write_ablations
+from rcan.reporting.cells.page import Places, conclusions, write_ablations
 
 ENDLESS = {"meta", "img", "br", "hr", "link", "input", "source"}
 
@@ -75,6 +75,27 @@ def test_the_page_stands_alone(name, page_of):
         r"data:image/[^\"]*", "", page
     )  # fmt: skip
     assert "prefers-color-scheme: dark" in page and 'name="viewport"' in page
+
+
+def test_conclusions_tell_the_constant_the_findings_and_the_modules_in_numbers(tmp_path):
+    made = project(tmp_path, seeds=(1, 2), only={"main", "rcan-2", "transformer-1", "transformer-2",
+                   "rve-1", "rve-2", "nic-1", "oracle_template-1"})  # fmt: skip
+    ablations = made.read(floors=floors())
+    told = dict(enumerate(words for _, words in conclusions(ablations)))
+    constant = ablations.floors("strict")["best_constant"]["BLEU-4"]
+    scores = {cell: ablations.scores[cell, "strict"]["BLEU-4"]["score"]
+              for cell in ("rcan", "transformer", "nic")}  # fmt: skip
+    higher = sum(score > constant["score"] for score in scores.values())
+    assert f"scores BLEU-4 {constant['score']:.3f} [" in told[0]
+    assert f"{higher or 'None'} of 3 systems score" in told[0]
+    best = max(scores, key=scores.get)
+    assert f"The highest is {ablations.title(best)}: {scores[best]:.3f}" in told[0]
+    assert "of 2 combinations of the paper's modules" in told[1]
+    assert "Beyond the noise of studies and seeds" in told[1]
+
+
+def test_with_nothing_run_there_is_no_conclusion(tmp_path):
+    assert conclusions(project(tmp_path, only=set()).read()) == []
 
 
 def test_the_page_holds_every_table_both_figures_the_ledger_and_a_command_a_run(demo, page_of):

@@ -14,7 +14,7 @@ from pathlib import Path
 from markdown_it import MarkdownIt
 from PIL import Image
 
-from rcan.ablation.cells import CONTROLS, FULL
+from rcan.ablation.cells import CONTROLS
 from rcan.evaluation.diagnostics import is_collapsed
 from rcan.files import write_text
 from rcan.reading import read_bytes, read_text
@@ -25,12 +25,13 @@ from rcan.reporting.cells.figures import figure_3, figure_5
 from rcan.reporting.cells.finding_reports import finding_reports_table
 from rcan.reporting.cells.findings import findings_table
 from rcan.reporting.cells.scores import scores_sections
-from rcan.reporting.cells.study import Ablations
+from rcan.reporting.cells.study import CONSTANT, SIGNIFICANT, Ablations
 from rcan.reporting.cells.systems import TABLES, group_panels, panels, write_systems
 from rcan.reporting.names import data_name, listed
 from rcan.reporting.published import rcan_row
 from rcan.table import Row, Section, Table, html_environment, measured
 
+ORACLE, PLAIN = "oracle_template", "transformer"  # told the true findings; without the modules
 _MEND = "have it back by `git checkout`"
 _LEAD_ON = ("link_open", "link_close", "image")  # parts of a line
 _AFTER = {"fig3": "table4", "fig5": "fig5"}  # a figure -> the table that it stands behind
@@ -112,7 +113,8 @@ def page(
         study=ablations,
         sections=sections,
         about=_about_the_data(ablations),
-        first_result=_first_result(ablations),
+        conclusions=conclusions(ablations),
+        collapsed=_collapsed(ablations),
         tables=[
             table.title.partition(",")[0]
             for name, table in ablations.cells.tables.items() if name in TABLES
@@ -146,24 +148,72 @@ def _about_the_data(ablations: Ablations) -> str:
     return "The paper's numbers stand beside ours, and come without an interval."
 
 
-def _first_result(ablations: Ablations) -> str:
-    scores, floors = ablations.scores.get((FULL, "strict")), ablations.floors("strict")
-    if not scores or not floors:
-        return ""
-    ours = measured({key: scores["BLEU-4"][key] for key in ("score", "low", "high")})
-    looked = [
-        r.scores["controls"]["image_swap"]["strict"]["model"]["BLEU-4"]["score"]
-        for r in ablations.model(FULL).results
+def conclusions(ablations: Ablations) -> list[tuple[str, str]]:
+    """What the rows say in plain words, each with the section that shows it: one constant report
+    beside all systems, what it is worth to know the findings, what the paper's modules bring. What
+    is not run is left out. Strict protocol, BLEU-4."""
+    told = [
+        ("table3", _beside_constant(ablations)),
+        ("table3", _worth_of_findings(ablations)),
+        ("table4", _worth_of_modules(ablations)),
     ]
-    told = (
-        f"The full model scores BLEU-4 {ours} (strict protocol); one report given to every study "
-        f"scores {floors['best_constant']['BLEU-4']['score']:.3f}, and the model given another "
-        f"study's images {sum(looked) / len(looked):.3f}."
+    return [(section, words) for section, words in told if words]
+
+
+def _beside_constant(ablations: Ablations) -> str:
+    systems = [
+        cell for cell in ablations.cells.of_table("table3")
+        if ablations.model(cell).results and not ablations.cells.show(cell).control
+    ]  # fmt: skip
+    if not systems:
+        return ""
+    floor = ablations.floors("strict")[CONSTANT]["BLEU-4"]
+    bleu = {cell: ablations.scores[cell, "strict"]["BLEU-4"] for cell in systems}
+    best = max(bleu, key=lambda cell: bleu[cell]["score"])
+    higher = sum(value["score"] > floor["score"] for value in bleu.values())
+    return (
+        f"One report, the same for every study, scores BLEU-4 {measured(floor)}. "
+        f"{higher or 'None'} of {len(systems)} systems score{'s' * (higher < 2)} more. The highest "
+        f"is {ablations.title(best)}: {measured(bleu[best])}."
     )
+
+
+def _worth_of_findings(ablations: Ablations) -> str:
+    if not ablations.model(ORACLE).results or not ablations.floor_counts:
+        return ""
+    value = ablations.scores[ORACLE, "strict"]["BLEU-4"]
+    lead = ablations.compared([ORACLE], "strict", CONSTANT)[ORACLE]["BLEU-4"]
+    way = "more" if lead["difference"] > 0 else "less"
+    noise = "" if lead["p"] < SIGNIFICANT else ", which is within the noise of studies"
+    return (
+        "The same report, changed wherever it contradicts the true findings of the study, scores "
+        f"{measured(value)}: {abs(lead['difference']):.3f} {way}{noise}."
+    )
+
+
+def _worth_of_modules(ablations: Ablations) -> str:
+    cells = [cell for cell in ablations.cells.of_table("table4") if ablations.model(cell).results]
+    leads = ablations.compared(cells, "strict", PLAIN)
+    if not leads:
+        return ""
+    beyond = [
+        lead["BLEU-4"]["difference"] for lead in leads.values()
+        if lead["BLEU-4"]["p"] < SIGNIFICANT
+        and abs(lead["BLEU-4"]["difference"]) > lead["BLEU-4"].get("sd", 0.0)
+    ]  # fmt: skip
+    up = sum(difference > 0 for difference in beyond)
+    several = all("sd" in lead["BLEU-4"] for lead in leads.values())
+    noise = "studies and seeds" if several else "studies; with one seed that of seeds is not known"
+    return (
+        f"Beyond the noise of {noise}, {up or 'none'} of {len(leads)} combinations of the paper's "
+        f"modules raise{'s' * (up < 2)} the Transformer's BLEU-4, and {len(beyond) - up or 'none'} "
+        f"lower{'s' * (len(beyond) - up < 2)} it."
+    )
+
+
+def _collapsed(ablations: Ablations) -> str:
     same = [r.place for r in ablations.results if is_collapsed(r.scores["diagnostics"])]
-    if same:
-        told += f" Collapsed, one or a few reports for all studies: {listed(same)}."
-    return told
+    return f"Collapsed, one or a few reports for all studies: {listed(same)}." if same else ""
 
 
 def _inlined(path: Path) -> str:
