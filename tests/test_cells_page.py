@@ -90,8 +90,8 @@ def test_conclusions_tell_the_constant_the_findings_and_the_modules_in_numbers(t
     assert f"{higher or 'None'} of 3 systems score" in told[0]
     best = max(scores, key=scores.get)
     assert f"The highest is {ablations.title(best)}: {scores[best]:.3f}" in told[0]
-    assert "of 2 combinations of the paper's modules" in told[1]
-    assert "Beyond the noise of studies and seeds" in told[1]
+    assert "of 2 combinations of the paper's modules raise" in told[1]
+    assert "beyond the noise of studies and seeds; " in told[1]
 
 
 def test_with_nothing_run_there_is_no_conclusion(tmp_path):

@@ -172,7 +172,7 @@ def _beside_constant(ablations: Ablations) -> str:
     best = max(bleu, key=lambda cell: bleu[cell]["score"])
     higher = sum(value["score"] > floor["score"] for value in bleu.values())
     return (
-        f"One report, the same for every study, scores BLEU-4 {measured(floor)}. "
+        f"One report, the same for every study, scores BLEU-4 {measured(floor)} (strict protocol). "
         f"{higher or 'None'} of {len(systems)} systems score{'s' * (higher < 2)} more. The highest "
         f"is {ablations.title(best)}: {measured(bleu[best])}."
     )
@@ -202,12 +202,13 @@ def _worth_of_modules(ablations: Ablations) -> str:
         and abs(lead["BLEU-4"]["difference"]) > lead["BLEU-4"].get("sd", 0.0)
     ]  # fmt: skip
     up = sum(difference > 0 for difference in beyond)
+    down, num = len(beyond) - up, len(leads)
     several = all("sd" in lead["BLEU-4"] for lead in leads.values())
-    noise = "studies and seeds" if several else "studies; with one seed that of seeds is not known"
     return (
-        f"Beyond the noise of {noise}, {up or 'none'} of {len(leads)} combinations of the paper's "
-        f"modules raise{'s' * (up < 2)} the Transformer's BLEU-4, and {len(beyond) - up or 'none'} "
-        f"lower{'s' * (len(beyond) - up < 2)} it."
+        f"{up or 'None'} of {num} combination{'s' * (num > 1)} of the paper's modules "
+        f"raise{'s' * (up < 2)} the Transformer's BLEU-4 beyond the noise of studies"
+        f"{' and seeds' * several}; {down or 'none'} lower{'s' * (down < 2)} it."
+        f"{'' if several else ' With one seed the noise of seeds is not known.'}"
     )
 
 
