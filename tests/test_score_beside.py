@@ -119,6 +119,20 @@ def test_a_row_is_the_mean_of_its_seeds(rcan, tmp_path, published):
     assert first[""] == pytest.approx(first["main"])  # equals share a draw
 
 
+@pytest.mark.parametrize(
+    ("written", "scored"),
+    [
+        ("the heart is normal .", "the heart is normal ."),
+        ("the heart is <unk>  and", "the heart is <unk> and"),  # cut at the greatest length
+        ("No effusion", "no effusion ."),  # not clean yet: as R2Gen cleans it
+        ("1. no effusion", "no effusion ."),
+        (" ", ""),
+    ],
+)
+def test_a_clean_prediction_is_scored_as_its_model_wrote_it(written, scored):
+    assert Cleaner("iu_xray").as_written(written) == scored
+
+
 def test_r2gens_own_references_are_those_of_the_paper_protocol(rcan, tmp_path, published):
     clean = Cleaner("iu_xray")
     words = Tokenizer.train([clean(text) for text in TRAIN], 3).vocabulary

@@ -38,6 +38,12 @@ class Cleaner:
             text = data_set(self.data).clean(text.replace(UNKNOWN, _STAND_IN))
         return " ".join(text.replace(_STAND_IN, UNKNOWN).split())
 
+    def as_written(self, prediction: str) -> str:
+        """The same of a prediction, but one that is clean and was cut before its last full stop, as
+        the longest are, gets none: its model wrote none."""
+        cleaned, words = self(prediction), " ".join(prediction.split())
+        return words if cleaned == f"{words} ." else cleaned
+
 
 @dataclass(frozen=True)
 class Ground:
@@ -103,7 +109,7 @@ def matched(predictions: Texts, ground: Ground, cleaner: Cleaner) -> list[str]:
     Raises:
         UserError: studies that only one side has; none is left out silently.
     """
-    return [cleaner(text) for text in in_order(predictions, ground, cleaner)]
+    return [cleaner.as_written(text) for text in in_order(predictions, ground, cleaner)]
 
 
 def in_order(predictions: Texts, ground: Ground, cleaner: Cleaner) -> list[str]:
