@@ -134,7 +134,7 @@ def score(
     ground = read_ground(wanted, cleaner, train=train, val=val)
     given = read(predictions, "predictions")
     raw = in_order(given, ground, cleaner)
-    written = [cleaner(text) for text in raw]
+    written = [cleaner.as_written(text) for text in raw]
     if given.by_line and not wanted.by_line:
         remark(f"{predictions} has no ids: its line k is taken for study k of {wanted.path}")
     others = {
