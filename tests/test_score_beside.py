@@ -133,6 +133,12 @@ def test_a_clean_prediction_is_scored_as_its_model_wrote_it(written, scored):
     assert Cleaner("iu_xray").as_written(written) == scored
 
 
+def test_a_cut_prediction_gets_no_full_stop_on_its_way_to_a_score(rcan, tmp_path):
+    truth = annotation(tmp_path / "annotation.json")
+    got = found(rcan, table(tmp_path / "cut.csv", ["the heart is"] * len(TEST)), truth)
+    assert got["diagnostics"]["mean_length"] == 3
+
+
 def test_r2gens_own_references_are_those_of_the_paper_protocol(rcan, tmp_path, published):
     clean = Cleaner("iu_xray")
     words = Tokenizer.train([clean(text) for text in TRAIN], 3).vocabulary
