@@ -234,17 +234,8 @@ def _provenance(ablations: Ablations, cells: Sequence[str]) -> Table:
     """Which training, code and command each number comes from, one row a run."""
     runs = [run for cell in cells for run in ablations.model(cell).runs]
     return Table(
-        [
-            "run",
-            "trained as",
-            "key",
-            "epoch",
-            "length penalty",
-            "parameters",
-            "minutes",
-            "on",
-            "commit",
-        ],
+        ["run", "trained as", "key", "epoch", "length penalty", "parameters", "minutes", "on",
+         "commit"],
         [_source(ablations, run) for run in runs],
         title="Where each number comes from",
         caption=f"{ablations.scope()}. A training's key names its settings, data, tokenizer and "
@@ -255,7 +246,7 @@ def _provenance(ablations: Ablations, cells: Sequence[str]) -> Table:
         "scores each of them.",
         notes=ablations.commands(runs),
         folded=True,
-    )
+    )  # fmt: skip
 
 
 def _source(ablations: Ablations, run: Run) -> Row:
