@@ -14,6 +14,7 @@ from rcan.ablation.cells import CONTROLS
 from rcan.errors import UserError
 from rcan.reporting.cells.figures import figure_3, figure_5
 from rcan.reporting.cells.page import Places, conclusions, write_ablations
+from rcan.reporting.cells.scores import scores_sections
 
 ENDLESS = {"meta", "img", "br", "hr", "link", "input", "source"}
 
@@ -81,7 +82,7 @@ def test_conclusions_tell_the_constant_the_findings_and_the_modules_in_numbers(t
     made = project(tmp_path, seeds=(1, 2), only={"main", "rcan-2", "transformer-1", "transformer-2",
                    "rve-1", "rve-2", "nic-1", "oracle_template-1"})  # fmt: skip
     ablations = made.read(floors=floors())
-    told = dict(enumerate(words for _, words in conclusions(ablations)))
+    told = dict(enumerate(words for _, words in conclusions(ablations, scores_sections(ablations))))
     constant = ablations.floors("paper")["best_constant"]["BLEU-4"]
     scores = {cell: ablations.scores[cell, "paper"]["BLEU-4"]["score"]
               for cell in ("rcan", "transformer", "nic")}  # fmt: skip
@@ -95,7 +96,8 @@ def test_conclusions_tell_the_constant_the_findings_and_the_modules_in_numbers(t
 
 
 def test_with_nothing_run_there_is_no_conclusion(tmp_path):
-    assert conclusions(project(tmp_path, only=set()).read()) == []
+    ablations = project(tmp_path, only=set()).read()
+    assert conclusions(ablations, scores_sections(ablations)) == []
 
 
 def test_the_page_holds_every_table_both_figures_the_ledger_and_a_command_a_run(demo, page_of):
