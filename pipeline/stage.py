@@ -10,6 +10,8 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
+from tqdm import tqdm
+
 from rcan.config import PipelineSettings, load_settings
 from rcan.errors import NamesNobodyError, UserError, one_line
 from rcan.files import write_text
@@ -47,6 +49,8 @@ def run(stage: Callable[[PipelineSettings], None]) -> None:
             sys.unraisablehook = _not_lost
             # Else a file that is cut while it is mapped ends a process without a word.
             faulthandler.enable(2)
+            # Its thread only smooths bars, and one that finds no memory to start hangs the process.
+            tqdm.monitor_interval = 0
             require_place()
             settings = load_settings()
             restricted = settings.privacy.restricted
