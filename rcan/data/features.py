@@ -51,14 +51,14 @@ def _kept(path: Path, shape: tuple[int, ...]) -> np.memmap | None:
 
 
 def _compute(
-    split: Split, path: Path, shape: tuple[int, ...], extract: Callable[[Tensor], Tensor], crop: int,
-    batch_size: int,
+    split: Split, path: Path, shape: tuple[int, ...], extract: Callable[[Tensor], Tensor],
+    crop: int, batch_size: int,
 ) -> None:  # fmt: skip
     needed, free = int(np.prod(shape)) * 2, shutil.disk_usage(path.parent).free
     if needed > free:
         raise UserError(
-            f"the features of the {split.name} split need {needed / 1e6:.0f} MB in {path.parent}, but "
-            f"{free / 1e6:.0f} MB are free: make room, or set visual.frozen to false"
+            f"the features of the {split.name} split need {needed / 1e6:.0f} MB in {path.parent}, "
+            f"but {free / 1e6:.0f} MB are free: make room, or set visual.frozen to false"
         )
     first = (split.images.shape[-1] - crop) // 2
     centre = slice(first, first + crop)

@@ -182,7 +182,7 @@ def _run(java: str, request: str, timeout: float) -> str:
 
 
 def _communicate(process: subprocess.Popen[str], request: str, timeout: float) -> tuple[str, str]:
-    """All that `process` writes. What answers slowly on a busy machine is not stopped; silence is."""
+    """Outputs of `process`. Slow answers, as of a busy machine, do not stop it; silence does."""
     left: str | None = request
     num_bytes = 0
     while True:
