@@ -99,8 +99,16 @@ def test_a_runs_own_outputs_land_on_its_row(rcan, tmp_path, published, name):
         assert set(got["minus"][protocol]["main"]) == set(METRICS)
         for value in got["minus"][protocol]["main"].values():
             assert (value["difference"], value["low"], value["high"], value["p"]) == (0, 0, 0, 1)
-        assert got["places"][protocol]["BLEU-4"]["place"] == 1
+        assert got["places"][protocol]["BLEU-4"]["place"][""] == 1
     assert got["same_counts"]["main"] == len(TEST) > got["same_counts"]["r2gen-1"]
+
+
+@pytest.mark.parametrize(("family", "row"), [("rcan", "rcan"), ("nic", "main")])
+def test_the_main_run_is_called_by_its_cell(rcan, tmp_path, published, family, row):
+    (published / "main/config.json").write_text(json.dumps({"model": {"family": family}}))
+    mine = table(tmp_path / "a.csv", WRITTEN)
+    got = found(rcan, mine, "annotation.json", "--beside", published, "--no-meteor")["beside"]
+    assert got["rows"][row]["runs"] == ["main"]
 
 
 def test_a_row_is_the_mean_of_its_seeds(rcan, tmp_path, published):
@@ -254,6 +262,7 @@ def test_the_constant_is_the_published_floor(rcan, tmp_path):
     text = most_frequent([Cleaner("iu_xray")(study["report"]) for study in truth["train"]])
     mine = table(tmp_path / "590.csv", [text] * 590, ids=[study["id"] for study in truth["test"]])
     got = found(rcan, mine, IU / "annotation.json", "--beside", PUBLISHED, "--no-meteor")
+    assert got["beside"]["rows"]["rcan"]["runs"] == ["main"]
     floors = json.loads((PUBLISHED / "main/scores.json").read_text())["protocols"]
     for protocol in PROTOCOLS:
         for metric, value in got["protocols"][protocol]["model"].items():

@@ -12,6 +12,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from rcan.ablation.cells import FULL
 from rcan.data.sets import TITLES
 from rcan.data.sets.iu_xray_layouts import ListedStudy, problems_beside
 from rcan.errors import UserError
@@ -19,7 +20,7 @@ from rcan.evaluation.finding_scores import compare_findings
 from rcan.evaluation.kept_floors import FLOORS
 from rcan.evaluation.labelers import LABELERS
 from rcan.evaluation.protocols import PROTOCOLS
-from rcan.evaluation.results import COUNTS, SCORES, read_counts, read_scores
+from rcan.evaluation.results import COUNTS, SCORES, is_rcan, read_counts, read_scores
 from rcan.evaluation.schema import FLOOR_NAMES
 from rcan.evaluation.scores import METRICS, Scores, scores_from_counts
 from rcan.evaluation.statistics import holm, seed_difference
@@ -102,7 +103,10 @@ def read_published(folder: Path) -> Published:
 
 
 def _cells(places: Sequence[Path]) -> dict[str, list[Path]]:
-    """Cell -> its runs, by their names; the run `main` joins the cell of its settings."""
+    """Cell -> its runs, by their names; the run `main` joins the cell of its settings.
+
+    Where no cell has them, one equal to `main` was published under that name: RCAN, if it is one.
+    """
     found: dict[str, list[Path]] = {}
     for place in places:
         cell, _, seed = place.name.rpartition("-")
@@ -110,8 +114,10 @@ def _cells(places: Sequence[Path]) -> dict[str, list[Path]]:
     if _MAIN in found:
         own = _settings(found[_MAIN][0])
         same = [cell for cell in found if cell != _MAIN and _settings(found[cell][0]) == own]
+        if not same and is_rcan(own.get("model", {"family": None})):
+            same = [FULL]
         if own and same:
-            found[same[0]] = [*found.pop(_MAIN), *found[same[0]]]
+            found[same[0]] = [*found.pop(_MAIN), *found.get(same[0], [])]
     return found
 
 
@@ -171,9 +177,9 @@ def place_among(
         `rows`: row -> `runs`, `scores` (protocol -> metric -> of each run), `floor`, and what
         scores.json tells of collapse and findings, each a list over runs; `minus`: protocol ->
         row -> metric -> mine minus the row, with `low`, `high`, `p` and `p_holm`, corrected for all
-        rows and metrics of the protocol; `places`: protocol -> metric -> `place`, `of`, `first`
-        (the share of draws in which each row, or mine under "", is first; equals share it);
-        `same_counts`: run -> in how many studies its counts are mine.
+        rows and metrics of the protocol; `places`: protocol -> metric -> `place` of each row, best
+        first, and of mine under "" (equals share it), and `first`, the share of draws in which each
+        is first; `same_counts`: run -> in how many studies its counts are mine.
     """
     rows = {row.name: row for row in published.rows}
     result: dict[str, Any] = {
@@ -254,9 +260,9 @@ def _places(systems: Mapping[str, Sequence[Scores]], **options: int) -> dict[str
     found = {}
     for metric in systems[""][0].corpus:
         means = {n: fmean(run.corpus[metric] for run in runs) for n, runs in systems.items()}
+        order = sorted(means, key=lambda name: (-round(means[name], 9), name))
         found[metric] = {
-            "place": 1 + sum(mean > means[""] + 1e-12 for mean in means.values()),
-            "of": len(means),
+            "place": {n: 1 + sum(m > means[n] + 1e-12 for m in means.values()) for n in order},
             "first": first_shares(systems, metric, **options),
         }
     return found

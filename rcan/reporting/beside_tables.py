@@ -4,7 +4,6 @@ among the published ones."""
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib.resources import files
-from statistics import fmean
 from typing import Any
 
 from rcan.data.sets import TITLES
@@ -88,7 +87,7 @@ def told_in_words(result: Mapping[str, Any], name: str) -> list[str]:
             for above in (True, False)
         )  # fmt: skip
         lines.append(
-            f"{protocol}: {name} is {place['place']} of {place['of']} by {ORDERED_BY}, first in"
+            f"{protocol}: {name} is {place['place']['']} of {len(place['place'])} by {ORDERED_BY}, first in"
             f" {percent(place['first'][''])} of the draws; beyond noise above {len(better)} rows,"
             f" below {len(worse)}, of {len(minus)}"
         )
@@ -106,13 +105,8 @@ def told_in_words(result: Mapping[str, Any], name: str) -> list[str]:
 
 def _ordered(result: Mapping[str, Any], protocol: str) -> dict[str, int]:
     """Row -> its place by score, which equals share; the reader's under the name ""."""
-    rows = result["beside"]["rows"]
-    by = {name: fmean(row["scores"][protocol][ORDERED_BY]) for name, row in rows.items()}
-    by[""] = result["protocols"][protocol]["model"][ORDERED_BY]["score"]
-    return {
-        name: 1 + sum(score > by[name] + 1e-12 for score in by.values())
-        for name in sorted(by, key=lambda name: (-round(by[name], 9), name))
-    }
+    places: dict[str, int] = result["beside"]["places"][protocol][ORDERED_BY]["place"]
+    return places
 
 
 def _scores(result: Mapping[str, Any], name: str, protocol: str, scope: str) -> Table:
@@ -205,7 +199,7 @@ def _places(beside: Mapping[str, Any], name: str, protocol: str, scope: str) -> 
     for metric, found in beside["places"][protocol].items():
         best, share = max(found["first"].items(), key=lambda one: one[1])
         cells = [
-            Value(f"{found['place']} of {found['of']}"),
+            Value(f"{found['place']['']} of {len(found['place'])}"),
             Value(percent(found["first"][""])),
             Value(f"{best or name}", percent(share)),
         ]
