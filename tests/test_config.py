@@ -1,6 +1,7 @@
 """Settings: what each profile resolves to, and that whatever is wrong is told in one line."""
 
 import sys
+from types import ModuleType
 
 import pytest
 from dvc.utils.serialize._yaml import loads_yaml
@@ -8,6 +9,7 @@ from tiny import PARAMS, TOP, changed
 
 from rcan.config import PROFILES, from_dict, load_settings, resolve
 from rcan.config.resolve import file_sections
+from rcan.config.sections import family_class
 from rcan.errors import UserError
 from rcan.reading import parse_yaml
 
@@ -326,9 +328,10 @@ def test_settings_kept_before_an_epoch_could_be_the_last_still_load(collapsed, c
     assert from_dict(kept).train.choose == choose
 
 
-def test_patience_and_the_last_epoch_do_not_go_together():
+@pytest.mark.parametrize("other", [{"train.choose": "last"}, {"reward.share": 0.5}])
+def test_patience_goes_with_neither_the_last_epoch_nor_rewards(other):
     with pytest.raises(UserError, match=r"train\.patience is for train\.choose best or varied"):
-        resolve(changed({"train.patience": 3, "train.choose": "last"}))
+        resolve(changed({"train.patience": 3, "train.choose": "best"} | other))
 
 
 def test_the_file_names_no_profile_that_is_never_used():
@@ -347,3 +350,10 @@ def test_two_families_with_a_section_of_one_name_are_refused(monkeypatch):
     monkeypatch.setattr(reader, "family_names", lambda: ("rcan", "rcan"))
     with pytest.raises(UserError, match="cgm of rcan in another too; rename it in rcan/config/fam"):
         resolve(PARAMS)
+
+
+def test_a_family_whose_module_lacks_its_class_is_named(monkeypatch):
+    name = "rcan.config.families.unfinished"
+    monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    with pytest.raises(UserError, match=r"families/unfinished\.py: expected it to define Config"):
+        family_class("unfinished")

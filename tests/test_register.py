@@ -120,3 +120,12 @@ def test_a_register_that_is_none_is_one_clear_error(tmp_path, where, content, sa
     with pytest.raises(UserError, match=said) as error:
         load_cells(path)
     assert "cells.yaml" in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_row_for_a_cell_that_is_not_there_is_told(tmp_path):
+    text = (TOP / CELLS).read_text(encoding="utf-8")
+    assert text.count("\n  adaatt: {title") == 1
+    path = tmp_path / "cells.yaml"
+    path.write_text(text.replace("\n  adaatt: {title", "\n  adatt: {title"), encoding="utf-8")
+    with pytest.raises(UserError, match="shown: expected a cell of this file, got adatt; did you"):
+        load_cells(path)

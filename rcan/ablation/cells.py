@@ -3,6 +3,7 @@
 A cell with a seed is called `<cell>-<seed>`, e.g. `rve_cgm-1`.
 """
 
+import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -132,10 +133,15 @@ def load_cells(path: Path) -> Cells:
     if twice:
         raise UserError(f"{path}: {min(twice)} is in both lists; rename one")
     tables = _tables(raw.get("tables", {}), f"{path}, tables")
-    return Cells(
-        tuple(seeds), **lists, tables=tables,
-        shown=_shown(raw.get("shown", {}), tables, f"{path}, shown"),
-    )  # fmt: skip
+    told = _shown(raw.get("shown", {}), tables, f"{path}, shown")
+    names = [*(cell.name for listed in lists.values() for cell in listed), *CONTROLS]
+    if unknown := [name for name in told if name not in names]:
+        near = difflib.get_close_matches(name_shown(unknown[0]), names, n=1)
+        raise UserError(
+            f"{path}, shown: expected a cell of this file, got {name_shown(unknown[0])}"
+            f"{f'; did you mean {near[0]}?' if near else ''}; {_REMEDY}"
+        )
+    return Cells(tuple(seeds), **lists, tables=tables, shown=told)
 
 
 def _cells(raw: object, path: Path, where: str) -> tuple[Cell, ...]:

@@ -215,7 +215,7 @@ def _adapter(section: type[BaseModel], field: str) -> TypeAdapter[Any]:
 
 def check_together(settings: Settings) -> None:
     """Raise `UserError` unless settings agree with each other: what no single key can tell."""
-    visual, model = settings.visual, settings.model
+    visual, model, train = settings.visual, settings.model, settings.train
 
     def demand(condition: bool, message: str) -> None:
         if not condition:
@@ -227,8 +227,8 @@ def check_together(settings: Settings) -> None:
         f"({model.num_heads})",
     )
     demand(
-        settings.train.patience is None or settings.train.choose != "last",
-        "train.patience is for train.choose best or varied; with last, leave it empty",
+        train.patience is None or (train.choose != "last" and not settings.reward.share),
+        "train.patience is for train.choose best or varied without rewards; else leave it empty",
     )
     demand(
         visual.crop <= settings.data.image_size,
@@ -266,7 +266,7 @@ def check_together(settings: Settings) -> None:
         f"reward.share ({reward}) must leave epochs to words: pre-training has {before} of all",
     )
     demand(
-        settings.curriculum.name == "none" or settings.train.devices == 1,
+        settings.curriculum.name == "none" or train.devices == 1,
         f"curriculum.name: {settings.curriculum.name} is for one process: set train.devices to 1",
     )
     settings.family.check(settings, demand)

@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from rcan.data.sets import Name
+from rcan.errors import UserError
 
 MOST = 10**9  # of anything that is counted: beyond it the libraries' own numbers overflow
 Count = Annotated[int, Field(ge=1, le=MOST)]
@@ -48,9 +49,22 @@ def family_names() -> tuple[str, ...]:
 
 
 def family_class(name: str) -> "type[Family]":
-    """The settings of a family, of which its module is loaded."""
-    config: type[Family] = importlib.import_module(f"rcan.config.families.{name}").Config
+    """The settings of a family, of which its module is loaded.
+
+    Raises:
+        UserError: the module has none.
+    """
+    config: type[Family] = member(f"rcan.config.families.{name}", "Config")
     return config
+
+
+def member(module: str, name: str) -> Any:
+    """What every module of a family defines. Raises `UserError` where this one does not."""
+    found = getattr(importlib.import_module(module), name, None)
+    if found is None:
+        place = f"{module.replace('.', '/')}.py"
+        raise UserError(f"{place}: expected it to define {name}; see docs/add-a-system.md")
+    return found
 
 
 def _known(name: str) -> str:

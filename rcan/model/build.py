@@ -1,10 +1,9 @@
 """Settings to a model of the family that they name."""
 
-import importlib
-
 from torch import nn
 
 from rcan.config import Settings
+from rcan.config.sections import member
 from rcan.model.interface import NOTHING, Knowledge, ReportModel
 
 
@@ -18,9 +17,9 @@ def build_model(
     `pretrained` False leaves the CNN random, for weights that a checkpoint will bring.
     Raises `UserError` when pretrained weights cannot be had.
     """
-    family = importlib.import_module(f"rcan.model.families.{settings.model.family}")
+    build = member(f"rcan.model.families.{settings.model.family}", "build")
     asked = {"knowledge": knowledge} if settings.family.learns else {}
-    model: ReportModel = family.build(settings, vocabulary_size, pretrained=pretrained, **asked)
+    model: ReportModel = build(settings, vocabulary_size, pretrained=pretrained, **asked)
     return model
 
 

@@ -87,9 +87,9 @@ def told_in_words(result: Mapping[str, Any], name: str) -> list[str]:
             for above in (True, False)
         )  # fmt: skip
         lines.append(
-            f"{protocol}: {name} is {place['place']['']} of {len(place['place'])} by {ORDERED_BY}, first in"
-            f" {percent(place['first'][''])} of the draws; beyond noise above {len(better)} rows,"
-            f" below {len(worse)}, of {len(minus)}"
+            f"{protocol}: {name} is {place['place']['']} of {len(place['place'])} by {ORDERED_BY},"
+            f" first in {percent(place['first'][''])} of the draws;"
+            f" beyond noise above {len(better)} rows, below {len(worse)}, of {len(minus)}"
         )
     if beside["same_counts"]:
         run, num = max(beside["same_counts"].items(), key=lambda one: one[1])

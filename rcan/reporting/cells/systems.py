@@ -52,6 +52,7 @@ class Point:
     value: Mapping[str, float]  # score, low, high
     seeds: Sequence[float]
     paper: float | None
+    control: bool
 
 
 @dataclass(frozen=True)
@@ -65,11 +66,12 @@ class Panel:
 
     @property
     def above(self) -> str:
-        """How many systems lie above the constant report."""
+        """How many systems, controls aside, lie above the constant report."""
         if self.constant is None:
             return ""
-        higher = sum(point.value["score"] > self.constant for point in self.points.values())
-        return f"{higher} of {len(self.points)} above the constant"
+        scores = [of.value["score"] for of in self.points.values() if not of.control]
+        higher = sum(score > self.constant for score in scores)
+        return f"{higher} of {len(scores)} above the constant"
 
     @property
     def words(self) -> str:
@@ -123,7 +125,8 @@ def _overlap(ablations: Ablations, cells: Sequence[str], metric: str) -> Panel:
     for cell in cells:
         seeds = [result.counts["paper"].corpus[metric] for result in ablations.model(cell).results]
         printed = (ablations.printed(cell) or {}).get(metric)
-        points[cell] = Point(ablations.scores[cell, "paper"][metric], seeds, printed)
+        control = ablations.cells.show(cell).control
+        points[cell] = Point(ablations.scores[cell, "paper"][metric], seeds, printed, control)
     constant = ablations.floors("paper")["best_constant"][metric]["score"] if cells else None
     return Panel(metric, "paper protocol", points, constant)
 
@@ -138,7 +141,8 @@ def _of_runs(
         seeds = [value for one in scores if (value := read(one, "model")).get("score") is not None]
         if seeds:
             mean = {end: fmean(v[end] for v in seeds) for end in ("score", "low", "high")}
-            points[cell] = Point(mean, [value["score"] for value in seeds], None)
+            control = ablations.cells.show(cell).control
+            points[cell] = Point(mean, [value["score"] for value in seeds], None, control)
         constant = read(scores[0], "best_constant").get("score")
     return Panel(title, unit, points, constant)
 
