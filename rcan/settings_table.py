@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rcan.config import resolve
-from rcan.config.sections import family_class, family_names
+from rcan.config.families import family_class, family_names
 from rcan.dotted import flatten
 from rcan.errors import UserError, name_shown
 from rcan.reading import parse_yaml, read_text

@@ -9,7 +9,7 @@ from tiny import changed
 from torch import Tensor, nn
 
 from rcan.config import Settings, from_dict, resolve
-from rcan.config.sections import family_names
+from rcan.config.families import family_names
 from rcan.data.batches import Batch, StudyBatches
 from rcan.data.knowledge import learn
 from rcan.data.store import Split, Study, View

@@ -93,6 +93,8 @@ def test_conclusions_tell_the_constant_the_findings_and_the_modules_in_numbers(t
     assert f"The highest is {ablations.title(best)}: {scores[best]:.3f}" in told[0]
     assert "of 2 combinations of the paper's modules raise" in told[1]
     assert "beyond the noise of studies and seeds; " in told[1]
+    table4 = [of for of in scores_sections(ablations) if of.name == "table4"]
+    assert conclusions(ablations, table4) == [("table4", told[1])]  # of tables that there are
 
 
 def test_with_nothing_run_there_is_no_conclusion(tmp_path):

@@ -8,8 +8,8 @@ from dvc.utils.serialize._yaml import loads_yaml
 from tiny import PARAMS, TOP, changed
 
 from rcan.config import PROFILES, from_dict, load_settings, resolve
+from rcan.config.families import family_class
 from rcan.config.resolve import file_sections
-from rcan.config.sections import family_class
 from rcan.errors import UserError
 from rcan.reading import parse_yaml
 
@@ -328,10 +328,9 @@ def test_settings_kept_before_an_epoch_could_be_the_last_still_load(collapsed, c
     assert from_dict(kept).train.choose == choose
 
 
-@pytest.mark.parametrize("other", [{"train.choose": "last"}, {"reward.share": 0.5}])
-def test_patience_goes_with_neither_the_last_epoch_nor_rewards(other):
+def test_patience_and_the_last_epoch_do_not_go_together():
     with pytest.raises(UserError, match=r"train\.patience is for train\.choose best or varied"):
-        resolve(changed({"train.patience": 3, "train.choose": "best"} | other))
+        resolve(changed({"train.patience": 3, "train.choose": "last"}))
 
 
 def test_the_file_names_no_profile_that_is_never_used():

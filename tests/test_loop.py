@@ -80,7 +80,7 @@ def test_patience_ends_a_training_and_the_first_of_equal_epochs_is_best(
 @pytest.mark.parametrize(
     ("patience", "scores", "epochs", "best"),
     [
-        (1, [0.3, 0.2], 4, 3),  # pre-training has cost no patience
+        (1, [0.3, 0.2, 0.1, 0.1], 6, 3),  # neither pre-training nor words end it: rewards come
         (2, [0.1, 0.3, 0.2, 0.1, 0.4, 0.1], 8, 7),  # rewards begin with all of it
         (2, [0.1, 0.2, 0.3, 0.1, 0.1], 7, 5),
         (None, [0.3, 0.2, 0.1, 0.1, 0.1, 0.1], 8, 3),

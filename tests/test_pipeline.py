@@ -18,7 +18,7 @@ from pipeline import stage as place_of_stages
 from rcan.ablation.plan import evaluation_code, write_main_plan
 from rcan.code import SHAPES_NOTHING, shaping_nothing
 from rcan.config import load_settings
-from rcan.config.sections import family_class, family_names
+from rcan.config.families import family_class, family_names
 from rcan.training.key import CURRICULUM, POLICY_GRADIENT, modules_of, training_code
 
 

@@ -122,10 +122,12 @@ def test_a_register_that_is_none_is_one_clear_error(tmp_path, where, content, sa
     assert "cells.yaml" in str(error.value) and "\n" not in str(error.value)
 
 
-def test_a_row_for_a_cell_that_is_not_there_is_told(tmp_path):
-    text = (TOP / CELLS).read_text(encoding="utf-8")
-    assert text.count("\n  adaatt: {title") == 1
-    path = tmp_path / "cells.yaml"
-    path.write_text(text.replace("\n  adaatt: {title", "\n  adatt: {title"), encoding="utf-8")
-    with pytest.raises(UserError, match="shown: expected a cell of this file, got adatt; did you"):
+def test_a_row_of_a_mistyped_cell_is_told_and_that_of_one_taken_out_may_stay(tmp_path):
+    raw = yaml.safe_load((TOP / CELLS).read_text(encoding="utf-8"))
+    path, row = tmp_path / "cells.yaml", raw["shown"].pop("adaatt")
+    path.write_text(yaml.safe_dump({**raw, "shown": raw["shown"] | {"adatt": row}}))
+    with pytest.raises(UserError, match=r"shown: .*got adatt; did you mean adaatt\?"):
         load_cells(path)
+    del raw["cells"]["adaatt"]
+    path.write_text(yaml.safe_dump({**raw, "shown": raw["shown"] | {"adaatt": row}}))
+    assert "adaatt" in load_cells(path).shown

@@ -135,12 +135,13 @@ def load_cells(path: Path) -> Cells:
     tables = _tables(raw.get("tables", {}), f"{path}, tables")
     told = _shown(raw.get("shown", {}), tables, f"{path}, shown")
     names = [*(cell.name for listed in lists.values() for cell in listed), *CONTROLS]
-    if unknown := [name for name in told if name not in names]:
-        near = difflib.get_close_matches(name_shown(unknown[0]), names, n=1)
-        raise UserError(
-            f"{path}, shown: expected a cell of this file, got {name_shown(unknown[0])}"
-            f"{f'; did you mean {near[0]}?' if near else ''}; {_REMEDY}"
-        )
+    untold = [name for name in names if name not in told]
+    for name in told:  # of a cell that was taken out the line may stay
+        if name not in names and (near := difflib.get_close_matches(str(name), untold, n=1)):
+            raise UserError(
+                f"{path}, shown: expected a cell of this file, got {name_shown(name)}; did you "
+                f"mean {near[0]}? {_REMEDY}"
+            )
     return Cells(tuple(seeds), **lists, tables=tables, shown=told)
 
 

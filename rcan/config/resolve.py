@@ -1,8 +1,7 @@
 """Reading `params.yaml`: each key's value for the data set and scale, and checks of all of them.
 
-A value in the file is the value itself or a mapping from profile names to values (see the head of
-`params.yaml`). Everything is checked before anything is used: unknown keys, types, ranges, and the
-values of the profiles that are not in use.
+A value in the file is the value itself or a mapping from profile names to values (see its head).
+Everything is checked before anything is used: unknown keys, types, ranges, unused profiles.
 """
 
 import difflib
@@ -13,8 +12,9 @@ from typing import Annotated, Any, TypeVar, cast
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from rcan.config.families import family_class, family_names
 from rcan.config.pipeline import PipelineSettings
-from rcan.config.sections import Data, Model, Settings, family_class, family_names
+from rcan.config.sections import Data, Model, Settings
 from rcan.data.sets import DEMO, REAL
 from rcan.errors import UserError, name_shown, shown
 from rcan.reading import parse_yaml, read_text
@@ -215,7 +215,7 @@ def _adapter(section: type[BaseModel], field: str) -> TypeAdapter[Any]:
 
 def check_together(settings: Settings) -> None:
     """Raise `UserError` unless settings agree with each other: what no single key can tell."""
-    visual, model, train = settings.visual, settings.model, settings.train
+    visual, model = settings.visual, settings.model
 
     def demand(condition: bool, message: str) -> None:
         if not condition:
@@ -227,8 +227,8 @@ def check_together(settings: Settings) -> None:
         f"({model.num_heads})",
     )
     demand(
-        train.patience is None or (train.choose != "last" and not settings.reward.share),
-        "train.patience is for train.choose best or varied without rewards; else leave it empty",
+        settings.train.patience is None or settings.train.choose != "last",
+        "train.patience is for train.choose best or varied; with last, leave it empty",
     )
     demand(
         visual.crop <= settings.data.image_size,
@@ -266,7 +266,7 @@ def check_together(settings: Settings) -> None:
         f"reward.share ({reward}) must leave epochs to words: pre-training has {before} of all",
     )
     demand(
-        settings.curriculum.name == "none" or train.devices == 1,
+        settings.curriculum.name == "none" or settings.train.devices == 1,
         f"curriculum.name: {settings.curriculum.name} is for one process: set train.devices to 1",
     )
     settings.family.check(settings, demand)

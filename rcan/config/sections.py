@@ -1,11 +1,8 @@
 """Sections of `params.yaml` that shape a model: types and ranges; the values stand there alone.
 Those that only one family of models reads stand with it, in `rcan.config.families`."""
 
-import importlib
 import os
-import pkgutil
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -20,8 +17,8 @@ from pydantic import (
     model_validator,
 )
 
+from rcan.config.families import family_class, family_names
 from rcan.data.sets import Name
-from rcan.errors import UserError
 
 MOST = 10**9  # of anything that is counted: beyond it the libraries' own numbers overflow
 Count = Annotated[int, Field(ge=1, le=MOST)]
@@ -39,32 +36,6 @@ class Section(BaseModel):
     """One section of the file: strict types, no unknown keys, not editable."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-@cache
-def family_names() -> tuple[str, ...]:
-    """The families of models, in alphabetical order: the modules of `rcan.config.families`."""
-    folder = str(Path(__file__).with_name("families"))
-    return tuple(sorted(module.name for module in pkgutil.iter_modules([folder])))
-
-
-def family_class(name: str) -> "type[Family]":
-    """The settings of a family, of which its module is loaded.
-
-    Raises:
-        UserError: the module has none.
-    """
-    config: type[Family] = member(f"rcan.config.families.{name}", "Config")
-    return config
-
-
-def member(module: str, name: str) -> Any:
-    """What every module of a family defines. Raises `UserError` where this one does not."""
-    found = getattr(importlib.import_module(module), name, None)
-    if found is None:
-        place = f"{module.replace('.', '/')}.py"
-        raise UserError(f"{place}: expected it to define {name}; see docs/add-a-system.md")
-    return found
 
 
 def _known(name: str) -> str:

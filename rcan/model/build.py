@@ -3,7 +3,7 @@
 from torch import nn
 
 from rcan.config import Settings
-from rcan.config.sections import member
+from rcan.config.families import member
 from rcan.model.interface import NOTHING, Knowledge, ReportModel
 
 

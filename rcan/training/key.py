@@ -37,14 +37,18 @@ class Progress:
     best: dict[str, float] | None = None  # epoch, length_penalty and validation scores
     trained_on: list[str] = field(default_factory=list)  # kinds of processors, as they came
     before: int = 0  # the last epoch before the phase that is under way
+    in_last_phase: bool = True
 
     def is_done(self, epochs: int, patience: int | None) -> bool:
         """Whether all epochs are done, or the last `patience` of the phase brought no better one.
 
-        While nothing is validated there is no best one, and no end to patience.
+        While nothing is validated there is no best one, and no end to patience; nor is there one
+        before the last phase, which makes the model what its name says.
         """
         waited = self.epoch - max(self.before, int(self.best["epoch"])) if self.best else 0
-        return self.epoch >= epochs or (patience is not None and waited >= patience)
+        return self.epoch >= epochs or (
+            patience is not None and self.in_last_phase and waited >= patience
+        )
 
 
 def training_code(family: str, curriculum: str = "none", reward_share: float = 0) -> str:

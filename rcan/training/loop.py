@@ -66,6 +66,7 @@ def fit(
         model.phase = phase_of(settings, epoch)
         if phase_of(settings, epoch - 1) != model.phase:
             progress.before = epoch - 1
+        progress.in_last_phase = model.phase == phase_of(settings, train.epochs)
         numbers = train_epoch(
             wrapped, optimizer, batches, epoch, settings=settings, fabric=fabric,
             objective=objective_of(model, together, rewarded), lessons=lessons,

@@ -43,7 +43,8 @@ def results(folder: Path) -> dict[str, bytes]:
 def test_ablations_stopped_with_all_their_processes(sent, tmp_path, amount, figure):
     wanted = amount(0, 8 if sent == signal.SIGKILL else 3)
     calm, project = (repository(tmp_path / name) for name in ("calm", "stopped"))
-    assert calm.run(*COMMAND).returncode == 0
+    undisturbed = calm.run(*COMMAND)
+    assert undisturbed.returncode == 0, undisturbed.stdout
     draw = random.Random(int(sent))
     stops = stop_until_through(project, COMMAND, sent, wanted, draw, SECONDS / 2)
     assert results(project.folder) == results(calm.folder)
@@ -57,7 +58,8 @@ def test_ablations_stopped_with_all_their_processes(sent, tmp_path, amount, figu
 
 def test_a_changed_setting_trains_the_cells_that_use_it_and_no_other(tmp_path, long, figure):
     project = repository(tmp_path / "project")
-    assert project.repro("ablations/dvc.yaml")[0] == 0
+    code, _, output = project.repro("ablations/dvc.yaml")
+    assert code == 0, output
     project.set({"wcl.tau": 0.15})
     code, ran, output = project.repro("ablations/dvc.yaml")
     assert code == 0, output

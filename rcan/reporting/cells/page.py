@@ -158,10 +158,10 @@ def conclusions(ablations: Ablations, sections: Sequence[Section]) -> list[tuple
     known = {section.name: _bleu(section) for section in sections}
     told = [
         ("table3", _beside_constant(ablations)),
-        ("table3", _worth_of_findings(known["table3"].get(ORACLE, {}))),
-        ("table4", _worth_of_modules(known["table4"])),
+        ("table3", _worth_of_findings(known.get("table3", {}).get(ORACLE, {}))),
+        ("table4", _worth_of_modules(known.get("table4", {}))),
     ]
-    return [(section, words) for section, words in told if words]
+    return [(section, words) for section, words in told if words and section in known]
 
 
 def _bleu(section: Section) -> dict[str, dict[str, Any]]:
