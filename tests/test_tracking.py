@@ -251,6 +251,14 @@ def test_a_guard_runs_nothing_after_the_first_failure(capsys):
     assert capsys.readouterr().err == "store: division by zero. work goes on.\n"
 
 
+def test_a_guard_that_cannot_tell_its_failure_ends_in_silence(capsys, monkeypatch):
+    guard = Guard("store", "work goes on.")
+    monkeypatch.setattr("rcan.tracking.guard.without_password", lambda line: 1 / 0)
+    guard.send(lambda: [].pop())
+    assert not guard.finish(5)
+    assert capsys.readouterr() == ("", "")
+
+
 def test_a_guard_keeps_nobody_waiting_before_the_end(capsys):
     guard = Guard("store", "work goes on.")
     free = threading.Event()

@@ -1,6 +1,7 @@
 """A limit on what a service may cost: no waiting before the end, one line, never an exception."""
 
 import _thread
+import contextlib
 import re
 import sys
 import textwrap
@@ -66,8 +67,9 @@ class Guard:
                 if self.open:
                     action()
         except Exception as problem:
-            self.close(problem)
-        finally:  # also where memory is lacking for the line on it: somebody waits
+            with contextlib.suppress(Exception):  # memory is lacking for the line on it
+                self.close(problem)
+        finally:  # somebody waits
             done.set()
 
 
