@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rcan.errors import UserError
@@ -129,7 +129,8 @@ def exclusive(lock: Path, doing: str, *, wait: bool = False) -> Iterator[None]:
             print(f"waiting for process {pid}, which is {doing}", flush=True)
             timeout = -1  # without end
     try:
-        lock.write_text(str(os.getpid()), encoding="ascii")
+        with suppress(OSError):  # on a full disk its holder stays unknown
+            lock.write_text(str(os.getpid()), encoding="ascii")
         yield
     finally:
         held.release()

@@ -98,6 +98,15 @@ def test_pre_training_is_not_validated_and_each_phase_has_its_own_patience(
     assert fitted([]) == progress  # again, from its state
 
 
+def test_words_out_of_patience_go_on_to_rewards_after_a_stop(place, tmp_path, monkeypatch):
+    phases = ["words"] * 5 + ["reward"] * 3
+    monkeypatch.setattr(loop, "phase_of", lambda settings, epoch: phases[epoch])
+    fitted = Fitted(place, tmp_path, TRANSFORMER | {"train.epochs": 7, "train.patience": 1})
+    with pytest.raises(StopIteration):
+        fitted([0.3, 0.2, 0.1])
+    assert fitted([0.1, 0.1]).epoch == 5
+
+
 def test_the_log_gets_the_history_and_the_speed(place, tmp_path):
     fitted = Fitted(place, tmp_path, {"train.epochs": 2})
     progress = fitted([0.1, 0.2])

@@ -84,10 +84,10 @@ def test_a_java_that_fails_is_told_in_one_line(tmp_path, body, message):
 
 
 def test_a_slow_java_that_goes_on_answering_is_not_stopped(tmp_path):
-    body = "[(time.sleep(0.5), print('1.0 ' * 23, flush=True)) for _ in range(4)]"
-    pairs = [["a", "b", "c", "d"]] * 2
-    counts = meteor_counts(*pairs, java=python_java(tmp_path, body), timeout=1.2)
-    assert counts.shape == (4, 23)
+    body = "[(time.sleep(1), print('1.0 ' * 23, flush=True)) for _ in sys.stdin]"
+    texts = ["a" * 500_000, "b", "c", "d", "e"]  # more than a pipe holds
+    counts = meteor_counts(texts, texts, java=python_java(tmp_path, body), timeout=3)
+    assert counts.shape == (5, 23)
 
 
 def test_a_java_that_is_not_there_is_named():

@@ -103,9 +103,13 @@ def test_a_runs_own_outputs_land_on_its_row(rcan, tmp_path, published, name):
     assert got["same_counts"]["main"] == len(TEST) > got["same_counts"]["r2gen-1"]
 
 
-@pytest.mark.parametrize(("family", "row"), [("rcan", "rcan"), ("nic", "main")])
-def test_the_main_run_is_called_by_its_cell(rcan, tmp_path, published, family, row):
-    (published / "main/config.json").write_text(json.dumps({"model": {"family": family}}))
+@pytest.mark.parametrize(
+    ("family", "use_wcl", "row"),
+    [("rcan", True, "rcan"), ("rcan", False, "main"), ("nic", True, "main")],
+)
+def test_the_main_run_is_called_by_its_cell(rcan, tmp_path, published, family, use_wcl, row):
+    model = {"family": family, "use_rve": True, "use_cgm": True, "use_wcl": use_wcl}
+    (published / "main/config.json").write_text(json.dumps({"model": model}))
     mine = table(tmp_path / "a.csv", WRITTEN)
     got = found(rcan, mine, "annotation.json", "--beside", published, "--no-meteor")["beside"]
     assert got["rows"][row]["runs"] == ["main"]

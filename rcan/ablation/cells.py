@@ -137,7 +137,7 @@ def load_cells(path: Path) -> Cells:
     names = [*(cell.name for listed in lists.values() for cell in listed), *CONTROLS]
     untold = [name for name in names if name not in told]
     for name in told:  # of a cell that was taken out the line may stay
-        if name not in names and (near := difflib.get_close_matches(str(name), untold, n=1)):
+        if name not in names and (near := difflib.get_close_matches(str(name), untold, 1, 0.85)):
             raise UserError(
                 f"{path}, shown: expected a cell of this file, got {name_shown(name)}; did you "
                 f"mean {near[0]}? {_REMEDY}"

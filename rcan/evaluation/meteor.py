@@ -52,7 +52,7 @@ def meteor_counts(
         timeout: seconds without a further answer after which Java is stopped.
 
     Raises:
-        UserError: no Java, or it no 23 numbers for each pair, or it fell silent.
+        UserError: no Java, no 23 numbers for each pair, or no answer for `timeout` seconds.
     """
     pairs = list(zip(predictions, references, strict=True))
     distinct = list(dict.fromkeys(pairs))
@@ -147,26 +147,30 @@ def _run(java: str, request: str, timeout: float) -> str:
     ]
     environment = {key: value for key, value in os.environ.items() if key not in JAVA_VARIABLES}
     environment["LC_ALL"] = "C.UTF-8"  # under C, Java cannot open a path with an ü
-    try:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            encoding="utf-8",
-            errors="replace",
-            env=environment,
-        )
-    except OSError as error:
-        raise UserError(
-            f"METEOR needs Java; {java} cannot be run ({error.strerror}); name another"
-        ) from error
-    with process:
+    # In memory, and no pipe: of what a pipe was given in part, `communicate` forgets the rest.
+    with os.fdopen(os.memfd_create("pairs"), "w+b") as pairs:
+        pairs.write(request.encode())
+        pairs.seek(0)
         try:
-            output, errors = _communicate(process, request, timeout)
-        except BaseException:
-            process.kill()
-            raise
+            process = subprocess.Popen(
+                command,
+                stdin=pairs,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                encoding="utf-8",
+                errors="replace",
+                env=environment,
+            )
+        except OSError as error:
+            raise UserError(
+                f"METEOR needs Java; {java} cannot be run ({error.strerror}); name another"
+            ) from error
+        with process:
+            try:
+                output, errors = _communicate(process, timeout)
+            except BaseException:
+                process.kill()
+                raise
     if process.returncode < 0:
         raise UserError(
             f"METEOR's Java was killed by signal {-process.returncode} before it had answered;"
@@ -181,15 +185,14 @@ def _run(java: str, request: str, timeout: float) -> str:
     return output
 
 
-def _communicate(process: subprocess.Popen[str], request: str, timeout: float) -> tuple[str, str]:
+def _communicate(process: subprocess.Popen[str], timeout: float) -> tuple[str, str]:
     """Outputs of `process`. Slow answers, as of a busy machine, do not stop it; silence does."""
-    left: str | None = request
     num_bytes = 0
     while True:
         try:
-            return process.communicate(left, timeout)
-        except subprocess.TimeoutExpired as error:  # it may be asked again, and loses nothing
-            left, before, num_bytes = None, num_bytes, len(error.output or b"")
+            return process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired as error:  # it may be asked again, and loses no output
+            before, num_bytes = num_bytes, len(error.output or b"")
             if num_bytes == before:
                 raise UserError(
                     f"expected METEOR's next answer within {timeout:.0f} s; Java was stopped;"

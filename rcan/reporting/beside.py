@@ -105,7 +105,7 @@ def read_published(folder: Path) -> Published:
 def _cells(places: Sequence[Path]) -> dict[str, list[Path]]:
     """Cell -> its runs, by their names; the run `main` joins the cell of its settings.
 
-    Where no cell has them, one equal to `main` was published under that name: RCAN, if it is one.
+    Where no cell has them and none is called RCAN, a `main` with all three modules is RCAN's.
     """
     found: dict[str, list[Path]] = {}
     for place in places:
@@ -114,7 +114,9 @@ def _cells(places: Sequence[Path]) -> dict[str, list[Path]]:
     if _MAIN in found:
         own = _settings(found[_MAIN][0])
         same = [cell for cell in found if cell != _MAIN and _settings(found[cell][0]) == own]
-        if not same and is_rcan(own.get("model", {"family": None})):
+        model = own.get("model", {"family": None})
+        modules = [model.get(f"use_{name}") for name in ("rve", "cgm", "wcl")]
+        if not same and FULL not in found and is_rcan(model) and all(modules):
             same = [FULL]
         if own and same:
             found[same[0]] = [*found.pop(_MAIN), *found.get(same[0], [])]

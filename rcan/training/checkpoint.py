@@ -31,6 +31,7 @@ _PROGRESS: Shape = {
     "best": dict | None,
     "trained_on": [str],
     "before": int,
+    "in_last_phase": bool,
 }
 
 
@@ -184,7 +185,8 @@ def _progress_from(told: Any, path: Path) -> Progress:
         raise UserError(f"{place}: expected a row for every epoch, found others; {_AFRESH}")
     if told["best"] not in (scored or [None]):
         raise UserError(f"{place}: expected the best epoch among all, found another; {_AFRESH}")
-    return Progress(told["epoch"], rows, told["best"], told["trained_on"], told["before"])
+    facts = ("best", "trained_on", "before", "in_last_phase")
+    return Progress(told["epoch"], rows, **{name: told[name] for name in facts})
 
 
 def _scores_of(row: dict[str, float]) -> set[str]:

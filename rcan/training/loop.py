@@ -42,7 +42,7 @@ def fit(
     state: TrainingState, validate: Validate, floor: float, log: Log,
     lessons: Lessons | None = None, rewarded: Rewarded | None = None,
 ) -> Progress:  # fmt: skip
-    """Train to the last epoch (or until patience ends), from wherever `state` left off.
+    """Train to the last epoch, or until patience ends in the last phase, from where `state` is.
 
     `floor`: validation BLEU-4 of one constant report, printed beside the model's. `lessons`: a
     curriculum's; None: every epoch is a pass over all studies. `rewarded`: the losses of epochs on

@@ -18,7 +18,7 @@ def family_names() -> tuple[str, ...]:
 
 
 def family_class(name: str) -> "type[Family]":
-    """The settings of a family, of which its module is loaded."""
+    """The settings of a family, of which its module is loaded. Raises `UserError` as `member`."""
     config: type[Family] = member(f"{__name__}.{name}", "Config")
     return config
 
