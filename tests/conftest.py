@@ -12,7 +12,9 @@ def pytest_addoption(parser):
         "--torture", action="store_true", help="the long versions of tests/reliability"
     )
     parser.addoption(
-        "--figures", type=Path, help="folder for what tests/reliability counts, a file a test"
+        "--figures",
+        type=lambda name: Path(name).resolve(),
+        help="folder for what tests/reliability counts, a file a test",
     )
 
 
