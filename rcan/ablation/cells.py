@@ -135,9 +135,10 @@ def load_cells(path: Path) -> Cells:
     tables = _tables(raw.get("tables", {}), f"{path}, tables")
     told = _shown(raw.get("shown", {}), tables, f"{path}, shown")
     names = [*(cell.name for listed in lists.values() for cell in listed), *CONTROLS]
-    untold = [name for name in names if name not in told]
-    for name in told:  # of a cell that was taken out the line may stay
-        if name not in names and (near := difflib.get_close_matches(str(name), untold, 1, 0.85)):
+    without_row = [name for name in names if name not in told]
+    for name in told:  # of a cell that was taken out the row may stay
+        near = difflib.get_close_matches(str(name), without_row, n=1, cutoff=0.85)
+        if near and name not in names:
             raise UserError(
                 f"{path}, shown: expected a cell of this file, got {name_shown(name)}; did you "
                 f"mean {near[0]}? {_REMEDY}"

@@ -29,11 +29,8 @@ def kept_features(
     shape = (len(split.images), *map_shape)
     kept = _kept(path, shape)
     if kept is None:
-        lock, doing = (
-            folder / f".{split.name}.lock",
-            f"computing the features of the {split.name} split",
-        )
-        with exclusive(lock, doing, wait=True):
+        doing = f"computing the features of the {split.name} split"
+        with exclusive(folder / f".{split.name}.lock", doing, wait=True):
             kept = _kept(path, shape)  # another may have computed them meanwhile
             if kept is None:
                 _compute(split, path, shape, extract, crop, batch_size)

@@ -10,6 +10,8 @@ matchers exact, stem, synonym, paraphrase the matched content words of predictio
 the matched function words of both (16), chunks, matched words of prediction and reference (3).
 """
 
+import _thread
+import contextlib
 import importlib.util
 import os
 import re
@@ -17,6 +19,7 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
@@ -147,30 +150,30 @@ def _run(java: str, request: str, timeout: float) -> str:
     ]
     environment = {key: value for key, value in os.environ.items() if key not in JAVA_VARIABLES}
     environment["LC_ALL"] = "C.UTF-8"  # under C, Java cannot open a path with an ü
-    # In memory, and no pipe: of what a pipe was given in part, `communicate` forgets the rest.
-    with os.fdopen(os.memfd_create("pairs"), "w+b") as pairs:
-        pairs.write(request.encode())
-        pairs.seek(0)
+    try:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            errors="replace",
+            env=environment,
+        )
+    except OSError as error:
+        raise UserError(
+            f"METEOR needs Java; {java} cannot be run ({error.strerror}); name another"
+        ) from error
+    with process:
         try:
-            process = subprocess.Popen(
-                command,
-                stdin=pairs,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                encoding="utf-8",
-                errors="replace",
-                env=environment,
-            )
-        except OSError as error:
-            raise UserError(
-                f"METEOR needs Java; {java} cannot be run ({error.strerror}); name another"
-            ) from error
-        with process:
-            try:
-                output, errors = _communicate(process, timeout)
-            except BaseException:
-                process.kill()
-                raise
+            # Not by `communicate`, which forgets the rest of it when it is asked again.
+            stdin, process.stdin = process.stdin, None
+            assert stdin
+            _thread.start_new_thread(_write, (stdin, request))
+            output, errors = _communicate(process, timeout)
+        except BaseException:
+            process.kill()
+            raise
     if process.returncode < 0:
         raise UserError(
             f"METEOR's Java was killed by signal {-process.returncode} before it had answered;"
@@ -183,6 +186,11 @@ def _run(java: str, request: str, timeout: float) -> str:
             " check memory (1 GB) and the Java installation"
         )
     return output
+
+
+def _write(stdin: IO[str], request: str) -> None:
+    with contextlib.suppress(OSError), stdin:  # what Java says when it ends early is told
+        stdin.write(request)
 
 
 def _communicate(process: subprocess.Popen[str], timeout: float) -> tuple[str, str]:
