@@ -15,6 +15,10 @@ SHOWN = {  # measurement -> the starts of what is drawn, and how it is called
         "training step, ResNet-101": "training step, whole",
         "peak memory of that step": "peak memory of a step",
     },
+    "captioners": {
+        "updown, width 512: features to reports": "Up-Down: features → reports",
+        "updown, width 1,000: a training step": "Up-Down: training step, frozen CNN",
+    },
     "images": {
         "images to the model: JPEG": "JPEG images → model",
         "images to the model: PNG": "PNG images → model",

@@ -82,7 +82,7 @@ def _training(studies: int, device: str) -> Callable:
 
 
 def _peer(name: str, checkout, lengths: Sequence[int]) -> list[Result]:
-    """The same of a peer, one study: FLOPs of its own search against length."""
+    """FLOPs of a peer's own search, one study, against length; and of our same model's."""
     flops = []
     for length in lengths:
         peer = peers.load_peer(checkout, VOCABULARY, max_seq_length=length).eval()
@@ -91,13 +91,13 @@ def _peer(name: str, checkout, lengths: Sequence[int]) -> list[Result]:
         with FlopCounterMode(display=False) as counter:
             peers.write(peer, *patches)
         flops.append(counter.get_total_flops())
-    model = endless_model({"data.max_length": lengths[-1], **models.R2GENCMN}, "cpu")
+    model = endless_model({"data.max_length": lengths[-1], **models.PEERS[name]}, "cpu")
     with FlopCounterMode(display=False) as counter:
         our_reports(model, *features(1, 0))
     return [
         Result(f"{name} against report length: FLOPs", [exponent(lengths, flops)], "exponent",
                note=f"{lengths[0]} to {lengths[-1]}; last doubling "
                     f"{exponent(lengths[-2:], flops[-2:]):.2f}"),
-        Result(f"FLOPs of one report of {lengths[-1]} words, R2GenCMN's settings",
+        Result(f"FLOPs of one report of {lengths[-1]} words, {name}'s settings",
                [counter.get_total_flops() / 1e9], "GFLOP", [flops[-1] / 1e9], name),
     ]  # fmt: skip

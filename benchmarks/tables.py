@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks.measure import Result, machine
 
 TITLES = {
-    "tokens": "The same reports as R2GenCMN's own code",
+    "tokens": "The same reports as the peers' own code",
     "decoding": "Writing reports",
     "training": "A training step",
     "captioners": "Captioning models and self-critical.pytorch's own code",
