@@ -3,12 +3,14 @@
 import shutil
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import torch
 from PIL import Image
 from tiny import TOP, tiny
 
+from rcan.config import Settings
 from rcan.data.batches import Batch, StudyBatches
 from rcan.data.images import read_grey
 from rcan.data.preprocess import process
@@ -17,6 +19,7 @@ from rcan.data.sets.demo import demo_studies
 from rcan.data.store import open_split, read_summary
 from rcan.files import sha256_of, write_json
 from rcan.model.build import build_model
+from rcan.model.interface import NOTHING, Knowledge, ReportModel
 from rcan.text.tokenizer import Tokenizer
 from rcan.training.checkpoint import write_tensors
 from rcan.training.key import Progress
@@ -48,14 +51,11 @@ def make_project(root: Path, changes: dict[str, object] | None = None) -> Path:
     )  # fmt: skip
     tokenizer = root / "data" / "tokenizer.json"
     Tokenizer.train((s.text for s in open_split(processed, "train").studies), 1).save(tokenizer)
+    words = Tokenizer.load(tokenizer)
+    knowledge = _knowledge(settings, words, processed, root)
     torch.manual_seed(3)
-    model = build_model(settings, len(Tokenizer.load(tokenizer)))
-    with torch.no_grad():  # sharp, or every image would have the same report
-        model.visual.patches.project[0].weight.mul_(40)
-        model.word_embedding.weight.mul_(4)
-        model.classifier.weight.mul_(12)
-        for layer in model.decoder.layers:
-            layer.cross_attention.output.weight.mul_(10)
+    model = build_model(settings, len(words), knowledge)
+    _sharpen(model, settings.model.family)
     best = root / "best.safetensors"
     write_tensors(best, model.state_dict())
     row = {"epoch": 1, "length_penalty": 0.5, "val_BLEU-4": 0.1}
@@ -68,6 +68,37 @@ def make_project(root: Path, changes: dict[str, object] | None = None) -> Path:
         settings=settings, facts=facts,
     )  # fmt: skip
     return images
+
+
+def _knowledge(settings: Settings, words: Tokenizer, processed: Path, root: Path) -> Knowledge:
+    """What a family that learns of the training studies learns, as a training does it."""
+    if not settings.family.learns:
+        return NOTHING
+    from rcan.training.inputs import study_batches
+    from rcan.training.train import _learn
+
+    studies = open_split(processed, "train")
+    batches = partial(
+        study_batches, studies, tokenizer=words, settings=settings, processed=processed,
+        root=root, batch_size=settings.train.batch_size,
+    )  # fmt: skip
+    return _learn(settings, studies, words, batches, SimpleNamespace(device="cpu"))
+
+
+@torch.no_grad()
+def _sharpen(model: ReportModel, family: str) -> None:
+    """Or every image would have the same report."""
+    model.visual.patches.project[0].weight.mul_(40)
+    model.classifier.weight.mul_(12)
+    if family == "rcan":
+        model.word_embedding.weight.mul_(4)
+        for layer in model.decoder.layers:
+            layer.cross_attention.output.weight.mul_(10)
+    if family == "coatt":
+        model.stop[2].bias.fill_(-8)  # it would stop before the first word
+        model.context.weight.mul_(4)
+        model.topic.weight.mul_(4)
+        model.writer.weight_ih_l0.mul_(10)
 
 
 def places_of_test(images: Path) -> list[Path]:

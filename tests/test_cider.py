@@ -1,10 +1,11 @@
-"""CIDEr-D: worked by hand, and against its formula written out."""
+"""CIDEr-D: worked by hand, against its formula written out, and against pycocoevalcap's."""
 
 from collections import Counter
 from math import exp, log, sqrt
 
 import numpy as np
 import pytest
+from pycocoevalcap.cider.cider_scorer import CiderScorer
 
 from rcan.errors import UserError
 from rcan.evaluation.cider import CiderD
@@ -71,6 +72,30 @@ def test_as_written_out_on_random_reports():
         expected = [written_out(r, train[n], train) for r, n in zip(reports, numbers, strict=True)]
         found = CiderD(train, size)(reports, numbers)
         assert found == pytest.approx(expected, abs=1e-12) and max(found) > 0.5
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_equals_pycocoevalcaps_on_random_sets(seed):
+    """Its variant: clipped, sigma 6, N and frequencies of the references that are scored.
+
+    Lengths are numbers of bigrams there, so that they differ as numbers of words do; but that of an
+    empty report, which scores 0 on both sides.
+    """
+    rng = np.random.default_rng(seed)
+    size, number = int(rng.integers(3, 200)), int(rng.integers(2, 80))
+    p = rng.dirichlet(np.full(size, 0.3))
+    references, reports = (
+        [rng.choice(size, rng.integers(low, 30), p=p).tolist() for _ in range(number)]
+        for low in (1, 0)
+    )
+    reports[0], reports[-1] = references[0], []
+    theirs = CiderScorer()
+    for report, reference in zip(reports, references, strict=True):
+        theirs += (" ".join(map(str, report)), [" ".join(map(str, reference))])
+    mean, expected = theirs.compute_score()
+    found = CiderD(references, size)(reports, np.arange(number))
+    assert found == pytest.approx(expected, abs=1e-9) and max(found) > 0.5
+    assert found.mean() == pytest.approx(mean, abs=1e-9)
 
 
 def test_a_batch_scores_as_its_reports_do_alone():
