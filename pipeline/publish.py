@@ -14,13 +14,14 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from pipeline.stage import EVALUATIONS, FLOORS, PROCESSED, RUNS, TOKENIZER, run
+from pipeline.stage import EVALUATIONS, FLOORS, PROCESSED, RUNS, run
 from rcan.config import PipelineSettings
+from rcan.data.store import read_summary
 from rcan.errors import UserError
-from rcan.evaluation.results import COUNTS, PREDICTIONS, read_best, read_history
+from rcan.evaluation.results import COUNTS, SCORES, read_best, read_history, read_scores
 from rcan.files import place_beside, write_csv, write_json, write_text
 from rcan.project import project_root
-from rcan.reading import read_json
+from rcan.scoring.rexrank import FILE as REXRANK
 from rcan.sharing.export import numbers_of
 
 BACK = "--back"
@@ -46,15 +47,21 @@ def main(settings: PipelineSettings) -> None:
         return
     if out.exists():
         raise UserError(f"{out} is there already: remove it, or name another folder")
-    names = sorted(path.parent.name for path in EVALUATIONS.glob("*/scores.json"))
+    scores = {path.parent.name: read_scores(path, _REMEDY, ["data_digest"])
+              for path in sorted(EVALUATIONS.glob(f"*/{SCORES}"))}  # fmt: skip
+    digest = read_summary(PROCESSED)["digest"] if PROCESSED.exists() else None
+    names = [name for name, of in scores.items() if digest in (None, of["data_digest"])]
     if not names:
-        raise UserError(f"no run is evaluated in {EVALUATIONS}: `dvc repro` does that")
+        raise UserError(
+            f"no run on these data is evaluated in {EVALUATIONS}: `dvc repro` does that"
+        )
+    if others := len(scores) - len(names):
+        print(f"{others} runs are left out: they are of other data than {PROCESSED} holds")
     beside = place_beside(out)
     shutil.rmtree(beside, ignore_errors=True)
     speeds = _speeds(settings)
     for name in names:
-        scores = read_json(EVALUATIONS / name / "scores.json", dict, "scores", _REMEDY)
-        short = json.dumps(numbers_of(scores), ensure_ascii=False, separators=(",", ":"))
+        short = json.dumps(numbers_of(scores[name]), ensure_ascii=False, separators=(",", ":"))
         write_text(beside / name / "scores.json", short + "\n")
         shutil.copy(EVALUATIONS / name / COUNTS, beside / name)
         for file in OF_THE_RUN:
@@ -101,24 +108,11 @@ def _write_floors(out: Path) -> None:
 
 
 def _write_rexrank(out: Path, settings: PipelineSettings) -> None:
-    """ReXrank's BLEU-2 of every run and floor against the reports as their source gives them."""
-    from rcan.data.store import open_split
-    from rcan.evaluation.kept_floors import read_floors
-    from rcan.scoring.rexrank import FILE, rexrank_bleu
-    from rcan.scoring.texts import read_texts
+    from pipeline.tables import rexrank_scores
 
-    options = {"resamples": settings.eval.resamples, "seed": settings.eval.seed}
-    test = {study.id: study.report for study in open_split(PROCESSED, "test").studies}
-    floors = read_floors(FLOORS, processed=PROCESSED, tokenizer=TOKENIZER).reports["strict"]
-    written = {floor: [text] * len(test) for floor, text in floors.items()}
-    for path in sorted(EVALUATIONS.glob(f"*/{PREDICTIONS}")):
-        by_id = read_texts(path, "predictions", tell=False).by_id
-        if by_id.keys() == test.keys():  # else of other data than there are now
-            written[path.parent.name] = [by_id[name] for name in test]
-    for name, texts in written.items():
+    for name, score in rexrank_scores(settings).items():
         if (out / name).is_dir():
-            score = rexrank_bleu(texts, list(test.values()), **options)
-            write_json(out / name / FILE, {"BLEU-2": score})
+            write_json(out / name / REXRANK, {"BLEU-2": score})
 
 
 def _put_back(published: Path) -> None:
@@ -134,6 +128,8 @@ def _put_back(published: Path) -> None:
         for file, place in places.items():
             (place / name).mkdir(parents=True, exist_ok=True)
             shutil.copy(published / name / file, place / name)
+        if (score := published / name / REXRANK).is_file():
+            shutil.copy(score, EVALUATIONS / name)
     print(f"{len(done)} runs put back, {len(names) - len(done)} left as they are")
 
 

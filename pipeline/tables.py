@@ -10,10 +10,15 @@ from rcan.config import PipelineSettings
 from rcan.data.store import open_split
 from rcan.evaluation.kept_floors import read_floors
 from rcan.evaluation.protocols import PROTOCOLS, reference
+from rcan.evaluation.results import PREDICTIONS
 from rcan.evaluation.scores import Scores, score_systems
 from rcan.project import git_output, git_state, project_root
 from rcan.reporting.cells.page import Places, write_ablations
 from rcan.reporting.cells.study import Settings, read_ablations
+from rcan.scoring.rexrank import DATA as REXRANK_DATA
+from rcan.scoring.rexrank import FILE as REXRANK
+from rcan.scoring.rexrank import read_rexrank, rexrank_bleu
+from rcan.scoring.texts import read_texts
 from rcan.text.tokenizer import Tokenizer
 from rcan.tracking import run_folders, sync
 
@@ -43,6 +48,7 @@ def main(settings: PipelineSettings) -> None:
             seeds=seeds(),
         ),
         floors=floor_scores() if FLOORS.exists() else None,
+        rexrank=rexrank_scores(settings) if settings.data.name == REXRANK_DATA else {},
     )
     write_ablations(ablations, PLACES)
     runs = [run for model in ablations.models.values() for run in model.runs]
@@ -70,6 +76,26 @@ def floor_scores() -> dict[str, dict[str, Scores]]:
     ):
         found[protocol][floor] = scores
     return found
+
+
+def rexrank_scores(settings: PipelineSettings) -> dict[str, dict[str, float]]:
+    """Run or floor -> ReXrank's BLEU-2 against the reports as their source gives them, of what is
+    written for these test studies; of a run whose numbers alone are here, as it was published."""
+    options = {"resamples": settings.eval.resamples, "seed": settings.eval.seed}
+    test = {study.id: study.report for study in open_split(PROCESSED, "test").studies}
+    written = {}
+    if FLOORS.exists():
+        floors = read_floors(FLOORS, processed=PROCESSED, tokenizer=TOKENIZER).reports["strict"]
+        written = {floor: [text] * len(test) for floor, text in floors.items()}
+    for path in sorted(EVALUATIONS.glob(f"*/{PREDICTIONS}")):
+        by_id = read_texts(path, "predictions", tell=False).by_id
+        if by_id.keys() == test.keys():  # else of other data than there are now
+            written[path.parent.name] = [by_id[name] for name in test]
+    known = {path.parent.name: read_rexrank(path) for path in EVALUATIONS.glob(f"*/{REXRANK}")}
+    scored = {
+        name: rexrank_bleu(texts, list(test.values()), **options) for name, texts in written.items()
+    }
+    return known | scored
 
 
 def _commit() -> str:

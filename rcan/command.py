@@ -19,7 +19,7 @@ def command() -> str:
     }
     if "data.root" in changed:
         changed["data.root"] = "/"
-    settings = [f" -S {key}={_shown(value)}" for key, value in changed.items()]
+    settings = [f" -S {key}={_shown(key, value)}" for key, value in changed.items()]
     return f"dvc exp run{''.join(settings)}" if settings else "dvc repro"
 
 
@@ -29,7 +29,7 @@ def seeds() -> str:
     committed, now = _flat(git_output("show", f"HEAD:./{name}")), _flat(_read(name))
     if not committed or committed.get("seeds") == now.get("seeds"):
         return ""
-    return f" -S '{name}:seeds={_shown(now.get('seeds'))}'"
+    return f" -S '{name}:seeds={_shown('seeds', now.get('seeds'))}'"
 
 
 def other_than_committed(metrics: Path) -> str:
@@ -82,6 +82,7 @@ def _flat(text: str) -> dict[str, object]:
     return flatten(settings) if isinstance(settings, dict) else {}
 
 
-def _shown(value: object) -> str:
+def _shown(key: str, value: object) -> str:
     text = "null" if value is None else str(value).replace(" ", "")
-    return "<path>" if "/" in text else text
+    # A name that a shell takes for nothing else.
+    return f"PATH_OF_{key.rpartition('.')[2].upper()}" if "/" in text else text

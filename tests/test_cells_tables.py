@@ -208,8 +208,12 @@ def test_a_new_row_of_table_3_is_a_matter_of_the_register_alone(iu_xray):
         scores={**iu_xray.scores, **{("nic", p): iu_xray.scores["rve", p] for p in PROTOCOLS}},
     )
     rows, _ = rows_of(section(more, "table3"), "Scores, paper")
-    nic = [row for row in rows if row[:2] == ["NIC", "Vinyals et al., 2015"]]
-    assert [row[2] for row in nic] == ["the paper, cited", "ours, 2 of 3 seeds", "ours − paper"]
+    nic = [row for row in rows if row[0] == "NIC"]
+    assert [row[1:3] for row in nic] == [
+        ["Vinyals et al., 2015", "the paper, cited"],
+        ["one LSTM", "ours, 2 of 3 seeds"],
+        ["one LSTM", "ours − paper"],
+    ]
     assert nic[2][3 + METRICS.index("METEOR")] == "–" != nic[2][3]
     rows, _ = rows_of(findings_table(more), "All findings")
     assert "NIC" in [row[0] for row in rows]
@@ -225,6 +229,32 @@ def test_table_3_marks_whose_scores_a_row_holds(iu_xray):
     log, other = (row for row in rows if row[2] == "its public log")
     assert log[3:] == ["0.462", "0.299", "0.221", "0.173", "0.187", "0.363"]
     assert [row[1].rpartition(": ")[2] for row in (log, other)] == ["lengths differ", "one report"]
+
+
+def test_our_rows_of_table_3_have_their_own_names(iu_xray):
+    table, shown = section(iu_xray, "table3"), iu_xray.cells.shown
+    own = {told.row["table3"] for told in shown.values() if "table3" in told.row}
+    rows, _ = rows_of(table, "Scores, paper")
+    ours = {tuple(row[:2]) for row in rows if row[2].startswith("ours")}
+    assert ours == own and ("CMAS-RL", "Jing et al., 2019") not in ours
+    of_files = {(row["model"], row["what it is"]) for row in table.records
+                if row["source"].startswith("ours")}  # fmt: skip
+    assert of_files == own
+
+
+def test_rexranks_score_stands_beside_the_controls_where_it_is_known(iu_xray):
+    assert "ReXrank BLEU-2" not in controls_table(iu_xray).tables[0].columns
+    known = {
+        name: {"score": score, "low": score - 0.01, "high": score + 0.01}
+        for name, score in (("rve-1", 0.25), ("rve-2", 0.27), ("best_constant", 0.306))
+    }
+    table = controls_table(replace(iu_xray, rexrank=known))
+    rows = {row[0]: row[-1] for row in rows_of(table, "What overlap")[0]}
+    assert rows["RVE (rve)"] == "0.260 ± 0.014 [0.250, 0.270]"
+    assert rows["best constant report"] == "0.306 [0.296, 0.316]"
+    assert rows["RCAN (rcan)"] == "–"
+    told = {(row["cell"], row["seed"]): row["ReXrank BLEU-2"] for row in table.records}
+    assert (told["rve", 2], told["rve", 3], told["rcan", 1]) == (0.27, None, None)
 
 
 def test_every_system_is_tested_against_the_constant_report(floored, iu_xray):

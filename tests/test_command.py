@@ -31,7 +31,9 @@ def test_what_differs_from_the_commit_is_named_and_paths_are_left_out(tmp_path, 
     commit(SETTINGS)
     changed = "wcl:\n  tau: 0.07\ndata:\n  root: xrays\nvisual:\n  weights: /home/me/w.pth\n"
     (tmp_path / "params.yaml").write_text(changed)
-    expected = "dvc exp run -S wcl.tau=0.07 -S data.root=<path> -S visual.weights=<path>"
+    expected = (
+        "dvc exp run -S wcl.tau=0.07 -S data.root=PATH_OF_ROOT -S visual.weights=PATH_OF_WEIGHTS"
+    )
     assert command() == expected
 
 

@@ -9,7 +9,8 @@ from fabricated import scores_of, write_evaluation, write_processed, write_run
 from java_programs import python_java
 
 from pipeline import publish
-from rcan.data.store import open_split
+from pipeline.stage import TOKENIZER
+from rcan.data.store import open_split, read_summary
 from rcan.errors import UserError
 from rcan.evaluation import meteor
 from rcan.evaluation.kept_floors import KeptFloors, write_floors
@@ -53,20 +54,26 @@ def test_every_evaluated_run_is_there_with_its_numbers_and_no_text(project, monk
     assert not (project / "numbers/main/predictions.csv").exists()
 
 
-def test_with_floors_there_are_their_counts_and_rexranks_score(project, monkeypatch):
+def test_with_floors_there_are_their_counts_and_rexranks_score(project, monkeypatch, capsys):
     java = python_java(project)
     monkeypatch.setattr(meteor, "_find_java", lambda _: str(java))
     write_processed(project / "data/processed", num_studies=12)
     test = open_split(publish.PROCESSED, "test").studies
-    Tokenizer.train([study.text for study in test], 1).save(publish.TOKENIZER)
+    Tokenizer.train([study.text for study in test], 1).save(TOKENIZER)
     floor = {"best_constant": test[0].text, "most_frequent": "none ."}
     write_floors(
         publish.FLOORS, KeptFloors({"strict": floor, "paper": floor}, 60),
-        processed=publish.PROCESSED, tokenizer=publish.TOKENIZER,
+        processed=publish.PROCESSED, tokenizer=TOKENIZER,
     )  # fmt: skip
     options = SimpleNamespace(resamples=10, seed=1)
+    digest = read_summary(publish.PROCESSED)["digest"]
+    for path in (project / "data/evaluation").glob("*/scores.json"):
+        of_these = digest if path.parent.name == "main" else "0c" * 16
+        path.write_text(json.dumps({**json.loads(path.read_text()), "data_digest": of_these}))
     monkeypatch.setattr(sys, "argv", ["publish", "numbers"])
     publish.main(SimpleNamespace(eval=options))
+    assert not (project / "numbers/cgm-1").exists()  # of other data than there are
+    assert "1 runs are left out" in capsys.readouterr().out
     told = {"num_studies": 12, "references": {"strict": "0a" * 32, "paper": "0a" * 32}}
     constant = read_counts(project / "numbers/best_constant", told)["strict"]
     assert constant.studies["ROUGE-L"][0] == 1 and constant.corpus["BLEU-4"] < 1
@@ -110,7 +117,7 @@ def test_a_folder_is_named_and_never_overwritten(project, monkeypatch, arguments
 
 def test_without_an_evaluated_run_nothing_is_written(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match="no run is evaluated"):
+    with pytest.raises(UserError, match="no run on these data is evaluated"):
         written(monkeypatch, "numbers")
     assert list(tmp_path.iterdir()) == []
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rcan.cli.options import remark
 from rcan.errors import UserError
+from rcan.streams import escaped
 
 if TYPE_CHECKING:
     from rcan.evaluation.scores import Scores
@@ -34,6 +35,22 @@ def published_of(beside: Path | None, of_it: Mapping[str, Path | None]) -> "Publ
     from rcan.reporting.beside import read_published
 
     return read_published(beside)
+
+
+def annotation_of(published: "Published") -> Path:
+    """R2Gen's annotation.json of the data set, where its raw files are looked for."""
+    from rcan.data.sets import TITLES
+    from rcan.project import raw_data_folder
+
+    folder = raw_data_folder(published.data, None)
+    if (path := folder / "annotation.json").is_file():
+        return path
+    title = TITLES.get(published.data, published.data)
+    raise UserError(
+        f"--beside needs the references: R2Gen's annotation.json of {title}; none in {folder}; "
+        "give it: `rcan score PREDICTIONS ANNOTATION --beside FOLDER`, or name its folder by "
+        "RCAN_DATA"
+    )
 
 
 def without_java() -> bool:
@@ -100,7 +117,7 @@ def placed(
     ids = list(about.references.by_id)
     if found := finding_scores(about.written, ids, folder, published.data, **options):
         result["findings"] = found
-    name = about.predictions.stem
+    name = escaped(about.predictions.stem)
     tables = beside_tables(result, name)
     lines = [*told_in_words(result, name), *variety(result["diagnostics"], None).split("\n")]
     if html:

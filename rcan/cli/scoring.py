@@ -21,6 +21,7 @@ from rcan.data.sets import TITLES, Name, data_set
 
 if TYPE_CHECKING:
     from rcan.evaluation.scores import Scores
+    from rcan.reporting.beside import Published
     from rcan.scoring.texts import Texts
 
 _RUN = "An evaluated run (main, rve_cgm-1), a folder with scores.json, or a predictions.csv."
@@ -33,7 +34,8 @@ def score(
     references: Annotated[
         Path | None,
         typer.Argument(
-            help="References of the same studies; not needed if PREDICTIONS has both columns."
+            help="References of the same studies; not needed if PREDICTIONS has both columns, nor "
+            "with --beside if annotation.json lies with the raw data."
         ),
     ] = None,
     train: Annotated[
@@ -130,7 +132,7 @@ def score(
     def read(path: Path, side: str) -> "Texts":
         return read_texts(path, side, split, tell=cleaner.tells_ids)
 
-    wanted = read(_references(predictions, references), "references")
+    wanted = read(_references(predictions, references, published), "references")
     ground = read_ground(wanted, cleaner, train=train, val=val)
     given = read(predictions, "predictions")
     raw = in_order(given, ground, cleaner)
@@ -222,7 +224,8 @@ def _data_beside(predictions: Path) -> Name:
     return known[0] if known else "iu_xray"
 
 
-def _references(predictions: Path, references: Path | None) -> Path:
+def _references(predictions: Path, references: Path | None, published: "Published | None") -> Path:
+    from rcan.cli.beside import annotation_of
     from rcan.errors import UserError
     from rcan.scoring.texts import has_both_sides
 
@@ -230,6 +233,8 @@ def _references(predictions: Path, references: Path | None) -> Path:
         return references
     if has_both_sides(predictions):
         return predictions
+    if published:
+        return annotation_of(published)
     raise UserError(
         f"{predictions}: expected the columns id, reference and prediction, or a second file with"
         " the references; give it: `rcan score PREDICTIONS REFERENCES`"

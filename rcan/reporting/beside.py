@@ -1,9 +1,9 @@
 """Somebody's predictions among published runs: scores, paired tests, signs of collapse, places.
 
 `python -m pipeline.publish` writes such a folder: a folder a run with scores.json, counts.npz and
-config.json, and one a floor with counts.npz. A row is a cell: the mean over its seeds. No text of a
-published report is needed, for the counts of each study are there, and they tell whether the
-references are the same.
+config.json, and one a floor with counts.npz. A row is a cell: the mean over its seeds. In a project
+the rows are those of Table 3, by the names that they have there. No text of a published report is
+needed, for the counts of each study are there, and they tell whether the references are the same.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from rcan.ablation.cells import FULL
+from rcan.ablation.cells import CELLS, FULL, Cells, load_cells
 from rcan.data.sets import TITLES
 from rcan.data.sets.iu_xray_layouts import ListedStudy, problems_beside
 from rcan.errors import UserError
@@ -26,10 +26,11 @@ from rcan.evaluation.scores import METRICS, Scores, scores_from_counts
 from rcan.evaluation.statistics import holm, seed_difference
 from rcan.reading import read_json
 from rcan.reporting.ranks import first_shares
-from rcan.scoring.rexrank import FILE
+from rcan.scoring.rexrank import FILE, read_rexrank
 from rcan.scoring.score_reports import RESAMPLES_A_TEST
 
 _MAIN = "main"  # the run of a cell that others repeat with other seeds
+_TABLE = "table3"
 _REMEDY = "get the published folder again, e.g. by `git checkout`"
 _NEEDS = (
     "data", "split", "num_studies", "references", "diagnostics.num_studies",
@@ -42,6 +43,7 @@ class PublishedRow:
     """A cell, or a floor: run -> what is known of it. A floor has one, and no scores.json."""
 
     name: str
+    title: str
     counts: Mapping[str, Mapping[str, Scores]]  # by run, by protocol
     scores: Sequence[Mapping[str, Any]] = ()
     rexrank: Sequence[float] = ()
@@ -65,7 +67,8 @@ class Published:
 
 
 def read_published(folder: Path) -> Published:
-    """The runs in `folder`, or in `folder`/runs.
+    """The runs in `folder`, or in `folder`/runs. Of a project's own those of Table 3 alone: RCAN
+    with another λ or τ is no other system.
 
     Raises:
         UserError: there is none, one is damaged, or they are not of the same studies.
@@ -86,20 +89,28 @@ def read_published(folder: Path) -> Published:
                     f"{inside}: expected runs on the same studies, found another {fact} of {name}"
                     f" than of {places[0].name}; name a folder of one data set and split"
                 )
-    rows = []
-    for cell, runs in _cells(places).items():
+    rows, register, cells = [], _register(inside), _cells(places)
+    listed = [cell for cell in cells if cell in register.of_table(_TABLE)]
+    for cell, runs in [(cell, cells[cell]) for cell in listed or cells]:
         told = [read for run in runs if (read := _rexrank(run)) is not None]
         counts = {run.name: read_counts(run, scores[run.name]) for run in runs}
         own = [scores[run.name] for run in runs]
-        rows.append(PublishedRow(cell, counts, own, told, _f1(own, "model")))
+        title = register.show(cell).title
+        rows.append(PublishedRow(cell, title, counts, own, told, _f1(own, "model")))
     for floor in FLOORS:
         if (place := inside / floor).joinpath(COUNTS).is_file():
             told = [read] if (read := _rexrank(place)) is not None else []
             name = FLOOR_NAMES[floor]
             f1 = _f1([first], floor)
-            rows.append(PublishedRow(name, {name: read_counts(place, first)}, (), told, f1))
+            rows.append(PublishedRow(name, name, {name: read_counts(place, first)}, (), told, f1))
     facts = {key: first[key] for key in ("data", "split", "num_studies", "references")}
     return Published(inside, **facts, rows=rows)
+
+
+def _register(folder: Path) -> Cells:
+    """That of the project which the folder lies in; outside one, an empty one."""
+    places = [parent / CELLS for parent in folder.resolve().parents]
+    return next((load_cells(path) for path in places if path.is_file()), Cells((), (), ()))
 
 
 def _cells(places: Sequence[Path]) -> dict[str, list[Path]]:
@@ -140,11 +151,7 @@ def _f1(scores: Sequence[Mapping[str, Any]], writer: str) -> list[float]:
 
 def _rexrank(place: Path) -> float | None:
     path = place / FILE
-    if not path.is_file():
-        return None
-    return float(
-        read_json(path, {"BLEU-2": {"score": float}}, "a score", _REMEDY)["BLEU-2"]["score"]
-    )
+    return read_rexrank(path)["score"] if path.is_file() else None
 
 
 def shared_protocols(mine: Mapping[str, Scores], published: Published, source: Path) -> list[str]:
@@ -176,8 +183,8 @@ def place_among(
     """Where scores, protocol -> of one model, stand among the published rows.
 
     Returns:
-        `rows`: row -> `runs`, `scores` (protocol -> metric -> of each run), `floor`, and what
-        scores.json tells of collapse and findings, each a list over runs; `minus`: protocol ->
+        `rows`: row -> `title`, `runs`, `scores` (protocol -> metric -> of each run), `floor`, and
+        what scores.json tells of collapse and findings, each a list over runs; `minus`: protocol ->
         row -> metric -> mine minus the row, with `low`, `high`, `p` and `p_holm`, corrected for all
         rows and metrics of the protocol; `places`: protocol -> metric -> `place` of each row, best
         first, and of mine under "" (equals share it), and `first`, the share of draws in which each
@@ -220,6 +227,7 @@ def _told(row: PublishedRow, protocols: Sequence[str]) -> dict[str, Any]:
     found = [of["diagnostics"] for of in row.scores]
     return {
         "floor": row.is_floor,
+        "title": row.title,
         "runs": list(row.counts),
         "scores": {
             protocol: {

@@ -119,7 +119,7 @@ def _scores(result: Mapping[str, Any], name: str, protocol: str, scope: str) -> 
             continue
         held = result["beside"]["rows"][row]
         values = [mean_of(held["scores"][protocol][m], _three) for m in metrics]
-        rows.append(Row([f"{place}. {row}", _seeds(held), *values], _kind(held)))
+        rows.append(Row([f"{place}. {held['title']}", _seeds(held), *values], _kind(held)))
     return Table(
         ["row", "runs", *metrics],
         rows,
@@ -155,7 +155,7 @@ def _signs(result: Mapping[str, Any], name: str, protocol: str, scope: str) -> T
         if held["floor"]:
             cells[1:3] = [Value("1", f"of {num}"), Value(percent(1))]
             cells[4] = Value("0.000")
-        rows.append(Row([row, *cells], _kind(held)))
+        rows.append(Row([held["title"], *cells], _kind(held)))
     return Table(
         ["row", "findings F1", "different reports", "commonest", "copied", "fall", NAME],
         rows,
@@ -175,7 +175,8 @@ def _minus(beside: Mapping[str, Any], protocol: str, scope: str) -> Table:
     for row in order:
         found = minus[row]
         values = [_lead(found[metric]) for metric in METRICS if metric in found]
-        rows.append(Row([row, *values], _kind(beside["rows"][row])))
+        held = beside["rows"][row]
+        rows.append(Row([held["title"], *values], _kind(held)))
     metrics = [metric for metric in METRICS if order and metric in minus[order[0]]]
     return Table(
         ["yours minus", *metrics],
@@ -198,10 +199,11 @@ def _places(beside: Mapping[str, Any], name: str, protocol: str, scope: str) -> 
     rows = []
     for metric, found in beside["places"][protocol].items():
         best, share = max(found["first"].items(), key=lambda one: one[1])
+        best = beside["rows"][best]["title"] if best else name
         cells = [
             Value(f"{found['place']['']} of {len(found['place'])}"),
             Value(percent(found["first"][""])),
-            Value(f"{best or name}", percent(share)),
+            Value(best, percent(share)),
         ]
         rows.append([metric, *cells])
     return Table(

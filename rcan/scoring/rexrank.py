@@ -19,6 +19,7 @@ from rcan.evaluation.statistics import interval, study_weights
 from rcan.reading import read_json
 
 NAME = "ReXrank BLEU-2"
+DATA = "iu_xray"  # whose test split it is
 FILE = "rexrank.json"  # of a published run: the score
 WRITTEN = "model_prediction"  # what a prediction is called there
 EPSILON = 0.1  # matched bigrams where none matches: method 1 of Chen and Cherry, 2014
@@ -32,6 +33,14 @@ def rexrank_bleu(
     each = np.array([_bleu_2(_words(written), _words(wanted)) for written, wanted in pairs])
     resampled = study_weights(len(each), resamples, seed) @ each / len(each)
     return {"score": float(each.mean()), **interval(resampled)}
+
+
+def read_rexrank(path: Path) -> dict[str, float]:
+    """A kept score as `rexrank_bleu` gives it; raises UserError where it is damaged."""
+    ends = dict.fromkeys(("score", "low", "high"), float)
+    remedy = "get the published folder again, e.g. by `git checkout`"
+    held: dict[str, float] = read_json(path, {"BLEU-2": ends}, "a score", remedy)["BLEU-2"]
+    return held
 
 
 def _words(text: str) -> list[str]:

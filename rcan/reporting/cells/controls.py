@@ -9,8 +9,9 @@ from typing import Any
 
 from rcan.ablation.cells import FULL, cell_of
 from rcan.evaluation.schema import FLOOR_NAMES, GROUPS
-from rcan.reporting.cells.runs import Model
+from rcan.reporting.cells.runs import Model, Run
 from rcan.reporting.cells.study import CONSTANT, Ablations
+from rcan.scoring.rexrank import NAME
 from rcan.table import (
     NONE,
     Row,
@@ -79,6 +80,7 @@ def controls_table(ablations: Ablations) -> Section:
             "trained as": run.place,
             "status": "run" if run.result else "not run",
             **_numbers(run.result.scores if run.result else None),
+            **_rexrank(ablations, run),
             "command": ablations.command_of(run),
         }
         for run in runs
@@ -104,6 +106,12 @@ def _numbers(scores: Mapping[str, Any] | None) -> dict[str, object]:
     return found
 
 
+def _rexrank(ablations: Ablations, run: Run) -> dict[str, object]:
+    """A run's own for programs; nothing where no row has one."""
+    score = ablations.rexrank.get(run.place, {}) if run.result else {}
+    return {NAME: score.get("score")} if ablations.rexrank else {}
+
+
 def _middle(value: Any) -> Any:
     return value.get("score", value.get("difference")) if isinstance(value, Mapping) else value
 
@@ -119,33 +127,39 @@ def controls_part(ablations: Ablations, cells: Sequence[str]) -> Table:
         }
         if model.results:  # whose studies are resampled for all seeds at once
             values["BLEU-4"] = measured(ablations.scores[model.cell, PROTOCOL]["BLEU-4"])
+        if ablations.rexrank:
+            values[NAME] = _mean([ablations.rexrank.get(r.place) for r in model.results], NAME)
         rows.append(_row(ablations, model, list(values.values())))
     for result in ablations.results[:1]:
-        rows += [_floor(result.scores, floor, ablations.num_studies) for floor in FLOOR_NAMES]
+        rows += [_floor(ablations, result.scores, floor) for floor in FLOOR_NAMES]
+    rexrank = (
+        f" {NAME}: the mean of each study's BLEU-2 on texts as they are given, which its table "
+        "of findings on IU X-ray ranks by; docs/scoring.md has systems of it."
+    )
     return Table(
-        ["cell", "seeds", *_COLUMNS],
+        ["cell", "seeds", *_COLUMNS, *([NAME] if ablations.rexrank else [])],
         rows,
         title="What overlap scores cannot see",
         caption=f"{ablations.scope(PROTOCOL)}. {_SEVERAL} Other images: the model is given "
         "another study's; `fall` is what that costs in BLEU-4. The blind cell is a Transformer "
-        "that is given no image, not even in training.",
+        f"that is given no image, not even in training.{rexrank if ablations.rexrank else ''}",
         notes=ablations.commands(
             run for model in models if not model.results for run in model.runs
         ),
     )
 
 
-def _floor(scores: Mapping[str, Any], floor: str, num_studies: int) -> Row:
+def _floor(ablations: Ablations, scores: Mapping[str, Any], floor: str) -> Row:
     """One report for every study, whatever the images."""
     bleu = measured(scores["protocols"][PROTOCOL]["floors"][floor]["BLEU-4"])
     copied, rates = Value(percent(1)), [Value(NONE)] * 2  # whose findings nobody read
     if floor == CONSTANT:
         copied = Value(NONE)
         rates = [_mean([_f1(scores, floor, kind)], "") for kind in ("macro", "micro")]
-    told = [Value(bleu.main), Value("0.000"), Value(f"1 of {num_studies}"), Value(percent(1))]
-    return Row(
-        [FLOOR_NAMES[floor], "floor, no model", bleu, *told, copied, *rates, rates[1]], "floor"
-    )
+    told = [Value(bleu.main), Value("0.000"), Value(f"1 of {ablations.num_studies}")]
+    last = [_mean([ablations.rexrank.get(floor)], NAME)] if ablations.rexrank else []
+    cells = [bleu, *told, Value(percent(1)), copied, *rates, rates[1], *last]
+    return Row([FLOOR_NAMES[floor], "floor, no model", *cells], "floor")
 
 
 def _row(ablations: Ablations, model: Model, values: Sequence[object]) -> Row:

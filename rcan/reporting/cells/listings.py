@@ -28,12 +28,14 @@ _OF_A_RUN = ("train.seed", "visual.weights")  # its seed; the plan's path, of wh
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a table: its first columns, our cell, and the scores that somebody published."""
+    """One line of a table: our cell and its first columns, and the scores that somebody published
+    with theirs: what we ran may not be what the paper names."""
 
     keys: tuple[str, ...]
     cell: str | None = None
     published: Mapping[str, float | None] | None = None  # on the data set at hand
     source: str = "the paper"
+    published_keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -75,19 +77,21 @@ def _lines(ablations: Ablations, name: str) -> Iterator[Line]:
         scores = scores_of_row(row)
         cell = next((cell for cell in left if _repeats(ablations, cell, name, row)), None)
         source = "the paper" if row.get("model", "RCAN") == "RCAN" else "the paper, cited"
-        yield Line(keys_of(row), cell, scores, source)
+        own = ablations.cells.show(cell).row.get(name) if cell else None
+        yield Line(own or keys_of(row), cell, scores, source, keys_of(row))
         left = [other for other in left if other != cell]
         for run in runs:
             if _of(row) == _of(run):
                 about = (
                     f"somebody else's run, epoch {run['epoch']}; length test: {run['length_test']}"
                 )
-                yield Line((run["model"], about), None, scores_of_row(run), "its public log")
+                keys = (run["model"], about)
+                yield Line(keys, None, scores_of_row(run), "its public log", keys)
     for cell in left:
         told = ablations.cells.show(cell)
         # Of a table that the paper does not print: what it prints elsewhere of the same model.
         printed = ablations.printed(told.printed_as) if name not in TABLES else None
-        yield Line(told.row[name], cell, printed)
+        yield Line(told.row[name], cell, printed, published_keys=told.row[name])
 
 
 def _repeats(ablations: Ablations, cell: str, table: str, row: Mapping[str, str]) -> bool:

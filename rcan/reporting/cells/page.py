@@ -15,7 +15,7 @@ from typing import Any
 from markdown_it import MarkdownIt
 from PIL import Image
 
-from rcan.ablation.cells import CONTROLS
+from rcan.ablation.cells import CONTROLS, FULL
 from rcan.evaluation.diagnostics import is_collapsed
 from rcan.files import write_text
 from rcan.reading import read_bytes, read_text
@@ -206,16 +206,20 @@ def _worth_of_findings(oracle: Mapping[str, Any]) -> str:
 
 def _worth_of_modules(cells: Mapping[str, Mapping[str, Any]]) -> str:
     lead = f"minus {PLAIN}"
-    leads = [of for of in cells.values() if lead in of]
+    leads = {cell: of for cell, of in cells.items() if lead in of}
     if not leads:
         return ""
     beyond = [
-        of[lead] for of in leads
+        of[lead] for of in leads.values()
         if of[f"{lead}, p (Holm)"] < SIGNIFICANT and abs(of[lead]) > of.get(f"{lead}, sd", 0.0)
     ]  # fmt: skip
     up = sum(difference > 0 for difference in beyond)
     down, num = len(beyond) - up, len(leads)
-    several = all(f"{lead}, sd" in of for of in leads)
+    several = all(f"{lead}, sd" in of for of in leads.values())
+    if list(leads) == [FULL]:
+        way = "raise" if up else "lower" if down else "do not change"
+        told = f"The paper's modules, together, {way} the Transformer's BLEU-4 beyond the noise"
+        return f"{told} of studies. The modules one by one are not run."
     return (
         f"{up or 'None'} of {num} combination{'s' * (num > 1)} of the paper's modules "
         f"raise{'s' * (up < 2)} the Transformer's BLEU-4 beyond the noise of studies"
@@ -226,7 +230,8 @@ def _worth_of_modules(cells: Mapping[str, Mapping[str, Any]]) -> str:
 
 def _collapsed(ablations: Ablations) -> str:
     same = [r.place for r in ablations.results if is_collapsed(r.scores["diagnostics"])]
-    return f"Collapsed, one or a few reports for all studies: {listed(same)}." if same else ""
+    told = "Collapsed: one report for at least half of the studies, or a few for all"
+    return f"{told}: {listed(same)}." if same else ""
 
 
 def _inlined(path: Path) -> str:

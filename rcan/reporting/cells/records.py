@@ -28,8 +28,9 @@ def records(
                 **ablations.about("published", num_reports(ablations.data, "test")),
                 "scale": "",
             }
+            theirs = dict(zip(listing.columns, line.published_keys, strict=True))
             rows.append(
-                {**keys, "source": line.source, **about, "statistic": "score", "seeds": "",
+                {**theirs, "source": line.source, **about, "statistic": "score", "seeds": "",
                  **{m: line.published.get(m) for m in METRICS}, "commit": "", "command": ""}
             )  # fmt: skip
         if line.cell:

@@ -62,7 +62,8 @@ def _scores(ablations: Ablations, listing: Listing, protocol: str) -> Table:
         printed = line.published if protocol == "paper" else None
         if printed:
             kind = "paper" if line.source == "the paper" else "cited"
-            rows.append(Row([*line.keys, line.source, *map(number, printed.values())], kind))
+            numbers = map(number, printed.values())
+            rows.append(Row([*line.published_keys, line.source, *numbers], kind))
         if line.cell:
             rows.append(_own_row(ablations, line, protocol))
             if printed and ablations.model(line.cell).results:
@@ -89,20 +90,20 @@ def _scores(ablations: Ablations, listing: Listing, protocol: str) -> Table:
 def _firsts(ablations: Ablations, listing: Listing, firsts: Firsts) -> Table:
     """Empty where no two rows can be compared."""
     heads = [f"{of}, {p}" for p in sorted(PROTOCOLS) for of in ("of systems", "of all rows")]
-    rows = []
+    rows, trained = [], set()
     for line in listing.lines:
-        if line.cell and ablations.model(line.cell).results:
+        if line.cell and (results := ablations.model(line.cell).results):
+            trained.add(tuple(result.place for result in results))
             kind = "control" if ablations.cells.show(line.cell).control else "ours"
             seeds = ablations.model(line.cell).seeds
             rows.append(Row([*line.keys, seeds, *_shares(firsts, line.cell)], kind))
-    systems = len(rows)
     blank = [NONE] * (len(listing.columns) - 1)
     for floor in next(iter(ablations.floor_counts.values()), {}):
         told = [FLOOR_NAMES[floor], *blank, "floor, no model", *_shares(firsts, floor)]
         rows.append(Row(told, "floor"))
     return Table(
         [*listing.columns, "seeds", *heads],
-        rows if systems > 1 else [],
+        rows if len(trained) > 1 else [],  # equal cells are one
         title="How often each row ranks first, BLEU-4",
         caption=f"{ablations.scope()}. In {ablations.settings.resamples:,} bootstrap draws of the "
         "studies, the same for all rows, each row with one of its seeds drawn by chance: how often "

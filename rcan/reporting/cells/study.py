@@ -7,6 +7,7 @@ resampling for all.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from rcan.ablation.cells import CONTROLS, FULL, Cells, cell_of
@@ -50,6 +51,7 @@ class Ablations:
     settings: Settings
     scores: Mapping[tuple[str, str], Values]  # (cell, protocol) -> score, low, high, sd
     floor_counts: Floors = field(default_factory=dict)
+    rexrank: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # run or floor ->
 
     @property
     def data(self) -> str:
@@ -192,6 +194,7 @@ class Ablations:
 def read_ablations(
     *, plan: Path, runs: Path, evaluations: Path, processed: Path, main: Mapping[str, Any],
     cells: Cells, settings: Settings, floors: Floors | None = None,
+    rexrank: Mapping[str, Mapping[str, float]] = MappingProxyType({}),
 ) -> Ablations:  # fmt: skip
     """Read the results of all cells that have some.
 
@@ -199,6 +202,7 @@ def read_ablations(
         main: the settings that the main run is trained with now.
         cells: their register.
         floors: the floors' counts of each study; without them no cell is tested against one.
+        rexrank: run or floor -> ReXrank's BLEU-2 with its ends, as far as it is known.
 
     Raises:
         UserError: something is damaged, or results are of other data, another split or other
@@ -231,7 +235,7 @@ def read_ablations(
             }
         )
     scores = _all_scores(models, settings)
-    return Ablations(models, cells, summary, settings, scores, floors or {})
+    return Ablations(models, cells, summary, settings, scores, floors or {}, rexrank)
 
 
 def _scope(result: Result) -> dict[str, object]:
