@@ -99,6 +99,7 @@ def code_digest(*modules: str) -> str:
     return sha.hexdigest()
 
 
+@cache
 def _running_code(path: Path) -> bytes:
     """The source without docstrings, comments and blank lines; what stands in a text is kept."""
     lines = path.read_bytes().splitlines()

@@ -11,6 +11,7 @@ from imports import sources
 
 from rcan import code
 
+CACHED = (code._tree, code.imported, code._running_code)
 # `pipeline.top` imports one module at once and one when it is called, which imports another.
 FILES = {
     "pipeline/top.py": '''"""What this module is for."""
@@ -60,12 +61,12 @@ def digest(tmp_path, monkeypatch):
         for name, text in files.items():
             (tmp_path / name).parent.mkdir(exist_ok=True)
             (tmp_path / name).write_text(text, encoding="utf-8")
-        for cached in (code._tree, code.imported):
+        for cached in CACHED:
             cached.cache_clear()
         return code.code_digest(*modules)
 
     yield of
-    for cached in (code._tree, code.imported):
+    for cached in CACHED:
         cached.cache_clear()
 
 

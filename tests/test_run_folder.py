@@ -196,6 +196,7 @@ def copied(tmp_path, monkeypatch) -> Path:
         content = path.read_bytes()
         if content not in known:
             code._tree.cache_clear()
+            of_path.cache_clear()
             known[content] = of_path(path)
         return known[content]
 
