@@ -36,7 +36,9 @@ OF_VALIDATION = ("protocols", "beats_floor", "controls", "diagnostics", "finding
 
 def main(settings: PipelineSettings) -> None:
     from rcan.controls.finding_controls import Ground, fit_controls, has_labels
+    from rcan.controls.finding_head import compute_on_one_thread
 
+    computed_on = compute_on_one_thread()
     settings = settings.with_weights_under(project_root())
     labeler = LABELERS.get(settings.data.name)
     train, val, test = (open_split(PROCESSED, name) for name in ("train", "val", "test"))
@@ -81,7 +83,7 @@ def main(settings: PipelineSettings) -> None:
         result, rows, counts = evaluate(
             predictions=control.write(test), test=test.studies, **options
         )
-        best = _write_run(control, settings, facts)
+        best = _write_run(control, settings, facts, computed_on)
         scores = scores_of_run(
             result, best, data=settings.data.name, restricted=settings.privacy.restricted,
             num_studies=len(rows), model=control.name, seed=control.seed, beam_size=1,
@@ -117,7 +119,7 @@ def _features(settings: PipelineSettings, words: Tokenizer) -> Features:
 
 
 def _write_run(
-    control: "Control", settings: PipelineSettings, facts: dict[str, str]
+    control: "Control", settings: PipelineSettings, facts: dict[str, str], computed_on: str
 ) -> dict[str, Any]:
     """The control's folder under runs: what was tried on validation in the place of epochs."""
     config = {
@@ -131,7 +133,7 @@ def _write_run(
     floors = sha256_of(FLOORS)
     best = {
         "name": f"{control.name} seed={control.seed}",
-        "trained_on": "cpu",
+        "trained_on": computed_on,
         **facts,
         "key": digest_of({"settings": config, "code": code, "floors": floors, **facts}),
         "epoch": 1 + control.chosen,

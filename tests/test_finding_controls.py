@@ -1,17 +1,25 @@
 """Controls from findings alone: the head, the thresholds, the texts, and what is chosen."""
 
+import json
 import math
 
 import numpy as np
 import pytest
 import torch
+import yaml
+from java_programs import python_java
+from tiny import TINY, changed, prepare, tiny
 
+from pipeline import controls as stage
 from rcan.ablation.cells import CONTROLS
+from rcan.config import load_settings
 from rcan.controls.finding_controls import OFFSETS, Ground, choose, fit_controls, has_labels
 from rcan.controls.finding_head import Space, best_thresholds, fit_head, study_features
 from rcan.controls.finding_texts import FittedTexts, Template, sentences_with_stops
 from rcan.data.store import Split, Study, View
+from rcan.evaluation import meteor
 from rcan.evaluation.labelers import DEMO
+from rcan.training.devices import processor
 from rcan.training.logistic import fit_logistic
 
 HEART, BIG = "heart size is normal .", "there is mild cardiomegaly ."
@@ -147,3 +155,20 @@ def test_every_control_is_fitted_sees_what_it_should_and_no_more():
 def test_without_labels_there_is_nothing_to_fit():
     nobody = split_of([None, None])
     assert has_labels(TRAIN, DEMO) and not has_labels(nobody, DEMO) and not has_labels(TRAIN, None)
+
+
+def test_the_stage_computes_on_one_thread_and_says_so(empty_project, monkeypatch):
+    prepare(empty_project / "data", tiny())
+    (empty_project / "params.yaml").write_text(yaml.safe_dump(changed(TINY)), encoding="utf-8")
+    java = python_java(empty_project / "java")
+    monkeypatch.setattr(meteor, "_find_java", lambda _: str(java))
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        stage.main(load_settings())
+        told = processor(torch.device("cpu"))
+    finally:
+        torch.set_num_threads(before)
+    found = [json.loads(path.read_text()) for path in empty_project.glob("runs/*/best.json")]
+    assert len(found) == sum(map(len, CONTROLS.values()))
+    assert told.endswith(", 1 thread") and {best["trained_on"] for best in found} == {told}

@@ -23,6 +23,16 @@ PENALTIES = (10.0, 1.0, 0.1, 0.01)  # of half the squared weights, beside the me
 _CHUNK = 256  # images averaged at once
 
 
+def compute_on_one_thread() -> str:
+    """Have torch compute on one thread: the same bits on any number of cores, busy or not.
+
+    Returns what it then computes on, in the words of a training; their module depends on settings
+    that shape nothing here.
+    """
+    torch.set_num_threads(1)
+    return f"cpu {torch.backends.cpu.get_cpu_capability()}, 1 thread"
+
+
 def study_features(split: Split, source: np.ndarray, num_views: int, side: int) -> np.ndarray:
     """(N, num_views · C · side²) float32: each view's map averaged to `side` x `side`.
 
