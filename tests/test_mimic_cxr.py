@@ -119,6 +119,24 @@ def test_a_later_heading_does_not_replace_the_findings(heading, is_left_out, bet
     assert (found.text, found.is_cut) == ("Heart.", is_left_out and not between)
 
 
+@pytest.mark.parametrize(
+    ("report", "findings", "is_cut"),
+    [
+        ("FINDINGS: Heart.\nIMPRESSION: ok\nFINDINGS: By phone\n", "By phone", True),
+        ("FINDINGS: Heart.\nFINDINGS: Lungs.\n", "Lungs.", True),
+        ("FINDINGS: Heart.\nIMPRESSION: ok\nFINDINGS:\n", "Heart.", False),
+        ("FINDINGS: Heart.\nIMPRESSION: ok\nFINDINGS: N/A\n", "Heart.", False),
+        ("FINDINGS: Heart.\nIMPRESSION: ok\nFINDINGS:  Heart.\n", "Heart.", False),
+        ("FINDINGS/IMPRESSION: Heart.\nFINDINGS/IMPRESSION: Lungs.\n", "Lungs.", True),
+    ],
+)
+def test_of_two_findings_the_last_is_taken_and_the_first_is_told_as_left_out(
+    report, findings, is_cut
+):
+    found = findings_of(report)
+    assert (found.text, found.is_cut) == (findings, is_cut)
+
+
 OF_A_KIND = ["PERTINENT FINDINGS", "NEW FINDINGS", "CT FINDINGS", "FINDINGS OF CONGESTIVE FAILURE"]
 
 

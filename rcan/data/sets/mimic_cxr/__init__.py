@@ -26,7 +26,7 @@ RULES = (
     "where that one has no file",
     "R2Gen: a record counts once, with its first image; its annotation has one record an image",
     "report: the findings section; the last one that holds text, under FINDINGS before LUNG "
-    "FINDINGS and such",
+    "FINDINGS and such; another text in an earlier one is left out (findings_cut)",
     "no_findings: a study whose report has no such section is left out",
     "findings_with_impression: text under FINDINGS AND IMPRESSION is taken whole",
     "findings_under_views: without FINDINGS, text under the name of the views is taken",

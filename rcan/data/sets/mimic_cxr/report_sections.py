@@ -103,10 +103,11 @@ class Found(NamedTuple):
 
 def findings_of(report: str) -> Found:
     """The findings of a report: FINDINGS before findings of a kind, FINDINGS AND IMPRESSION and the
-    name of the views; of several the last that holds any text.
+    name of the views; of several the last that holds any text, as the data set's own parser does.
 
-    Left out, and told, are other findings of a kind, and text right behind the findings under a
-    heading that is not known, names views or is of FINDINGS AND IMPRESSION.
+    Left out, and told, are the earlier ones of several, other findings of a kind, and text right
+    behind the findings under a heading that is not known, names views or is of FINDINGS AND
+    IMPRESSION.
     """
     found: dict[str, Found] = {}
     held = [(kind, "" if is_missing(text) else text) for kind, text in sections(report)]
@@ -116,8 +117,9 @@ def findings_of(report: str) -> Found:
             found[kind] = Found(text, kind, is_cut)
     for kind in (FINDINGS, OF_A_KIND, BOTH, VIEWS):
         if kind in found:
-            best, of_a_kind = found[kind], {text for other, text in held if other == OF_A_KIND}
-            return best._replace(is_cut=best.is_cut or bool(of_a_kind - {"", best.text}))
+            best = found[kind]
+            besides = {text for other, text in held if other in (kind, OF_A_KIND)}
+            return best._replace(is_cut=best.is_cut or bool(besides - {"", best.text}))
     return Found("", OTHER, False)
 
 
