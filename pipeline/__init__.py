@@ -9,4 +9,4 @@ if sys.argv[0] == "-m":  # `python -m pipeline.<stage>`: until `run` can say so,
     os.environ["MPLBACKEND"] = "agg"  # with a notebook's, matplotlib may refuse to load
     # NumPy's products are small here: several threads would wait for each other, and give other
     # last bits than one.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"

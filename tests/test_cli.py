@@ -15,6 +15,7 @@ import typer
 from fabricated import scores_of, write_evaluation, write_run
 
 from rcan.cli.app import app
+from rcan.files import write_json
 from rcan.tracking import free_port, ui
 
 
@@ -34,6 +35,16 @@ def rcan(empty_project, command):
 def test_without_a_run_there_is_nothing_to_put_into_mlflow(rcan, tmp_path):
     assert rcan("sync") == (0, "MLflow holds 0 run(s) of this folder\n")
     assert {path.name for path in tmp_path.iterdir()} == {"dvc.yaml", "params.yaml"}
+
+
+def test_runs_that_were_trained_elsewhere_are_told_with_where_they_are_shown(rcan, tmp_path):
+    write_run(tmp_path / "runs/rve-1")
+    write_json(tmp_path / "data/evaluation/rve-1/scores.json", scores_of())  # no predictions
+    assert rcan("sync") == (
+        0,
+        "MLflow holds 0 run(s) of this folder; 1 trained elsewhere: `rcan ui --published FOLDER` "
+        "shows them\n",
+    )
 
 
 def test_what_mlflow_holds_is_told_to_programs_too(rcan):
@@ -183,3 +194,9 @@ def test_every_command_can_be_quiet_and_speak_to_programs():
     assert {"generate", "score", "check"} <= set(options)
     assert [name for name, have in options.items() if "--quiet" not in have] == []
     assert [name for name, have in options.items() if "--json" not in have] == ["ui"]
+
+
+def test_numpy_multiplies_on_one_thread_whatever_another_tool_asked_for(rcan, monkeypatch):
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "7")
+    rcan("--help")
+    assert os.environ["OPENBLAS_NUM_THREADS"] == "1"

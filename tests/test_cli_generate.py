@@ -1,7 +1,9 @@
 """`rcan export` and `rcan generate`, as they are called."""
 
 import json
+import os
 import shutil
+import subprocess
 import sys
 
 import numpy as np
@@ -194,6 +196,16 @@ def test_attention_is_drawn_for_the_chosen_word(rcan, project, tmp_path):
     )
     assert code == 0 and (tmp_path / "a.svg").exists()
     assert len(np.unique(read_grey(tmp_path / "a.png"))) > 20
+
+
+def test_a_notebooks_backend_keeps_no_figure_from_being_drawn(project, tmp_path):
+    place = places_of_test(project / "images")[0]
+    done = subprocess.run(
+        [sys.executable, "-m", "rcan", "generate", place, "--attention", tmp_path / "a.png"],
+        cwd=project, env={**os.environ, "MPLBACKEND": "module://matplotlib_inline.backend_inline"},
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0 and (tmp_path / "a.png").exists(), done.stderr
 
 
 def test_without_a_chosen_word_all_but_full_stops_are_drawn():

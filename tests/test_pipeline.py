@@ -346,7 +346,7 @@ def started(folder: Path, **variables: str) -> str:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("MPLBACKEND", "module://of_a_notebook.backend"),
+        ("MPLBACKEND", "module://matplotlib_inline.backend_inline"),
         ("MPLBACKEND", "Qt4Agg"),
         ("PYTHONWARNINGS", "error"),
         ("PYTHONOPTIMIZE", "2"),
@@ -359,6 +359,16 @@ def test_a_variable_for_another_program_keeps_no_stage_from_its_work(name, value
     assert said.splitlines()[-1:] == [
         "error: params.yaml not found: run from the top folder of the project"
     ]
+
+
+def test_numpy_multiplies_on_one_thread_in_a_stage_whatever_another_tool_asked_for():
+    code = "import os, sys; sys.argv[0] = '-m'; import pipeline; print(os.environ[sys.argv[1]])"
+    name = "OPENBLAS_NUM_THREADS"
+    done = subprocess.run(
+        [sys.executable, "-c", code, name], cwd=TOP, env={**os.environ, name: "7"},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout == "1\n"
 
 
 def test_a_stage_runs_by_no_other_folders_code(tmp_path):

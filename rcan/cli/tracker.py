@@ -11,8 +11,8 @@ from rcan.cli.options import Json, Quiet, be_quiet, print_json
 def sync(json: Json = False, quiet: Quiet = False) -> None:
     """Add runs that MLflow lacks: restored from the cache, or trained while it was down."""
     be_quiet(quiet)
-    held = _sync()
-    print_json({"runs": held}) if json else print(_told(held))
+    held, told = _sync()
+    print_json({"runs": held}) if json else print(told)
 
 
 def ui(
@@ -54,21 +54,23 @@ def ui(
             serve(database.parent, chosen, uri=uri, quiet=quiet)
         return
     if sync:
-        told = _told(_sync())
+        _, told = _sync()
         if not quiet:
             print(told, flush=True)
     serve(project_root(), chosen, quiet=quiet)
 
 
-def _sync() -> int:
-    """How many runs MLflow holds then."""
+def _sync() -> tuple[int, str]:
+    """How many runs MLflow holds then, and the line that tells it."""
     from rcan.project import project_root
     from rcan.tracking import run_folders
     from rcan.tracking import sync as sync_runs
 
     root = project_root()
-    return sync_runs(root=root, folders=run_folders(root))
-
-
-def _told(runs: int) -> str:
-    return f"MLflow holds {runs} run(s) of this folder"
+    folders = run_folders(root)
+    elsewhere = len([*root.glob("runs/*/best.json")]) - len(folders)
+    held = sync_runs(root=root, folders=folders)
+    told = f"MLflow holds {held} run(s) of this folder"
+    if elsewhere:
+        told += f"; {elsewhere} trained elsewhere: `rcan ui --published FOLDER` shows them"
+    return held, told
