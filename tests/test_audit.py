@@ -11,6 +11,7 @@ from rcan.audit.length import PRESETS, Corpus, count_references, solve
 from rcan.audit.logs import read_log
 from rcan.audit.verdict import ONE, ONE_ON_ONE, VARIED, audit
 from rcan.cli import main
+from rcan.errors import UserError
 from rcan.evaluation.bleu import BLEU, bleu, bleu_counts
 
 WORDS = ["the", "lungs", "are", "clear", ".", "heart", "is", "normal", "no", "effusion"]
@@ -177,6 +178,51 @@ def test_dicts_json_and_other_splits_are_read_from_a_log(tmp_path, text, of_val,
     (tmp_path / "run.log").write_text(text)
     [row] = read_log(tmp_path / "run.log")
     assert (row.vector("val"), row.vector("test")) == (of_val, of_test)
+
+
+def lined(form: str, row: list[str] = ROW, end: str = "\n") -> str:
+    return end.join(form.format(k, value) for k, value in enumerate(row, start=1))
+
+
+@pytest.mark.parametrize(
+    ("text", "of_val", "of_test"),
+    [
+        (dicts("Bleu_{}", ROW, "[{}]"), None, ROW),
+        (f"val: {dicts('Bleu_{}', OTHER, '[ {} ]')}", OTHER, None),
+        (dicts("Bleu_{}", ROW, "[np.float64({})]"), None, ROW),
+        (dicts("Bleu_{}", ROW, "tensor([{}])"), None, ROW),
+        (lined("| BLEU_{} | {} |"), None, ROW),
+        (lined("| val | BLEU_{} | {} |", OTHER), OTHER, None),
+        (f"| Metric | Val |\n|---|---|\n{lined('| BLEU-{} | {} |', OTHER)}", OTHER, None),
+        (lined("│ test_bleu_{} │ {} │"), None, ROW),
+        (lined("BLEU_{} | {}"), None, ROW),
+        (lined("B-{}: {}"), None, ROW),
+        (f"epoch 3, val: {lined('B@{}: {}', OTHER, ' ')}", OTHER, None),
+        (lined("| test_B-{} | {} |"), None, ROW),
+    ],
+)  # fmt: skip
+def test_lists_of_one_bars_and_short_names_are_read(tmp_path, text, of_val, of_test):
+    (tmp_path / "run.log").write_text(text)
+    [row] = read_log(tmp_path / "run.log")
+    assert (row.vector("val"), row.vector("test")) == (of_val, of_test)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        dicts("Bleu_{}", ROW, "[{}, 0.1]"),
+        f"| Metric | val | test |\n{lined('| BLEU_{} | 0.3 | {} |')}",
+        lined("B-{}: {}", ROW[:3]),
+        lined("b-{}: {}"),
+        lined("B-{}: 2{}"),
+        lined("RB-{}: {}"),
+        f"BLEU_1: 0.3\n{lined('B-{}: {}')}",
+    ],
+)
+def test_what_may_be_another_number_is_no_score(tmp_path, text):
+    (tmp_path / "run.log").write_text(text)
+    with pytest.raises(UserError, match="found none"):
+        read_log(tmp_path / "run.log")
 
 
 PLAIN, PLAIN_OTHER = dicts("Bleu_{}", ROW), dicts("Bleu_{}", OTHER)

@@ -17,12 +17,20 @@ _SPLITS = {
 _WORDS = "|".join(sorted(_SPLITS, key=len, reverse=True))
 # test_BLEU_4, test_BLEU-4, test/bleu4, val BLEU@4; without a split it is taken for test.
 _NAME = re.compile(rf"(?:({_WORDS})[\s_./-]*)?bleu[\s_@-]*([1-4])", re.IGNORECASE)
+# Behind a name: `: `, or the bar before a row's last cell. The number may stand in calls, as
+# np.float64(0.2393), and in lists of one.
+_THEN = (
+    r"[\"']?\s*(?:[:=]|[|│](?=[^|│]*[|│]?\s*$))\s*[\"']?"
+    r"(?:(?:np\.|numpy\.)?[A-Za-z]\w*\(|\[\s*(?=[^][,]*\]))*"
+)
 # Of a log: a name as above and a number, `    val_BLEU_1     : 0.2393`, whatever stands before;
-# also of Python's dicts and of JSON, `{'Bleu_1': np.float64(0.2393)}`.
+# also of Python's dicts and of JSON, `{'Bleu_1': [0.2393]}`, and `| BLEU_1 | 0.2393 |`.
 _LINE = re.compile(
-    rf"(?<![\w-]){_NAME.pattern}[\"']?\s*[:=]\s*[\"']?(?:(?:np\.|numpy\.)?\w+\()?"
-    r"([0-9.]+(?:e[+-]?[0-9]+)?)(?![\w.])",
-    re.IGNORECASE,
+    rf"(?<![\w-]){_NAME.pattern}{_THEN}([0-9.]+(?:e[+-]?[0-9]+)?)(?![\w.])", re.IGNORECASE
+)
+# The same by short names, `B-1: 0.2393`, which may be anything: between 0 and 1, in capitals.
+_SHORT = re.compile(
+    rf"(?<![\w-])(?:(?i:({_WORDS}))[\s_./-]*)?B[-@]([1-4]){_THEN}(0?\.[0-9]+)(?![\w.])"
 )
 _EPOCH = re.compile(r"(?<![\w-])epoch[\"']?\s*[:=]?\s*([0-9]+)(?![\w.])", re.IGNORECASE)
 # What a line says of a split, in no path and no other name: `Validation result: {...}`, `"val": {`;
@@ -115,7 +123,9 @@ def _of_table(path: Path) -> Iterator[Row]:
 
 
 def _of_text(path: Path) -> Iterator[Row]:
-    yield from _rows(read_text(path, "a log of scores", _REMEDY).splitlines())
+    lines = read_text(path, "a log of scores", _REMEDY).splitlines()
+    # Where scores have their full names, a B-1 is something else or a score told twice.
+    yield from _rows(lines, _LINE if any(map(_LINE.search, lines)) else _SHORT)
 
 
 @dataclass
@@ -148,7 +158,7 @@ class _Above:
                 self.braces.pop()
 
 
-def _rows(lines: Iterable[str]) -> Iterator[Row]:
+def _rows(lines: Iterable[str], form: re.Pattern[str]) -> Iterator[Row]:
     """A new row begins where an epoch is named or a score comes again.
 
     A score whose name has no split is of the one that its line names, else of the heading's above
@@ -157,7 +167,7 @@ def _rows(lines: Iterable[str]) -> Iterator[Row]:
     row, above = Row("line 1"), _Above()
     for number, line in enumerate(lines, start=1):
         indent = len(line) - len(line.lstrip())
-        scores = list(_LINE.finditer(line))
+        scores = list(form.finditer(line))
         said = _one({split for _, split in _named(line)})
         if met := _EPOCH.search(line):
             yield row
