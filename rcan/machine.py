@@ -147,8 +147,8 @@ def _cores() -> str:
     quota = cpu_quota(Path("/proc/self/cgroup"), Path("/sys/fs/cgroup"))
     if quota is not None and quota < len(allowed):
         raise LackingError(
-            f"{told}; a quota leaves the time of {quota:.3g}, but a cell is trained on each core: "
-            f"export RCAN_JOBS={max(1, int(quota))}; set train.threads where it is empty"
+            f"{told}; this job may use {quota:.3g} of {len(allowed)} cores: "
+            f"export RCAN_JOBS={max(1, int(quota))}"
         )
     if busy >= max(0.5, len(allowed) / 3):
         raise LackingError(f"{told}: all takes longer, and measured times mean little")

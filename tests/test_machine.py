@@ -181,8 +181,7 @@ def test_a_quota_is_the_least_of_all_groups_above(files, group, quota, tmp_path)
         (0.3, 8.0, "ok", "4, 0.3 of them busy with other processes' work\n"),
         (3.9, None, "without", "busy with other processes' work: all takes longer"),
         (1.4, None, "without", "4, 1.4 of them busy"),
-        (0.0, 2.5, "without", "time of 2.5, but a cell is trained on each core: export "
-         "RCAN_JOBS=2; set train.threads"),
+        (0.0, 2.5, "without", "; this job may use 2.5 of 4 cores: export RCAN_JOBS=2\n"),
         (OSError("no /proc"), None, "ok", "not known on this system\n"),
     ],
 )  # fmt: skip
