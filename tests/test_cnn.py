@@ -81,6 +81,8 @@ def test_cnns_of_any_width_leave_others_memory_alone():
         env={**os.environ, **chosen, **checked},
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (0, "unharmed\n"), done.stderr[-500:]
+    if "cannot be preloaded" in done.stderr:  # the loader goes on without the checks
+        pytest.skip("needs glibc's libc_malloc_debug.so.0, which is not on this machine")
 
 
 def test_only_a_narrow_cnn_gives_up_the_fast_layout():

@@ -440,3 +440,24 @@ def test_the_projects_own_published_runs_are_of_these_cells(folder, some, num):
     assert told <= ({(1, 2, 3)} if folder == EARLIER else {(1,), (1, 2, 3)})
     assert some < set(seeds) and len(seeds) == num
     assert all(run.history for run in runs)
+
+
+def test_the_projects_own_published_runs_fill_a_store(tmp_path):
+    (tmp_path / "ablations").mkdir()
+    shutil.copy(TOP / "ablations/cells.yaml", tmp_path / "ablations")
+    folder = TOP / published_runs.FOLDER
+    database = published_store(tmp_path, folder, quiet=True)
+    client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{database}")
+    experiment = client.get_experiment_by_name("rcan-iu_xray-published")
+    held = {
+        run.info.run_name: run.data.metrics["BLEU-4"]
+        for run in client.search_runs([experiment.experiment_id])
+    }
+    assert held.pop("best constant report (published)") > 0
+    assert held == {
+        f"{run.cell}-{run.config['train.seed']} (published)": pytest.approx(
+            run.scores["protocols"]["strict"]["model"]["BLEU-4"]["score"], abs=5e-5
+        )
+        for run in published_runs.published_runs(folder)
+    }
+    assert "mlflow.sharedViewState.table3" in experiment.tags

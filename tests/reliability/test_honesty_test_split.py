@@ -11,6 +11,8 @@ from warm import warm_python
 
 from rcan.data.preprocess import preprocess
 
+pytestmark = pytest.mark.computes  # torch is named in a string alone
+
 CLOSED = ("test.npy", "test.jsonl")
 
 # Runs stages in one process and tells, for each, how it ended and which files it opened, in order.
