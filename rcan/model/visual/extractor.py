@@ -91,8 +91,8 @@ class VisualExtractor(nn.Module):
         return self.cnn if self.cnn.frozen else fold_batch_norm(self.cnn)
 
     def features(self) -> Callable[[Tensor], Tensor]:
-        """From images (N, crop, crop) uint8 to the frozen CNN's maps, as they are kept: in float32
-        on every device, for a GPU's own way is coarser (TF32)."""
+        """From images (N, crop, crop) uint8 to the frozen CNN's maps, computed in float32 on every
+        device, for a GPU's own way is coarser (TF32); they are kept in float16."""
         folded = fold_batch_norm(self.cnn)
 
         def maps(images: Tensor) -> Tensor:
