@@ -1,12 +1,14 @@
 """The register of cells: which table and figure shows which, and the paper's rows for them."""
 
+import re
+
 import pytest
 import yaml
-from imports import TOP
+from imports import TOP, sources
 
-from rcan.ablation.cells import CELLS, CONTROLS, FULL, load_cells
+from rcan.ablation.cells import CELLS, CONTROLS, FIGURES, FULL, PAPER, load_cells
 from rcan.errors import UserError
-from rcan.reporting.published import TABLES, printed_rows, published_row
+from rcan.reporting.published import METRICS, TABLES, printed_rows, published_row
 
 REGISTER = load_cells(TOP / CELLS)
 
@@ -98,6 +100,27 @@ def test_all_that_is_shown_is_a_cell_and_all_that_is_named_is_known():
         assert set(table.minus) <= cells
 
 
+@pytest.mark.parametrize("table", PAPER)
+def test_what_a_row_is_found_by_are_the_columns_of_the_papers_tables(table):
+    columns = {*printed_rows(table, "iu_xray")[0]} - {"dataset", "citation", *METRICS}
+    assert set(PAPER[table]) == columns and set(PAPER) == set(TABLES)
+
+
+def test_the_figures_that_a_cell_may_stand_in_are_those_that_ask_for_cells():
+    calls = [re.findall(r"\.of_figure\((.*?)\)", path.read_text("utf-8")) for path in sources()]
+    assert {name for found in calls for name in found} == {f'"{name}"' for name in FIGURES}
+
+
+def paper(**rows) -> dict:
+    """A cell that repeats these rows of the paper, as `shown` tells of it."""
+    return {"nic": {"title": "NIC", "paper": rows}}
+
+
+def minus(*cells) -> dict:
+    """A table whose cells are compared with these."""
+    return {"t": {"title": "T", "columns": ["a"], "minus": [*cells]}}
+
+
 @pytest.mark.parametrize(
     ("where", "content", "said"),
     [
@@ -111,6 +134,16 @@ def test_all_that_is_shown_is_a_cell_and_all_that_is_named_is_known():
         ("shown", {"a": {"title": "A", "row": {"t": ["x"]}}}, "row: expected a table"),
         ("shown", {"a": {"title": "A", "row": {"table5": ["x", "y"]}}}, "row: expected a table"),
         ("shown", {"a": {"title": "A", "paper": {"table5": 3}}}, "paper, table5: expected"),
+        ("shown", paper(table3={"modle": "NIC"}), "table3 by model or .*; got table3 by modle; m"),
+        ("shown", paper(table4={"rve": 1}), "table4 by rve, cgm, wcl or .*; got table4 by rve; m"),
+        ("shown", paper(table5={}), "table5 by tau; got table5 by nothing; mend it"),
+        ("shown", paper(tabel3={"model": "NIC"}), "shown, nic, paper: .*; got tabel3 by model; m"),
+        ("shown", paper(fig5={"tau": 0.1}), "got fig5 by tau; mend it"),
+        ("shown", {"a": {"title": "A", "figures": ["fig4", "fig5"]}}, "fig4 or fig6, got fig5; m"),
+        ("shown", {"a": {"title": "A", "printed_as": "rcna"}}, "shown, a, printed_as: .*got rcna"),
+        ("shown", {"a": {"title": "A", "printed_as": "rve_cgn"}}, "did you mean rve_cgm"),
+        ("tables", minus("rcan", "transfromer"), "tables, t, minus: .*did you mean transformer"),
+        ("tables", minus("best"), "expected a cell of this file, got best; mend it"),
     ],
 )
 def test_a_register_that_is_none_is_one_clear_error(tmp_path, where, content, said):
@@ -129,5 +162,8 @@ def test_a_row_of_a_mistyped_cell_is_told_and_that_of_one_taken_out_may_stay(tmp
     with pytest.raises(UserError, match=r"shown: .*got adatt; did you mean adaatt\?"):
         load_cells(path)
     del raw["cells"]["adaatt"]
-    path.write_text(yaml.safe_dump({**raw, "shown": raw["shown"] | {"adaatt": row}}))
+    raw["shown"]["adaatt"] = row
+    raw["shown"]["nic"]["printed_as"] = "adaatt"  # what has a row may be named, a control too
+    raw["tables"]["table3"]["minus"] += ["adaatt", "oracle_template"]
+    path.write_text(yaml.safe_dump(raw))
     assert "adaatt" in load_cells(path).shown

@@ -5,7 +5,7 @@ A cell with a seed is called `<cell>-<seed>`, e.g. `rve_cgm-1`.
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,10 @@ LISTS = ("cells", "readings")
 # is missing where there are none; a file says so.
 CONTROLS = {"finding_template": (1, 2, 3), "oracle_template": (1,), "oracle_fitted": (1,)}
 NO_LABELS = "no_labels.json"
+# The paper's tables of scores and what finds a row there; the figures that have a column a cell. A
+# test holds them true: rcan.reporting, which knows both, may not be imported here.
+PAPER = {"table3": ("model",), "table4": ("rve", "cgm", "wcl"), "table5": ("tau",)}
+FIGURES = ("fig4", "fig6")
 _REMEDY = "mend it, or have it back by `git checkout ablations/cells.yaml`"
 _NAME = re.compile(r"[a-z][a-z0-9_.]*")
 _TABLE: dict[str, Shape] = {"title": str, "columns": [str], "minus": [str]}
@@ -134,16 +138,9 @@ def load_cells(path: Path) -> Cells:
         raise UserError(f"{path}: {min(twice)} is in both lists; rename one")
     tables = _tables(raw.get("tables", {}), f"{path}, tables")
     told = _shown(raw.get("shown", {}), tables, f"{path}, shown")
-    names = [*(cell.name for listed in lists.values() for cell in listed), *CONTROLS]
-    without_row = [name for name in names if name not in told]
-    for name in told:  # of a cell that was taken out the row may stay
-        near = difflib.get_close_matches(str(name), without_row, n=1, cutoff=0.85)
-        if near and name not in names:
-            raise UserError(
-                f"{path}, shown: expected a cell of this file, got {name_shown(name)}; did you "
-                f"mean {near[0]}? {_REMEDY}"
-            )
-    return Cells(tuple(seeds), **lists, tables=tables, shown=told)
+    found = Cells(tuple(seeds), **lists, tables=tables, shown=told)
+    _require_cells(found, path)
+    return found
 
 
 def _cells(raw: object, path: Path, where: str) -> tuple[Cell, ...]:
@@ -161,6 +158,33 @@ def _cells(raw: object, path: Path, where: str) -> tuple[Cell, ...]:
                 f"{shown(changes)}; write {{}} for none"
             )
     return tuple(Cell(name, dict(changes)) for name, changes in raw.items())
+
+
+def _require_cells(cells: Cells, path: Path) -> None:
+    """Raise `UserError` where tables or rows name a cell that there is not: of one that was taken
+    out the row may stay, and be named."""
+    listed = [*(cell.name for cell in (*cells.cells, *cells.readings)), *CONTROLS]
+    without_row = [name for name in listed if name not in cells.shown]
+    for name in cells.shown:
+        if name not in listed and (near := _near(name, without_row)):
+            raise _unknown(f"{path}, shown", name, near)
+    known = [*listed, *map(str, cells.shown)]
+    named = {f"tables, {name}, minus": table.minus for name, table in cells.tables.items()}
+    for name, told in cells.shown.items():
+        named[f"shown, {name}, printed_as"] = (told.printed_as,) if told.printed_as else ()
+    for place, names in named.items():
+        for name in names:
+            if name not in known:
+                raise _unknown(f"{path}, {place}", name, _near(name, known))
+
+
+def _near(name: object, known: list[str]) -> list[str]:
+    return difflib.get_close_matches(str(name), known, n=1, cutoff=0.85)
+
+
+def _unknown(place: str, name: object, near: list[str]) -> UserError:
+    mend = f"did you mean {near[0]}? {_REMEDY}" if near else _REMEDY
+    return UserError(f"{place}: expected a cell of this file, got {name_shown(name)}; {mend}")
 
 
 def _tables(raw: object, place: str) -> dict[str, Listing]:
@@ -184,6 +208,8 @@ def _shown(raw: object, tables: Mapping[str, Listing], place: str) -> dict[str, 
                     f"{shown(columns)}; {_REMEDY}"
                 )
         require_shape(paper, dict.fromkeys(paper, dict), f"{place}, {name}, paper", _REMEDY)
+        figures = tuple(content.get("figures", ()))
+        _require_printed(paper, figures, f"{place}, {name}")
         found[name] = Shown(
             **{
                 **content,
@@ -192,10 +218,29 @@ def _shown(raw: object, tables: Mapping[str, Listing], place: str) -> dict[str, 
                     table: {key: str(value) for key, value in wanted.items()}
                     for table, wanted in paper.items()
                 },
-                "figures": tuple(content.get("figures", ())),
+                "figures": figures,
             }
         )
     return found
+
+
+def _require_printed(
+    paper: Mapping[str, Mapping[str, object]], figures: Sequence[str], place: str
+) -> None:
+    """Raise `UserError` where a cell is said to stand in what the paper has not."""
+    for table, wanted in paper.items():
+        if table not in PAPER or set(wanted) != set(PAPER[table]):
+            known = " or ".join(f"{one} by {', '.join(by)}" for one, by in PAPER.items())
+            raise UserError(
+                f"{place}, paper: expected {known}; got {name_shown(table)} by "
+                f"{', '.join(map(name_shown, wanted)) or 'nothing'}; {_REMEDY}"
+            )
+    for figure in figures:
+        if figure not in FIGURES:
+            raise UserError(
+                f"{place}, figures: expected {' or '.join(FIGURES)}, got {name_shown(figure)}; "
+                f"{_REMEDY}"
+            )
 
 
 def _each(
