@@ -45,6 +45,18 @@ BY_DIGEST = {
 }
 DRAWN = "rcan/table.py"  # shapes what these stages write; others print a table
 DRAWING = ("report", "tables")
+# Files in the code that are no code, and the module that reads each.
+DATA = {
+    "rcan/data/sets/iu_xray_studies.csv": "rcan/data/sets/iu_xray_layouts.py",
+    "rcan/reporting/beside.html": "rcan/reporting/beside_tables.py",
+    "rcan/reporting/cases.md": "rcan/reporting/cases.py",
+    "rcan/reporting/cells/page.css": "rcan/reporting/cells/page.py",
+    "rcan/reporting/cells/page.html": "rcan/reporting/cells/page.py",
+    "rcan/reporting/examples.md": "rcan/reporting/examples.py",
+    "rcan/reporting/paper": "rcan/reporting/published.py",
+    "rcan/reporting/results.md": "rcan/reporting/report.py",
+}
+DATA_SUFFIXES = {".csv", ".css", ".html", ".md"}
 PLANS = ("plan", "ablations plan")
 WRITES = ("rcan.ablation.plan", "rcan.code")  # cells depend on what these write, plan on them
 HANDED_OVER = {"pipeline/train.py"}  # hands settings and places to rcan.training.train, no more
@@ -124,10 +136,29 @@ def test_a_stage_depends_on_all_code_that_shapes_its_outputs(stage):
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_depends_on_no_code_that_it_does_not_run(stage):
+    """A folder is listed where all of its modules are run, those to come with them."""
     run = names_of(closure(run_by(stage)))
     for listed in paths(stage, "deps"):
         if listed.endswith(".py"):
             assert listed in run or says_nothing(TOP / listed), listed
+        elif listed.startswith("rcan/"):
+            assert names_of((TOP / listed).rglob("*.py")) <= run, listed
+
+
+def test_every_file_of_data_has_the_module_that_reads_it():
+    files = {path for path in (TOP / "rcan").rglob("*.*") if path.suffix in DATA_SUFFIXES}
+    names = {path.relative_to(TOP).as_posix() for path in files}
+    assert {name for name in names if not covers(DATA, name)} == set()
+    assert all((TOP / name).exists() for name in DATA)
+    for name, module in DATA.items():
+        assert Path(name).stem in (TOP / module).read_text(encoding="utf-8"), module
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_depends_on_the_data_that_its_code_reads_and_on_no_other(stage):
+    code = code_of(stage)
+    read = {name for name, module in DATA.items() if module in code}
+    assert {name for name in DATA if covers(paths(stage, "deps"), name)} == read
 
 
 @pytest.mark.parametrize("stage", STAGES)

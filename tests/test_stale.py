@@ -73,6 +73,15 @@ class Copy:
         assert old in text
         self.at(name).write_text(text.replace(old, new, 1), encoding="utf-8")
 
+    def add_family(self) -> None:
+        """A family of models, and the cell `c` of it."""
+        self.at("rcan/config/families/other.py").write_text(CONFIG)
+        self.at("rcan/model/families/other").mkdir()
+        self.at("rcan/model/families/other/__init__.py").write_text(MODEL)
+        with self.at("params.yaml").open("a", encoding="utf-8") as file:
+            file.write("other: {width: 3}\n")
+        self.edit("ablations/cells.yaml", "tau: 0.3}", "tau: 0.3}, c: {model.family: other}")
+
 
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory):
@@ -104,12 +113,7 @@ def changed_files(before: dict[str, str], after: dict[str, str]) -> set[str]:
 
 def test_a_new_family_changes_the_plan_of_its_own_cell_alone(copy):
     project, before = copy
-    project.at("rcan/config/families/other.py").write_text(CONFIG)
-    project.at("rcan/model/families/other").mkdir()
-    project.at("rcan/model/families/other/__init__.py").write_text(MODEL)
-    params = yaml.safe_dump(PARAMS | {"other": {"width": 3}})
-    project.at("params.yaml").write_text(params, encoding="utf-8")
-    project.edit("ablations/cells.yaml", "tau: 0.3}", "tau: 0.3}, c: {model.family: other}")
+    project.add_family()
     after = project.plan()
     own = {"ablations/plan/c-1.json", "ablations/plan/scoring/c-1.json"}
     assert changed_files(before, after) == own
@@ -202,17 +206,34 @@ def committed(tmp_path_factory):
     return project
 
 
+def status(project: Repository) -> set[str]:
+    """The stages that `dvc repro` would run."""
+    return set(json.loads(project.run("dvc", "status", "--json").stdout))
+
+
+def plan(project: Repository) -> None:
+    """Run both stages plan, and no other."""
+    for stage in sorted(PLANNING):
+        code, ran, output = project.repro("--single-item", stage)
+        assert (code, ran) == (0, [stage]), output
+
+
 CELL_STAGES = ("cells", "controls", "cases", "tables")
-DRAWING = {"report", "ablations/dvc.yaml:cases", "ablations/dvc.yaml:tables"}
+CASES, TABLES = "ablations/dvc.yaml:cases", "ablations/dvc.yaml:tables"
+DRAWING = {"report", CASES, TABLES}
 PLANNING = {"plan", "ablations/dvc.yaml:plan"}
 
 
 @pytest.mark.parametrize(
     ("name", "stale"),
     [
-        ("rcan/reporting/layout.py", DRAWING),
+        ("rcan/reporting/figures.py", DRAWING),
+        ("rcan/reporting/layout.py", {"report", CASES}),
+        ("rcan/reporting/cells/page.py", {TABLES}),
+        ("rcan/reporting/beside.py", set()),
         ("pipeline/stage.py", set()),
-        ("rcan/training/loop.py", PLANNING | {"ablations/dvc.yaml:cases"}),
+        ("rcan/training/loop.py", PLANNING),
+        ("rcan/training/run_folder.py", PLANNING | {CASES}),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -221,8 +242,7 @@ def test_dvc_would_run_again_only_what_an_edit_can_change(name, stale, committed
     text = path.read_text(encoding="utf-8")
     path.write_text(f"{text}\nEDITED = True\n", encoding="utf-8")
     try:
-        told = committed.run("dvc", "status", "--json")
-        assert set(json.loads(told.stdout)) == stale
+        assert status(committed) == stale
     finally:
         path.write_text(text, encoding="utf-8")
 
@@ -232,12 +252,19 @@ def test_dvc_trains_nothing_again_after_a_remark_in_a_shared_layer(committed):
     text = project.at(name).read_text(encoding="utf-8")
     project.edit(name, "import torch\n", "import torch  # a remark\n")
     try:
-        told = json.loads(committed.run("dvc", "status", "--json").stdout)
-        assert set(told) == PLANNING | {"ablations/dvc.yaml:cases", "ablations/dvc.yaml:controls"}
-        for stage in sorted(PLANNING):  # their files come out as they were
-            code, ran, output = committed.repro("--single-item", stage)
-            assert (code, ran) == (0, [stage]), output
-        told = json.loads(committed.run("dvc", "status", "--json").stdout)
-        assert set(told) == {"ablations/dvc.yaml:cases", "ablations/dvc.yaml:controls"}
+        assert status(committed) == PLANNING
+        plan(committed)  # its files come out as they were
+        assert status(committed) == set()
     finally:
         project.at(name).write_text(text, encoding="utf-8")
+
+
+def test_dvc_would_run_of_all_trainings_a_new_family_s_own_alone(committed, tmp_path):
+    shutil.copytree(committed.folder, tmp_path / "copy", symlinks=True)
+    project = committed.elsewhere(tmp_path / "copy")
+    Copy(project.folder).add_family()
+    new = {f"ablations/dvc.yaml:{stage}@c-1" for stage in ("train", "evaluate")}
+    new |= {CASES, TABLES}  # which read the list of cells
+    assert status(project) == PLANNING | new
+    plan(project)
+    assert status(project) == {"ablations/dvc.yaml:cells"} | new
