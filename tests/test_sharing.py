@@ -261,29 +261,38 @@ def test_params_in_use_for_other_data_do_not_hide_that_a_model_is_of_restricted_
     ]  # fmt: skip
 
 
+CARD = {
+    "name": "RVE", "data": "demo", "restricted": False, "epoch": 3, "length_penalty": 0.5,
+    "sha256": {"model.safetensors": "0" * 64},
+}  # fmt: skip
+
+
 @pytest.mark.parametrize("data", ["demo", "iu_xray", "mimic_cxr"])
 def test_every_data_set_has_a_card_with_its_terms(data):
-    config = {
-        "name": "RVE", "data": data, "restricted": data == "mimic_cxr", "epoch": 3,
-        "length_penalty": 0.0, "sha256": {"model.safetensors": "0" * 64},
-    }  # fmt: skip
+    config = CARD | {"data": data, "restricted": data == "mimic_cxr"}
     header, body = model_card(config, tiny(), None).split("---\n", 2)[1:]
     assert yaml.safe_load(header)["license_name"].endswith(data)
     assert {"demo": "no patient", "iu_xray": "CC BY-NC-ND", "mimic_cxr": "PhysioNet"}[data] in body
 
 
+@pytest.mark.parametrize(
+    ("choose", "kept"),
+    [
+        ("best", "chosen by validation BLEU-4"), ("varied", "chosen by validation BLEU-4"),
+        ("last", "the last"),
+    ],
+)  # fmt: skip
+def test_the_card_says_which_epoch_was_kept_and_what_validation_chose(choose, kept):
+    card = model_card(CARD, tiny({"train.choose": choose}), None)
+    assert f"of epoch 3, {kept}. Validation chose the length penalty, 0.5." in card
+
+
 def test_the_card_of_another_family_says_its_name_and_nothing_of_the_paper():
-    config = {
-        "name": "NIC", "data": "demo", "restricted": False, "epoch": 3, "length_penalty": 0.0,
-        "sha256": {"model.safetensors": "0" * 64},
-    }  # fmt: skip
     settings, heading, paper = tiny(), "# RCAN on ", "A reproduction of the paper"
-    card = model_card(config, settings, None)
+    card = model_card(CARD, settings, None)
     assert heading in card and paper in card
     model = settings.model.model_copy(update={"family": "nic"})  # its title, as it has no own
-    card = model_card(
-        config, settings.model_copy(update={"model": model, "family": Family()}), None
-    )
+    card = model_card(CARD, settings.model_copy(update={"model": model, "family": Family()}), None)
     assert "# nic on " in card and heading not in card and paper not in card
 
 

@@ -148,6 +148,7 @@ def test_a_folder_whose_name_means_something_else_in_a_uri(name, tmp_path, monke
 def test_the_experiment_explains_itself(tracker):
     tags = tracker.client.get_experiment(tracker.experiment_id).tags
     assert tags["mlflow.note.content"].startswith("One run is one model trained on demo")
+    assert "`train.choose` says which epoch was kept" in tags["mlflow.note.content"]
     assert "mlflow.sharedViewState.scores" in tags
 
 

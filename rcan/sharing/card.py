@@ -99,13 +99,14 @@ def _training(config: Mapping[str, Any], settings: Settings) -> str:
     if "num_encoder_layers" in settings.family.reads:
         layers = f"{model.num_encoder_layers} + {model.num_decoder_layers} layers"
         decoder = f"a Transformer of {decoder} with {layers}"
+    kept = "the last" if train.choose == "last" else "chosen by validation BLEU-4"
     return (
         f"`{config['name']}`: {visual.backbone} ({state}, from "
         f"{'ImageNet' if visual.weights == 'imagenet' else 'random weights or a file'}) on "
         f"{visual.crop} pixels, {settings.data.num_views} view(s) a study; {decoder}. "
         f"{train.optimizer}, {train.epochs} epochs of batches of {train.batch_size}, "
-        f"seed {train.seed}; epoch {config['epoch']} was chosen on validation, as was the length "
-        f"penalty, {config['length_penalty']:g}. Beam search of width "
+        f"seed {train.seed}; the weights are of epoch {config['epoch']}, {kept}. Validation chose "
+        f"the length penalty, {config['length_penalty']:g}. Beam search of width "
         f"{settings.generate.beam_size}, {settings.data.max_length} words at most. All settings "
         "are in config.json."
     )

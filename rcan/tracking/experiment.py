@@ -159,15 +159,16 @@ def view_link(experiment_id: str, key: str) -> str:
 
 _OF_OWN_RUNS = """\
 - Tags: `cell` is all that the run goes by in `ablations/cells.yaml`; `paper.BLEU-4` is the paper's
-  number for the same settings, where it prints one; `seed`; `git.commit`, and `git.dirty` with the
-  edits in the artifact `git.diff`; `dvc.exp` names the DVC experiment.
+  number in the row that the run repeats, where it prints one; `seed`; `git.commit`, and `git.dirty`
+  with the edits in the artifact `git.diff`; `dvc.exp` names the DVC experiment.
 - A run tagged `outdated` has the settings of a newer one, by other code or data; the views leave
   it out.
 - A run that `rcan sync` rebuilt from files has no commit, and its duration means nothing.
 """
 _OF_PUBLISHED_RUNS = f"""\
 - Tags: `{PUBLISHED}` is the folder that the run's numbers lie in, `cell` the setting that it is,
-  with its `seed`; `paper.BLEU-4` is the paper's number for the same settings, where it prints one.
+  with its `seed`; `paper.BLEU-4` is the paper's number in the row that the run repeats, where it
+  prints one.
 - When a run was created, and its duration, are those of its way into MLflow.
 """
 
@@ -195,9 +196,10 @@ How to compare: tick the runs and press Compare, or press the sign of a chart ab
   clear its floor does no better than one report for everybody.
 - `control/fall_BLEU-4` is what BLEU-4 falls by when every study is given another's images: near 0,
   the model does not look at them. `findings/macro_F1` is whether the findings are right.
-- `val/BLEU-4` chose the epoch; of RCAN's runs `train/loss` = lambda · `train/loss_ce` +
-  (1 - lambda) · `train/loss_wcl`. In a run's page, under Model metrics, they are curves over
-  epochs: search `train/|val/`. An epoch is a second on an axis of time.
+- The parameter `train.choose` says which epoch was kept: the last, or one by `val/BLEU-4`. Of
+  RCAN's runs `train/loss` = lambda · `train/loss_ce` + (1 - lambda) · `train/loss_wcl`. In a run's
+  page, under Model metrics, they are curves over epochs: search `train/|val/`. An epoch is a
+  second on an axis of time.
 {last}"""
 
 
