@@ -7,13 +7,16 @@ import yaml
 from fabricated import write_run
 from tiny import TOP, changed
 
+from rcan.ablation.cells import load_cells
 from rcan.config import resolve
 from rcan.dotted import flatten
 from rcan.errors import UserError
 from rcan.files import digest_of, write_json
+from rcan.reporting.published import METRICS, published_row
 from rcan.tracking import open_tracker, run_folders, sync
 from rcan.tracking.metrics import paper_tags
 
+REGISTER = load_cells(TOP / "ablations/cells.yaml")
 DATA = {"data.name": "iu_xray"}
 NO_WCL = {"model.use_wcl": False}
 RVE = {**NO_WCL, "model.use_cgm": False}
@@ -21,7 +24,7 @@ CELLS = {
     "seeds": [1, 2],
     "cells": {
         "rve": RVE, "rve_cgm": NO_WCL, "rcan": {}, "ce_only": NO_WCL,
-        "tau_0.1": {"wcl.tau": 0.1}, "tau_0.2": {"wcl.tau": 0.2},
+        "tau_0.1": {"wcl.tau": 0.1}, "tau_0.2": {"wcl.tau": 0.2}, "nic": {"model.family": "nic"},
     },
     "readings": {"wcl_denominator_all": {"wcl.denominator": "all"}},
     **{key: yaml.safe_load((TOP / "ablations/cells.yaml").read_text(encoding="utf-8"))[key]
@@ -111,9 +114,16 @@ def test_a_run_goes_by_the_names_of_all_the_cells_that_it_is(project, database):
     assert synced(project, database) == tags
 
 
+def test_a_system_has_the_row_that_the_register_has_for_its_cell(project, database):
+    key = add_run(project, "nic-1", **{"model.family": "nic"})
+    tags = synced(project, database)[key]
+    assert (tags["cell"], tags["paper.BLEU-4"]) == ("nic", "0.066")
+    assert "paper.METEOR" not in tags  # the paper prints none
+
+
 def test_a_reading_is_named_as_one_and_the_full_model_keeps_its_name(project, database):
     key = add_run(project, "wcl_denominator_all-1", **{"wcl.denominator": "all"})
-    synced(project, database)
+    assert synced(project, database)[key]["paper.BLEU-4"] == "0.186"  # of the model that it reads
     names = {
         run.data.tags["rcan.key"]: run.info.run_name
         for run in tracker_of(database).client.search_runs(["1"])
@@ -130,7 +140,13 @@ def test_a_run_of_other_settings_is_not_taken_for_the_cell(project, database):
     assert "cell" not in tags[key_of(**{"wcl.tau": 0.2})]  # now this one is to be runs/main
     add_run(project, "main", **{"wcl.tau": 0.2})
     tags = synced(project, database)
-    assert tags[key_of(**{"wcl.tau": 0.2})]["cell"] == "rcan tau_0.2"
+    hot = tags[key_of(**{"wcl.tau": 0.2})]
+    assert (hot["cell"], hot["paper.BLEU-4"]) == ("rcan tau_0.2", "0.165")
+    set_params(project, **{"wcl.lambda_ce": 0.3})
+    key = add_run(project, "main", **{"wcl.lambda_ce": 0.3})
+    other = synced(project, database)[key]
+    assert other["cell"] == "rcan tau_0.1"
+    assert "paper.BLEU-4" not in other  # the paper's are of another lambda
 
 
 def test_a_cell_that_is_trained_again_is_one_run_and_the_old_one_is_outdated(project, database):
@@ -178,6 +194,15 @@ def test_a_damaged_list_of_cells_is_named(project):
 def test_the_paper_is_quoted_for_the_settings_it_prints(changes, bleu_4):
     config = flatten(resolve(changed(DATA | changes)).used())
     assert paper_tags(config).get("paper.BLEU-4") == bleu_4
+
+
+@pytest.mark.parametrize("cell", [*REGISTER.of_table("table4", "table5"), "r2gencmn"])
+def test_settings_tell_the_row_that_the_register_has_for_their_cell(cell):
+    (changes,) = (one.changes for one in REGISTER.cells if one.name == cell)
+    config = flatten(resolve(changed(DATA | changes)).used())
+    (table, wanted), *_ = REGISTER.show(cell).paper.items()
+    row = published_row("iu_xray", table, wanted)
+    assert paper_tags(config) == {f"paper.{metric}": f"{row[metric]:.3f}" for metric in METRICS}
 
 
 def test_another_family_of_models_repeats_no_row_of_the_paper():

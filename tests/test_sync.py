@@ -425,6 +425,28 @@ def test_published_runs_of_any_family_have_the_row_that_the_paper_prints(tmp_pat
 
 
 @pytest.mark.parametrize(
+    ("cell", "modules", "views"),
+    [
+        ("rcan", (True, True, True), {"table3", "table4", "table5", "fig5", "readings"}),
+        ("rve_cgm", (True, True, False), {"table4", "fig5"}),  # the grid's cross-entropy alone
+        ("rve", (True, False, False), {"table4"}),
+    ],
+)
+def test_published_runs_stand_in_the_views_of_all_cells_that_are_their_model(
+    cell, modules, views, tmp_path
+):
+    used = dict(zip(("model.use_rve", "model.use_cgm", "model.use_wcl"), modules, strict=True))
+    config = {
+        "data.name": "iu_xray", "train.seed": 1, "model.family": "rcan", "cgm.gate": "gated",
+        "wcl.tau": 0.1, "wcl.lambda_ce": 0.7, **used,
+    }  # fmt: skip
+    run = published_runs.PublishedRun(tmp_path / f"{cell}-1", config, {}, {}, [])
+    tags = published_runs._tags(run, tmp_path, published_runs.register_of(TOP))
+    assert {name for name in tags if tags[name] == "yes"} == {f"paper.{view}" for view in views}
+    assert tags["cell"] == cell
+
+
+@pytest.mark.parametrize(
     ("folder", "some", "num"),
     [
         (published_runs.FOLDER, {"rcan", "cmas_style", "blind", "oracle_template"}, 22),

@@ -11,6 +11,7 @@ from rcan.config import from_dict, load_settings
 from rcan.dotted import flatten
 from rcan.errors import UserError
 from rcan.reading import parse_yaml, read_json, read_text
+from rcan.tracking.metrics import paper_tags
 
 TABLES = ("table3", "table4", "table5", "fig5")
 CELL_TAGS = ("cell", *(f"paper.{table}" for table in TABLES), "paper.readings")
@@ -22,8 +23,8 @@ _ELSEWHERE = ("data.root", "visual.weights")  # places: kept beside a run withou
 class RunFolders:
     """Where one run's files lie, e.g. runs/main, data/evaluation/main and reports.
 
-    `tags` are CELL_TAGS of the cells that the run is; None where nobody asked. `reading` is the
-    reading of the paper that it is, if it is one.
+    `tags` are those of the cells that the run is, see `cell_tags`; None where nobody asked.
+    `reading` is the reading of the paper that it is, if it is one.
     """
 
     run: Path
@@ -47,17 +48,19 @@ def run_folders(root: Path) -> list[RunFolders]:
     found = []
     for name in trained:
         if name not in published:
-            run, cells = root / "runs" / name, list[str]()
-            if cell_of(name) in CONTROLS:
-                cells = [cell_of(name)]
-            elif planned is not None:
-                cells = _cells(name, planned, read_config(run))
+            run = root / "runs" / name
+            cells: list[str] = []
+            tags: dict[str, str] | None = None
+            if planned is not None:
+                config = read_config(run)
+                cells = _cells(name, planned, config)
+                tags = cell_tags(cells, register, config)
             found.append(
                 RunFolders(
                     run=run,
                     evaluation=evaluations / name,
                     reports=root / "reports" if name == MAIN else None,
-                    tags=None if planned is None else cell_tags(cells, register),
+                    tags=tags,
                     reading=next(
                         (c for c in cells if c in register.of_readings and name != MAIN), None
                     ),
@@ -82,13 +85,15 @@ def read_config(run: Path, remedy: str = REMEDY) -> dict[str, Any]:
         raise UserError(f"{path}: {error}; {remedy}") from None
 
 
-def cell_tags(cells: Iterable[str], register: Cells) -> dict[str, str]:
-    """What a run of these cells is found by."""
+def cell_tags(cells: Iterable[str], register: Cells, config: Mapping[str, Any]) -> dict[str, str]:
+    """What a run of these cells is found by, CELL_TAGS, and the paper's row that it repeats."""
     names = list(cells)
+    others = [name for name in names if name != FULL]  # whose row its settings tell
+    printed = paper_tags(config, map(register.show, others))
     groups = {f"paper.{table}": register.of_table(table) for table in TABLES}
     groups["paper.readings"] = [FULL, *register.of_readings]
     tags = {tag: "yes" for tag, group in groups.items() if set(group) & set(names)}
-    return {"cell": " ".join(names), **tags} if names else {}
+    return {"cell": " ".join(names), **tags, **printed} if names else printed
 
 
 def register_of(root: Path) -> Cells:
@@ -107,7 +112,9 @@ def _planned(root: Path) -> tuple[dict[str, dict[str, Any]] | None, Cells]:
 
 
 def _cells(name: str, planned: Mapping[str, dict[str, Any]], config: dict[str, Any]) -> list[str]:
-    """The cells that a run is: its own, and those that are one training with it."""
+    """The cells that a run is: its own, and those that are one training with it; or a control."""
+    if cell_of(name) in CONTROLS:
+        return [cell_of(name)]
     wanted = flatten(planned.get(name, {}))
     for key in _ELSEWHERE:
         wanted.pop(key, None)

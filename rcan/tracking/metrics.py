@@ -1,9 +1,9 @@
 """What things are called in MLflow. The charts group by what stands before the slash."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from rcan.ablation.cells import FULL
+from rcan.ablation.cells import FULL, Shown
 from rcan.evaluation.scores import METRICS
 from rcan.reporting.published import published_row
 
@@ -82,17 +82,20 @@ def _macro_f1(scores: Mapping[str, Any]) -> Any:
     return scores["findings"]["model"]["macro"]["f1"]["score"]
 
 
-def paper_tags(config: Mapping[str, Any]) -> dict[str, str]:
-    """The paper's scores of the row that a run with these settings repeats, where it prints one.
+def paper_tags(config: Mapping[str, Any], cells: Iterable[Shown] = ()) -> dict[str, str]:
+    """The paper's scores of the row that a run repeats, where it prints one.
+
+    Of RCAN and its modules the settings tell which: a cell has the paper's tau and lambda only as
+    long as params.yaml has. Of Table 3's other systems `cells` does, the run's as the register
+    tells of them.
 
     As tags: as metrics they would fill the charts of every run.
     """
-    return row_tags(published_row(str(config["data.name"]), *_printed_row(config)))
-
-
-def row_tags(row: Mapping[str, float | None] | None) -> dict[str, str]:
-    """The tags of a row that the paper prints, or none."""
-    return {f"paper.{m}": f"{score:.3f}" for m, score in (row or {}).items() if score is not None}
+    data_name = str(config["data.name"])
+    of_cells = [("table3", cell.paper["table3"]) for cell in cells if "table3" in cell.paper]
+    found = (published_row(data_name, *row) for row in (_printed_row(config), *of_cells))
+    row = next(filter(None, found), None) or {}
+    return {f"paper.{m}": f"{score:.3f}" for m, score in row.items() if score is not None}
 
 
 def _printed_row(config: Mapping[str, Any]) -> tuple[str, dict[str, str]]:

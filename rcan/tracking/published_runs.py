@@ -16,24 +16,16 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from rcan.ablation.cells import FULL, Cells
+from rcan.ablation.cells import Cells
 from rcan.ablation.plan import MAIN
 from rcan.errors import UserError
 from rcan.evaluation.results import COUNTS, SCORES, read_best, read_history, read_scores
 from rcan.files import digest_of, exclusive, replacing
-from rcan.reporting.published import published_row
 from rcan.tracking.database import SQLITE, uri_of, without_journal
 from rcan.tracking.experiment import PUBLISHED, experiment_tags, published_views
 from rcan.tracking.folders import cell_tags, read_config, register_of
 from rcan.tracking.guard import AtOnce
-from rcan.tracking.metrics import (
-    IF_THERE,
-    NEEDED,
-    constant_metrics,
-    paper_tags,
-    printed_cell,
-    row_tags,
-)
+from rcan.tracking.metrics import IF_THERE, NEEDED, constant_metrics, printed_cell
 from rcan.tracking.restore import FILES, OF_BEST, log_numbers
 from rcan.tracking.tracker import EXPERIMENT, Tracker
 
@@ -217,26 +209,17 @@ def _fill(database: Path, runs: list[tuple[PublishedRun, dict[str, str]]]) -> No
 
 def _tags(run: PublishedRun, root: Path, register: Cells) -> dict[str, str]:
     """What a run is found by. Its cell is the one that it is named after."""
-    twins = [name for name, told in register.shown.items() if told.printed_as == FULL]
-    cells = [run.cell, *twins] if run.cell == FULL else [run.cell]
+    twins = [name for name, told in register.shown.items() if told.printed_as == run.cell]
     place = run.folder.resolve()
     place = place.relative_to(root) if place.is_relative_to(root) else place
     return {
-        **cell_tags(cells, register),
+        **cell_tags([run.cell, *twins], register, run.config),
         "cell": run.cell,
         "seed": str(run.config["train.seed"]),
         PUBLISHED: str(place),
         "mlflow.note.content": f"Trained elsewhere; its published numbers lie in `{place}`. "
         "No report and no weights came with them.",
-        **(paper_tags(run.config) or _printed(run, register)),
     }
-
-
-def _printed(run: PublishedRun, register: Cells) -> dict[str, str]:
-    """The paper's scores of the row that the register has for a cell of any family."""
-    rows = register.show(run.cell).paper.items()
-    found = (published_row(run.data_name, table, wanted) for table, wanted in rows)
-    return row_tags(next(filter(None, found), None))
 
 
 def _code() -> str:

@@ -74,7 +74,10 @@ def _restore(tracker: Tracker, place: RunFolders, config: dict[str, Any], data_n
         key=best["key"],
         name=best["name"],
         params=config,
-        tags={"seed": config["train.seed"], **paper_tags(config), **(place.tags or {})},
+        tags={
+            "seed": config["train.seed"],
+            **(paper_tags(config) if place.tags is None else place.tags),
+        },
     )
     if place.reading:  # what it changes is not always in the name of its settings
         run.rename(f"{place.reading}: {best['name']}")
@@ -114,7 +117,8 @@ def mark_outdated(tracker: Tracker, restored: Mapping[str, Mapping[str, str] | N
 
     Args:
         tracker: of a database of one's own: on a server, the others' runs are the others' affair.
-        restored: keys of the runs whose files are here -> their CELL_TAGS, None where not known.
+        restored: keys of the runs whose files are here -> their tags of cells, None where not
+            known.
     """
     runs = tracker.recorded()
     here = [run for run in runs if run.data.tags["rcan.key"] in restored]
