@@ -236,7 +236,9 @@ def test_code_that_shapes_no_training_of_a_family_keeps_its_key(copied):
     assert training_code("rcan") == before != of_other
     other.write_text("from rcan.model.interface import ReportModel\nedited = 1\n")
     assert training_code("other") != of_other
-    for name in ("rcan/reporting/page.py", "rcan/tracking/run.py", "pipeline/stage.py"):
+    around = ("rcan/reporting/cells/page.py", "rcan/tracking/tracker.py", "pipeline/stage.py")
+    for name in around:
+        assert (copied / name).is_file()
         (copied / name).write_text("edited = 1")
     assert training_code("rcan") == before
 
