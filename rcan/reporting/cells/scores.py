@@ -62,8 +62,8 @@ def _scores(ablations: Ablations, listing: Listing, protocol: str) -> Table:
         printed = line.published if protocol == "paper" else None
         if printed:
             kind = "paper" if line.source == "the paper" else "cited"
-            numbers = map(number, printed.values())
-            rows.append(Row([*line.published_keys, line.source, *numbers], kind))
+            theirs = map(number, printed.values())
+            rows.append(Row([*line.published_keys, line.source, *theirs], kind))
         if line.cell:
             rows.append(_own_row(ablations, line, protocol))
             if printed and ablations.model(line.cell).results:
