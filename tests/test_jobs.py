@@ -63,6 +63,7 @@ def test_a_stop_stops_what_it_started(sent, tmp_path):
         "import signal, sys; from pathlib import Path\n"
         "from rcan.ablation.jobs import Job, run_side_by_side\n"
         "signal.signal(signal.SIGTERM, signal.default_int_handler)\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a job may ignore it
         "long = 'import os, time; print(os.getpid(), flush=True); time.sleep(600)'\n"
         "jobs = [Job(n, [sys.executable, '-c', long], Path(n)) for n in ('one', 'two')]\n"
         "run_side_by_side(jobs, [{}, {}])"
