@@ -21,7 +21,7 @@ from rcan.errors import UserError
 from rcan.evaluation.results import COUNTS, SCORES, read_best, read_history, read_scores
 from rcan.files import place_beside, write_csv, write_json, write_text
 from rcan.project import project_root
-from rcan.scoring.rexrank import FILE as REXRANK
+from rcan.scoring import rexrank
 from rcan.sharing.export import numbers_of
 
 BACK = "--back"
@@ -56,7 +56,7 @@ def main(settings: PipelineSettings) -> None:
             f"no run on these data is evaluated in {EVALUATIONS}: `dvc repro` does that"
         )
     if others := len(scores) - len(names):
-        print(f"{others} runs are left out: they are of other data than {PROCESSED} holds")
+        print(f"{others} run(s) left out, of other data than {PROCESSED} holds")
     beside = place_beside(out)
     shutil.rmtree(beside, ignore_errors=True)
     speeds = _speeds(settings)
@@ -112,7 +112,7 @@ def _write_rexrank(out: Path, settings: PipelineSettings) -> None:
 
     for name, score in rexrank_scores(settings).items():
         if (out / name).is_dir():
-            write_json(out / name / REXRANK, {"BLEU-2": score})
+            write_json(out / name / rexrank.FILE, {"BLEU-2": score})
 
 
 def _put_back(published: Path) -> None:
@@ -128,7 +128,7 @@ def _put_back(published: Path) -> None:
         for file, place in places.items():
             (place / name).mkdir(parents=True, exist_ok=True)
             shutil.copy(published / name / file, place / name)
-        if (score := published / name / REXRANK).is_file():
+        if (score := published / name / rexrank.FILE).is_file():
             shutil.copy(score, EVALUATIONS / name)
     print(f"{len(done)} runs put back, {len(names) - len(done)} left as they are")
 

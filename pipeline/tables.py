@@ -15,9 +15,7 @@ from rcan.evaluation.scores import Scores, score_systems
 from rcan.project import git_output, git_state, project_root
 from rcan.reporting.cells.page import Places, write_ablations
 from rcan.reporting.cells.study import Settings, read_ablations
-from rcan.scoring.rexrank import DATA as REXRANK_DATA
-from rcan.scoring.rexrank import FILE as REXRANK
-from rcan.scoring.rexrank import read_rexrank, rexrank_bleu
+from rcan.scoring import rexrank
 from rcan.scoring.texts import read_texts
 from rcan.text.tokenizer import Tokenizer
 from rcan.tracking import run_folders, sync
@@ -48,7 +46,7 @@ def main(settings: PipelineSettings) -> None:
             seeds=seeds(),
         ),
         floors=floor_scores() if FLOORS.exists() else None,
-        rexrank=rexrank_scores(settings) if settings.data.name == REXRANK_DATA else {},
+        rexrank=rexrank_scores(settings) if settings.data.name == rexrank.DATA else {},
     )
     write_ablations(ablations, PLACES)
     runs = [run for model in ablations.models.values() for run in model.runs]
@@ -91,9 +89,12 @@ def rexrank_scores(settings: PipelineSettings) -> dict[str, dict[str, float]]:
         by_id = read_texts(path, "predictions", tell=False).by_id
         if by_id.keys() == test.keys():  # else of other data than there are now
             written[path.parent.name] = [by_id[name] for name in test]
-    known = {path.parent.name: read_rexrank(path) for path in EVALUATIONS.glob(f"*/{REXRANK}")}
+    remedy = "remove it, and put the published runs back"
+    kept = EVALUATIONS.glob(f"*/{rexrank.FILE}")
+    known = {path.parent.name: rexrank.read_rexrank(path, remedy) for path in kept}
     scored = {
-        name: rexrank_bleu(texts, list(test.values()), **options) for name, texts in written.items()
+        name: rexrank.rexrank_bleu(texts, list(test.values()), **options)
+        for name, texts in written.items()
     }
     return known | scored
 

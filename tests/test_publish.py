@@ -73,7 +73,7 @@ def test_with_floors_there_are_their_counts_and_rexranks_score(project, monkeypa
     monkeypatch.setattr(sys, "argv", ["publish", "numbers"])
     publish.main(SimpleNamespace(eval=options))
     assert not (project / "numbers/cgm-1").exists()  # of other data than there are
-    assert "1 runs are left out" in capsys.readouterr().out
+    assert "1 run(s) left out" in capsys.readouterr().out
     told = {"num_studies": 12, "references": {"strict": "0a" * 32, "paper": "0a" * 32}}
     constant = read_counts(project / "numbers/best_constant", told)["strict"]
     assert constant.studies["ROUGE-L"][0] == 1 and constant.corpus["BLEU-4"] < 1

@@ -151,7 +151,7 @@ def _f1(scores: Sequence[Mapping[str, Any]], writer: str) -> list[float]:
 
 def _rexrank(place: Path) -> float | None:
     path = place / FILE
-    return read_rexrank(path)["score"] if path.is_file() else None
+    return read_rexrank(path, _REMEDY)["score"] if path.is_file() else None
 
 
 def shared_protocols(mine: Mapping[str, Scores], published: Published, source: Path) -> list[str]:

@@ -35,10 +35,9 @@ def rexrank_bleu(
     return {"score": float(each.mean()), **interval(resampled)}
 
 
-def read_rexrank(path: Path) -> dict[str, float]:
+def read_rexrank(path: Path, remedy: str) -> dict[str, float]:
     """A kept score as `rexrank_bleu` gives it; raises UserError where it is damaged."""
     ends = dict.fromkeys(("score", "low", "high"), float)
-    remedy = "get the published folder again, e.g. by `git checkout`"
     held: dict[str, float] = read_json(path, {"BLEU-2": ends}, "a score", remedy)["BLEU-2"]
     return held
 

@@ -30,6 +30,10 @@ _SEVERAL = (
     "One seed: with its 95 % interval over studies; several: their mean ± standard deviation, and "
     "the mean of the seeds' own intervals."
 )
+_OF_REXRANK = (
+    f" {NAME}: the mean of each study's BLEU-2 on texts as they are given, which its table of "
+    "findings on IU X-ray ranks by; docs/scoring.md has systems of it."
+)
 _GROUP_NAMES = {
     "in_train": "report in train",
     "not_in_train": "not in train",
@@ -132,17 +136,13 @@ def controls_part(ablations: Ablations, cells: Sequence[str]) -> Table:
         rows.append(_row(ablations, model, list(values.values())))
     for result in ablations.results[:1]:
         rows += [_floor(ablations, result.scores, floor) for floor in FLOOR_NAMES]
-    rexrank = (
-        f" {NAME}: the mean of each study's BLEU-2 on texts as they are given, which its table "
-        "of findings on IU X-ray ranks by; docs/scoring.md has systems of it."
-    )
     return Table(
         ["cell", "seeds", *_COLUMNS, *([NAME] if ablations.rexrank else [])],
         rows,
         title="What overlap scores cannot see",
         caption=f"{ablations.scope(PROTOCOL)}. {_SEVERAL} Other images: the model is given "
         "another study's; `fall` is what that costs in BLEU-4. The blind cell is a Transformer "
-        f"that is given no image, not even in training.{rexrank if ablations.rexrank else ''}",
+        f"that is given no image, not even in training.{_OF_REXRANK if ablations.rexrank else ''}",
         notes=ablations.commands(
             run for model in models if not model.results for run in model.runs
         ),

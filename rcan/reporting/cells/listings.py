@@ -28,14 +28,18 @@ _OF_A_RUN = ("train.seed", "visual.weights")  # its seed; the plan's path, of wh
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a table: our cell and its first columns, and the scores that somebody published
-    with theirs: what we ran may not be what the paper names."""
+    """One line of a table: its first columns, our cell, and the scores that somebody published."""
 
     keys: tuple[str, ...]
     cell: str | None = None
     published: Mapping[str, float | None] | None = None  # on the data set at hand
     source: str = "the paper"
-    published_keys: tuple[str, ...] = ()
+    cell_keys: tuple[str, ...] | None = None  # the cell's own first columns, if they are others
+
+    @property
+    def own_keys(self) -> tuple[str, ...]:
+        """The first columns of our rows: what we ran may not be what the paper names."""
+        return self.cell_keys or self.keys
 
 
 @dataclass(frozen=True)
@@ -78,20 +82,19 @@ def _lines(ablations: Ablations, name: str) -> Iterator[Line]:
         cell = next((cell for cell in left if _repeats(ablations, cell, name, row)), None)
         source = "the paper" if row.get("model", "RCAN") == "RCAN" else "the paper, cited"
         own = ablations.cells.show(cell).row.get(name) if cell else None
-        yield Line(own or keys_of(row), cell, scores, source, keys_of(row))
+        yield Line(keys_of(row), cell, scores, source, own)
         left = [other for other in left if other != cell]
         for run in runs:
             if _of(row) == _of(run):
                 about = (
                     f"somebody else's run, epoch {run['epoch']}; length test: {run['length_test']}"
                 )
-                keys = (run["model"], about)
-                yield Line(keys, None, scores_of_row(run), "its public log", keys)
+                yield Line((run["model"], about), None, scores_of_row(run), "its public log")
     for cell in left:
         told = ablations.cells.show(cell)
         # Of a table that the paper does not print: what it prints elsewhere of the same model.
         printed = ablations.printed(told.printed_as) if name not in TABLES else None
-        yield Line(told.row[name], cell, printed, published_keys=told.row[name])
+        yield Line(told.row[name], cell, printed)
 
 
 def _repeats(ablations: Ablations, cell: str, table: str, row: Mapping[str, str]) -> bool:

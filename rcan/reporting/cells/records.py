@@ -22,13 +22,13 @@ def records(
     """All that the table's parts show of the data at hand, whatever was published among it."""
     rows: list[Record] = []
     for line in listing.lines:
-        keys = dict(zip(listing.columns, line.keys, strict=True))
+        keys = dict(zip(listing.columns, line.own_keys, strict=True))
         if line.published:
             about = {
                 **ablations.about("published", num_reports(ablations.data, "test")),
                 "scale": "",
             }
-            theirs = dict(zip(listing.columns, line.published_keys, strict=True))
+            theirs = dict(zip(listing.columns, line.keys, strict=True))
             rows.append(
                 {**theirs, "source": line.source, **about, "statistic": "score", "seeds": "",
                  **{m: line.published.get(m) for m in METRICS}, "commit": "", "command": ""}

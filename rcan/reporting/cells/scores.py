@@ -63,13 +63,13 @@ def _scores(ablations: Ablations, listing: Listing, protocol: str) -> Table:
         if printed:
             kind = "paper" if line.source == "the paper" else "cited"
             theirs = map(number, printed.values())
-            rows.append(Row([*line.published_keys, line.source, *theirs], kind))
+            rows.append(Row([*line.keys, line.source, *theirs], kind))
         if line.cell:
             rows.append(_own_row(ablations, line, protocol))
             if printed and ablations.model(line.cell).results:
                 values = ablations.scores[line.cell, protocol]
                 told = [_minus_printed(values[metric], printed[metric]) for metric in METRICS]
-                rows.append(Row([*line.keys, "ours − paper", *told], "difference"))
+                rows.append(Row([*line.own_keys, "ours − paper", *told], "difference"))
     blank = [NONE] * (len(listing.columns) - 1)
     for floor, of_floor in ablations.floors(protocol).items():
         numbers = [measured(of_floor[metric]) for metric in METRICS]
@@ -96,7 +96,7 @@ def _firsts(ablations: Ablations, listing: Listing, firsts: Firsts) -> Table:
             trained.add(tuple(result.place for result in results))
             kind = "control" if ablations.cells.show(line.cell).control else "ours"
             seeds = ablations.model(line.cell).seeds
-            rows.append(Row([*line.keys, seeds, *_shares(firsts, line.cell)], kind))
+            rows.append(Row([*line.own_keys, seeds, *_shares(firsts, line.cell)], kind))
     blank = [NONE] * (len(listing.columns) - 1)
     for floor in next(iter(ablations.floor_counts.values()), {}):
         told = [FLOOR_NAMES[floor], *blank, "floor, no model", *_shares(firsts, floor)]
@@ -122,12 +122,12 @@ def _own_row(ablations: Ablations, line: Line, protocol: str) -> Row:
     model = ablations.model(line.cell or "")
     if not model.results:
         return Row(
-            [*line.keys, f"ours: {model.not_run}", *[model.missing] * len(METRICS)], "missing"
+            [*line.own_keys, f"ours: {model.not_run}", *[model.missing] * len(METRICS)], "missing"
         )
     values = ablations.scores[model.cell, protocol]
     numbers = [measured(values[metric]) for metric in METRICS]
     kind = "control" if ablations.cells.show(model.cell).control else "ours"
-    return Row([*line.keys, f"ours, {model.seeds}", *numbers], kind)
+    return Row([*line.own_keys, f"ours, {model.seeds}", *numbers], kind)
 
 
 def _minus_printed(value: Mapping[str, float], printed: float | None) -> Value:
@@ -163,7 +163,7 @@ def _differences(
     known = {FULL: "the full model", CONSTANT: f"the {FLOOR_NAMES[CONSTANT]}"}
     whole = known.get(base) or f"the {ablations.title(base)}"
     rows = [
-        Row([*line.keys, _shared_seeds(ablations, line.cell, base),
+        Row([*line.own_keys, _shared_seeds(ablations, line.cell, base),
              *(_lead(compared[line.cell][metric]) for metric in METRICS)])
         for line in listing.lines
         if line.cell and line.cell in compared
