@@ -47,8 +47,8 @@ def annotation_of(published: "Published") -> Path:
         return path
     title = TITLES.get(published.data, published.data)
     raise UserError(
-        f"--beside needs the references: R2Gen's annotation.json of {title}; none in {folder}; "
-        "give it: `rcan score PREDICTIONS ANNOTATION --beside FOLDER`, or name its folder by "
+        f"{folder}: expected R2Gen's annotation.json of {title}, the references of --beside, found "
+        "none; give it: `rcan score PREDICTIONS ANNOTATION --beside FOLDER`, or name its folder by "
         "RCAN_DATA"
     )
 
