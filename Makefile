@@ -46,7 +46,7 @@ test: .venv/ready
 lint: .venv/ready
 	ruff format --check . && ruff check . && mypy && vulture && vulture rcan pipeline
 
-# The long versions of tests/reliability, about half an hour; then the table in docs/reliability.md.
+# The long versions of tests/reliability, 50 minutes or more; then the table in docs/reliability.md.
 torture: .venv/ready
 	rm -rf .rcan/figures
 	python -m pytest tests/reliability --torture --dist loadfile --figures .rcan/figures
