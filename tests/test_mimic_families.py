@@ -14,7 +14,7 @@ from rcan.training.train import train
 
 MIMIC = {
     "data.name": "mimic_cxr", "data.num_views": 1, "visual.backbone": "small",
-    "visual.weights": "none", "wcl.views": "augment",
+    "visual.weights": "none", "wcl.views": "augment", "sat.d_hidden": 10,
 }  # fmt: skip
 
 
