@@ -1,6 +1,7 @@
 """What an evaluation leaves, scores.json and counts.npz, is written and read in one place."""
 
 import json
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -140,6 +141,13 @@ def test_the_same_counts_are_the_same_bytes_and_no_object(written, tmp_path):
     with np.load(folder / COUNTS, allow_pickle=False) as file:
         assert {file[name].dtype.kind for name in file.files} == {"i", "f"}
     assert [path.name for path in folder.iterdir()] == [COUNTS]
+
+
+def test_no_version_of_python_writes_other_headers_of_the_counts(written):
+    with ZipFile(written[0] / COUNTS) as file:
+        entries = file.infolist()
+    assert {(entry.extract_version, entry.extra) for entry in entries} == {(20, b"")}
+    assert {entry.date_time for entry in entries} == {(1980, 1, 1, 0, 0, 0)}
 
 
 def edited(path, **changes):
