@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.stage import EVALUATIONS, FLOORS, PROCESSED, RUNS, TOKENIZER, run
+from pipeline.stage import EVALUATIONS, FLOORS, METEOR_PARTS, PROCESSED, RUNS, TOKENIZER, run
 from rcan.ablation.cells import CONTROLS, NO_LABELS, run_name
 from rcan.code import code_digest
 from rcan.config import PipelineSettings
@@ -19,6 +19,7 @@ from rcan.data.store import Split, open_split, read_summary
 from rcan.evaluation.evaluate import evaluate, score_table
 from rcan.evaluation.kept_floors import read_floors
 from rcan.evaluation.labelers import LABELERS
+from rcan.evaluation.paraphrases import KeptParts
 from rcan.evaluation.protocols import reference
 from rcan.evaluation.results import PREDICTIONS, SCORES, scores_of_run, write_counts, write_scores
 from rcan.files import digest_of, sha256_of, write_csv, write_json
@@ -73,6 +74,7 @@ def main(settings: PipelineSettings) -> None:
         "resamples": settings.eval.resamples,
         "seed": settings.eval.seed,
         "labeler": labeler,
+        "parts": KeptParts(project_root() / METEOR_PARTS, words.vocabulary),
     }
     facts = {
         "data_digest": read_summary(PROCESSED)["digest"], "tokenizer_digest": sha256_of(TOKENIZER)

