@@ -193,9 +193,7 @@ def write_counts(folder: Path, scores: Mapping[str, Scores]) -> None:
             content = BytesIO()
             np.save(content, values, allow_pickle=False)
             # Not by numpy.savez: its headers in the zip differ between Python 3.11.2 and 3.11.7.
-            entry = ZipInfo(f"{name}.npy")
-            entry.compress_type = ZIP_DEFLATED
-            file.writestr(entry, content.getvalue())
+            file.writestr(ZipInfo(f"{name}.npy"), content.getvalue(), ZIP_DEFLATED)
 
 
 def read_counts(folder: Path, scores: Mapping[str, Any]) -> dict[str, Scores]:
