@@ -9,6 +9,7 @@ import sys
 
 import pytest
 import yaml
+from java_programs import keep_demo_parts
 from tiny import TOP
 from warm import warm_python
 
@@ -41,6 +42,7 @@ class Repository:
             if (TOP / name).is_file() and not name.startswith(made):
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(TOP / name, folder / name)
+        keep_demo_parts(folder)
         self.set(changes)
         self.environment = {
             key: value for key, value in os.environ.items()

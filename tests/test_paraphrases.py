@@ -1,9 +1,13 @@
 """A kept part of METEOR's table of paraphrases gives the same counts; a damaged one is not used."""
 
+import errno
 import gzip
 import random
+import subprocess
+import sys
 
 import pytest
+from tiny import TOP
 
 from rcan.evaluation import paraphrases
 from rcan.evaluation.meteor import meteor_counts
@@ -48,8 +52,14 @@ def test_the_words_are_all_that_the_jar_could_make_of_a_text():
         "clear", "lungs", "x", "ray", "s", "1", "5cm", "15cm", "no",
     }  # fmt: skip
     assert words_of(["u.s.-based"]) == {"u", "s", "based", "us"}
+    assert words_of(["lungs..u.s. clear"]) == {"lungs", "u", "s", "us", "clear"}
+    assert words_of(["seen...E.g."]) == {"seen", "e", "g", "eg"}
     assert words_of([]) == set()
-    assert words_of(["größe"]) is None and words_of(["aDOTMULTIb"]) is None
+
+
+@pytest.mark.parametrize("text", ["größe", "aDOTMULTIb", "DOT.MULTIus.", "x\u2028y"])
+def test_the_words_of_some_texts_cannot_be_told(text):
+    assert words_of(["clear", text]) is None
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 1 << 24])
@@ -65,33 +75,63 @@ def test_a_part_has_the_entries_of_these_words_alone_in_their_order(whole, chunk
 
 def test_a_part_is_made_once_and_serves_all_texts_of_its_words(whole, tmp_path):
     folder = tmp_path / "parts"
-    first = KeptParts(folder, ["free"]).part_for(whole, ["clear lungs"])
+    first = KeptParts(folder, ["free", "größe"]).part_for(whole, "d1", ["clear lungs"])
     assert entries(gzip.decompress(first.read_bytes())) == [("clear", "free")]
     before = first.stat().st_mtime_ns
-    assert KeptParts(folder).part_for(whole, ["free", "clear"]) == first
+    assert KeptParts(folder).part_for(whole, "d1", ["free", "clear"]) == first
     assert first.stat().st_mtime_ns == before
-    wider = KeptParts(folder).part_for(whole, ["us u.s."])  # what was asked for before stays in
+    wider = KeptParts(folder).part_for(whole, "d1", ["us u.s. clear free lungs"])
     assert entries(gzip.decompress(wider.read_bytes())) == [("clear", "free"), ("u.s.", "us")]
-    assert KeptParts(folder).part_for(whole, ["größe"]) == whole
+    assert KeptParts(folder).part_for(whole, "d1", ["free"]) == first  # the smallest that has it
+    assert KeptParts(folder).part_for(whole, "d2", ["free"]) not in (first, wider)
+    assert KeptParts(folder).part_for(whole, "d1", ["größe"]) == whole
 
 
-@pytest.mark.parametrize("harm", ["table", "words", "no table"])
+@pytest.mark.parametrize("harm", ["table", "no table", "half words", "other words", "no words"])
 def test_a_damaged_part_is_made_again(whole, tmp_path, harm):
     parts = KeptParts(tmp_path / "parts")
-    path = parts.part_for(whole, ["clear free"])
-    good = path.read_bytes()
+    path = parts.part_for(whole, "d1", ["clear free"])
+    good, about = path.read_bytes(), path.with_suffix(".json")
     if harm == "table":
         path.write_bytes(good[:-9])
-    elif harm == "words":
-        path.with_suffix(".json").write_text("{")
-    else:
+    elif harm == "no table":
         path.unlink()
-    assert parts.part_for(whole, ["clear free"]).read_bytes() == good
+    elif harm == "half words":
+        about.write_text(about.read_text()[:-9])
+    elif harm == "other words":  # it claims what it has not
+        about.write_text(about.read_text().replace("free", "size"))
+    else:
+        about.write_text('{"words": [["clear"]], "sha256": ""}')
+    assert parts.part_for(whole, "d1", ["clear free"]).read_bytes() == good
+    wanted = [("clear", "free")]
+    again = parts.part_for(whole, "d1", ["free clear size"])
+    assert entries(gzip.decompress(again.read_bytes())) == wanted
 
 
-def test_where_nothing_can_be_written_the_whole_table_serves(whole, tmp_path):
+def test_where_nothing_can_be_written_the_whole_table_serves(whole, tmp_path, monkeypatch):
     (tmp_path / "file").touch()
-    assert KeptParts(tmp_path / "file" / "parts").part_for(whole, ["clear free"]) == whole
+    parts = KeptParts(tmp_path / "file" / "parts")
+    assert parts.part_for(whole, "d1", ["clear free"]) == whole
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(paraphrases.gzip, "compress", full)
+    parts = KeptParts(tmp_path / "parts")
+    assert parts.part_for(whole, "d1", ["clear free"]) == whole
+    assert list(parts.folder.iterdir()) == []
+
+
+def test_two_processes_at_once_make_the_same_part(whole, tmp_path):
+    make = (
+        "import sys; from pathlib import Path; from rcan.evaluation.paraphrases import KeptParts;"
+    )
+    make += "KeptParts(Path(sys.argv[2])).part_for(Path(sys.argv[1]), 'd1', ['clear free'])"
+    folder = tmp_path / "parts"
+    command = [sys.executable, "-c", make, str(whole), str(folder)]
+    several = [subprocess.Popen(command, cwd=TOP) for _ in range(3)]
+    assert [process.wait(60) for process in several] == [0, 0, 0]
+    assert sorted(path.suffix for path in folder.iterdir()) == [".gz", ".json"]
 
 
 def test_the_jar_counts_the_same_by_a_part_as_by_the_whole_table(tmp_path):

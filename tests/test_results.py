@@ -143,7 +143,7 @@ def test_the_same_counts_are_the_same_bytes_and_no_object(written, tmp_path):
     assert [path.name for path in folder.iterdir()] == [COUNTS]
 
 
-def test_no_version_of_python_writes_other_headers_of_the_counts(written):
+def test_the_counts_have_plain_headers_that_no_version_of_python_changes(written):
     with ZipFile(written[0] / COUNTS) as file:
         entries = file.infolist()
     assert {(entry.extract_version, entry.extra) for entry in entries} == {(20, b"")}

@@ -69,7 +69,8 @@ def meteor_counts(
     java, folder = _find_java(java), _find_jar_folder()
     table = folder / PARAPHRASES
     if parts is not None:
-        table = parts.part_for(table, (text for pair in distinct for text in pair))
+        texts = (text for pair in distinct for text in pair)
+        table = parts.part_for(table, SHA256[PARAPHRASES], texts)
     counts = _parse(_run(java, folder / JAR, table, request, timeout), len(distinct))
     row_of = {pair: row for row, pair in enumerate(distinct)}
     return counts[[row_of[pair] for pair in pairs]]

@@ -8,7 +8,7 @@ seconds to make, so it is kept.
 
 import gzip
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,76 +17,84 @@ from rcan.errors import UserError
 from rcan.files import digest_of, replacing, sha256_of, write_json
 from rcan.reading import read_json
 
+VERSION = 1  # to be raised with what a part holds
 CHUNK = 1 << 24  # bytes of the unpacked table that are looked at together
-_ABOUT = {"words": list, "sha256": str}  # what stands beside a kept part
-_KEPT = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789\n"
-# Of a phrase, letters, digits and what is not ASCII stay; all else ends a word.
-_WORDS = bytes(code if code in _KEPT or code > 127 else 32 for code in range(256))
+# Of an entry, letters, digits, line feeds and what is not ASCII stay; all else parts words.
+_STAYS = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789\n"
+_BARE = bytes(code if code in _STAYS or code > 127 else 32 for code in range(256))
 
 
 @dataclass(frozen=True)
 class KeptParts:
-    """Parts of the table, kept in `folder` for all that is scored on one data set.
+    """Parts of the table in `folder`: of each a table as the jar reads it, and its words beside.
 
-    `vocabulary`: words that other texts of this data set may hold, so that one part serves all.
+    `vocabulary`: words that other texts of the same data set may hold, so that one part serves all.
     """
 
     folder: Path
-    vocabulary: Iterable[str] = ()
+    vocabulary: Collection[str] = ()
 
-    def part_for(self, whole: Path, texts: Iterable[str]) -> Path:
-        """A table that gives these texts the same counts as `whole`: a kept part, a new one, or
-        `whole` itself where the words that METEOR sees are not known or nothing can be written."""
-        words = words_of([*texts, *self.vocabulary])
+    def part_for(self, table: Path, digest: str, texts: Iterable[str]) -> Path:
+        """A table that gives these texts the same counts as `table`, whose digest is given.
+
+        It is a kept part, a new one, or `table` itself where a text is not ASCII or nothing can be
+        written.
+        """
+        words = words_of([*texts, *filter(str.isascii, self.vocabulary)])
         if words is None:
-            return whole
-        kept = dict(self._kept())
-        if fitting := next((path for path, has in kept.items() if words <= has), None):
-            return fitting
-        words |= max(kept.values(), key=len, default=set())
-        path = self.folder / f"{digest_of(sorted(words))}.gz"
+            return table
+        kept = self._kept(digest)
+        if fitting := [path for path, has in kept.items() if words <= has]:
+            return min(fitting, key=lambda path: len(kept[path]))
+        path = self.folder / f"{_name(digest, words)}.gz"
         try:
-            with replacing(path) as beside:
-                beside.write_bytes(gzip.compress(part_of(whole, words), 1, mtime=0))
-            write_json(_about(path), {"words": sorted(words), "sha256": sha256_of(path)})
-        except OSError:  # as of a full disk: the whole table needs none
-            return whole
+            with replacing(path) as beside, beside.open("wb") as file:
+                file.write(gzip.compress(part_of(table, words), 1, mtime=0))
+            about = {"words": sorted(words), "sha256": sha256_of(path)}
+            write_json(path.with_suffix(".json"), about)
+        except OSError:  # as of a full disk
+            return table
         return path
 
-    def _kept(self) -> Iterator[tuple[Path, set[str]]]:
-        for about in sorted(self.folder.glob("*.json")):
+    def _kept(self, digest: str) -> dict[Path, set[str]]:
+        """The words of each part that is whole: the jar would score by half a table unseen."""
+        kept = {}
+        for about in self.folder.glob("*.json"):
             path = about.with_suffix(".gz")
-            with suppress(UserError, OSError):  # a damaged one is made again
-                told = read_json(about, _ABOUT, "words of a part of METEOR's table", "delete it")
-                if told["sha256"] == sha256_of(path):
-                    yield path, set(told["words"])
+            with suppress(UserError, OSError):
+                shape = {"words": [str], "sha256": str}
+                told = read_json(about, shape, "the words of a part of METEOR's table", "delete it")
+                words = set(told["words"])
+                if about.stem == _name(digest, words) and told["sha256"] == sha256_of(path):
+                    kept[path] = words
+        return kept
 
 
 def words_of(texts: Iterable[str]) -> set[str] | None:
     """All that can be a word, or part of one, once METEOR's jar has split these texts: runs of
-    letters and digits, in lower case, and those of words whose full stops it drops (u.s. is us).
+    letters and digits in lower case, also without the full stops between them (u.s. becomes us).
 
-    None where the jar's rules for other alphabets would have to be known, or where a text holds the
-    mark that it puts in the place of full stops.
+    None where a text is not ASCII, for the jar has more rules then, or holds the mark that it puts
+    in the place of full stops.
     """
     text = " ".join(texts)
-    if not text.isascii() or "DOTMULTI" in text:
+    if not text.isascii() or "DOTMULTI" in text.replace(".", ""):
         return None
     text = text.lower()
-    undotted = (word.replace(".", "") for word in text.split() if "." in word)
-    return set(re.findall("[a-z0-9]+", " ".join([text, *undotted])))
+    undotted = re.sub(r"\.\.+", " ", text).replace(".", "")  # several in a row part words
+    return set(re.findall("[a-z0-9]+", f"{text} {undotted}"))
 
 
-def part_of(whole: Path, words: Iterable[str]) -> bytes:
+def part_of(table: Path, words: Iterable[str]) -> bytes:
     """The entries of the table whose words are all among `words`, in their order: three lines each,
     a probability and two phrases."""
     wanted = {word.encode() for word in words}
     part: list[bytes] = []
     rest, last, fits = b"", b"", True
-    with gzip.open(whole) as file:
+    with gzip.open(table) as file:
         while chunk := file.read(CHUNK):
             text = rest + chunk
-            lines, bare = text.split(b"\n"), text.translate(_WORDS).split(b"\n")
+            lines, bare = text.split(b"\n"), text.translate(_BARE).split(b"\n")
             num = (len(lines) - 1) // 3 * 3
             for place in range(0, num, 3):
                 if bare[place + 1] != last:  # many entries in a row begin with one phrase
@@ -98,5 +106,5 @@ def part_of(whole: Path, words: Iterable[str]) -> bytes:
     return b"".join(line + b"\n" for line in part)
 
 
-def _about(path: Path) -> Path:
-    return path.with_suffix(".json")
+def _name(digest: str, words: Iterable[str]) -> str:
+    return digest_of([VERSION, digest, sorted(words)])

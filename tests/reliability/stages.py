@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
+from java_programs import keep_demo_parts
 from tiny import TINY, changed
 from zygote import STAGES, Ended, Zygote
 
@@ -76,6 +77,7 @@ def make(folder: Path, changes: dict[str, object] | None = None) -> Path:
     text = yaml.safe_dump(changed(CHANGES | (changes or {})))
     (folder / "params.yaml").write_text(text, encoding="utf-8")
     (folder / "dvc.yaml").write_text("", encoding="utf-8")  # by which the project's top is known
+    keep_demo_parts(folder)
     return folder
 
 
