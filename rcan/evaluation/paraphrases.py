@@ -15,8 +15,9 @@ from pathlib import Path
 
 from rcan.errors import UserError
 from rcan.files import digest_of, replacing, sha256_of, write_json
-from rcan.reading import read_json
+from rcan.reading import Shape, read_json
 
+_ABOUT: Shape = {"words": [str], "sha256": str}  # what stands beside a part
 VERSION = 1  # to be raised with what a part holds
 CHUNK = 1 << 24  # bytes of the unpacked table that are looked at together
 # Of an entry, letters, digits, line feeds and what is not ASCII stay; all else parts words.
@@ -62,8 +63,7 @@ class KeptParts:
         for about in self.folder.glob("*.json"):
             path = about.with_suffix(".gz")
             with suppress(UserError, OSError):
-                shape = {"words": [str], "sha256": str}
-                told = read_json(about, shape, "the words of a part of METEOR's table", "delete it")
+                told = read_json(about, _ABOUT, "words of a part of METEOR's table", "delete it")
                 words = set(told["words"])
                 if about.stem == _name(digest, words) and told["sha256"] == sha256_of(path):
                     kept[path] = words
