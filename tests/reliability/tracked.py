@@ -27,7 +27,7 @@ class Training:
     def __init__(self, folder: Path, data: Path, monkeypatch):
         self.folder = self.root = make(folder)
         self.out = folder / "runs/main"
-        shutil.copytree(data, folder / "data")
+        shutil.copytree(data, folder / "data", dirs_exist_ok=True)
         self._patch = monkeypatch
         self.lost = 0.0  # seconds that training stood still for its tracker
         self._given_up: list[threading.Event] = []
