@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from java_programs import keep_demo_parts
 from tiny import TINY, TOP, changed, tiny
 from warm import warm_python
 
@@ -67,6 +68,7 @@ def planned(tmp_path_factory):
     """A project whose one cell is neither trained nor scored."""
     folder = tmp_path_factory.mktemp("planned")
     set_params(folder)
+    keep_demo_parts(folder)
     (folder / "dvc.yaml").touch()
     (folder / "ablations").mkdir()
     (folder / "ablations" / "cells.yaml").write_text(CELLS)
