@@ -1,4 +1,4 @@
-"""Programs that stand in for METEOR's Java, or before it."""
+"""Programs that stand in for METEOR's Java, or before it; the part of its table for the demo."""
 
 import atexit
 import os

@@ -122,13 +122,17 @@ def test_where_nothing_can_be_written_the_whole_table_serves(whole, tmp_path, mo
     assert list(parts.folder.iterdir()) == []
 
 
-def test_two_processes_at_once_make_the_same_part(whole, tmp_path):
-    make = (
-        "import sys; from pathlib import Path; from rcan.evaluation.paraphrases import KeptParts;"
-    )
-    make += "KeptParts(Path(sys.argv[2])).part_for(Path(sys.argv[1]), 'd1', ['clear free'])"
+MAKE = """
+import sys
+from pathlib import Path
+from rcan.evaluation.paraphrases import KeptParts
+KeptParts(Path(sys.argv[2])).part_for(Path(sys.argv[1]), "d1", ["clear free"])
+"""
+
+
+def test_several_processes_at_once_make_one_part(whole, tmp_path):
     folder = tmp_path / "parts"
-    command = [sys.executable, "-c", make, str(whole), str(folder)]
+    command = [sys.executable, "-c", MAKE, str(whole), str(folder)]
     several = [subprocess.Popen(command, cwd=TOP) for _ in range(3)]
     assert [process.wait(60) for process in several] == [0, 0, 0]
     assert sorted(path.suffix for path in folder.iterdir()) == [".gz", ".json"]
