@@ -6,6 +6,15 @@ from pathlib import Path
 
 import pytest
 
+# Where work goes; MLflow leaves the first two in the environment after its first use.
+PLACES = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "DVC_ROOT")
+
+
+def forget_places() -> None:
+    """Let no test write where the user, or the test before it, has its runs."""
+    for name in PLACES:
+        os.environ.pop(name, None)
+
 
 def pytest_addoption(parser):
     parser.addoption(
@@ -18,10 +27,15 @@ def pytest_addoption(parser):
     )
 
 
+def pytest_configure():
+    forget_places()
+
+
 @pytest.fixture(autouse=True)
-def _no_command_stays_quiet():
-    """`--quiet` is for the whole process, which tests share."""
+def _nothing_stays_in_the_environment():
+    """Tests share a process; `--quiet` too is for the whole of it."""
     yield
+    forget_places()
     os.environ.pop("TQDM_DISABLE", None)
 
 
@@ -45,7 +59,6 @@ def empty_project(tmp_path, monkeypatch):
     for name in ("dvc.yaml", "params.yaml"):
         (tmp_path / name).touch()
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("DVC_ROOT", raising=False)
     return tmp_path
 
 

@@ -50,11 +50,9 @@ def add_run(root, name: str, **changes):
 @pytest.fixture(scope="module")
 def database(tmp_path_factory):
     """A database for all of these projects: creating one takes seconds."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        folder = tmp_path_factory.mktemp("repository")
-        assert open_tracker(root=folder, data_name="iu_xray").guard.finish(60)
-        yield folder
+    folder = tmp_path_factory.mktemp("repository")
+    assert open_tracker(root=folder, data_name="iu_xray").guard.finish(60)
+    return folder
 
 
 @pytest.fixture

@@ -19,13 +19,6 @@ from rcan.files import write_json
 from rcan.tracking import free_port, ui
 
 
-@pytest.fixture(autouse=True)
-def _nobody_elses_tracker(monkeypatch):
-    """MLflow leaves in the environment what it was used with last."""
-    for name in ("MLFLOW_TRACKING_URI", "DVC_ROOT"):
-        monkeypatch.delenv(name, raising=False)
-
-
 @pytest.fixture
 def rcan(empty_project, command):
     """Runs the command in an empty project."""
@@ -101,7 +94,6 @@ def test_what_is_no_server_and_no_database_is_not_called_one(rcan, monkeypatch):
 
 
 def test_a_server_that_ends_by_itself_is_one_line(rcan, tmp_path, monkeypatch):
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     (tmp_path / "mlflow.db").touch()
     monkeypatch.setattr(ui.sys, "executable", "/bin/false")
     code, output = rcan("ui", "--no-sync")

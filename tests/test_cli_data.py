@@ -28,10 +28,8 @@ def project(tmp_path, monkeypatch):
     (folder / "dvc.yaml").touch()
     (folder / "params.yaml").write_text((TOP / "params.yaml").read_text(encoding="utf-8"))
     monkeypatch.chdir(folder)
-    for name in ("DVC_ROOT", "RCAN_DATA", "TQDM_DISABLE"):
-        monkeypatch.delenv(name, raising=False)
-    yield folder
-    os.environ.pop("TQDM_DISABLE", None)  # --quiet leaves it
+    monkeypatch.delenv("RCAN_DATA", raising=False)
+    return folder
 
 
 @pytest.fixture

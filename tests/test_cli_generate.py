@@ -31,8 +31,6 @@ def project(tmp_path_factory):
 def rcan(project, monkeypatch, command):
     """Runs the command in the project: its exit code or what it ends with, and its output."""
     monkeypatch.chdir(project)
-    for name in ("DVC_ROOT", "MLFLOW_TRACKING_URI", "TQDM_DISABLE"):
-        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TQDM_DISABLE", "")  # given back afterwards, whatever --quiet sets
     return command
 

@@ -426,7 +426,6 @@ def settled(monkeypatch, tmp_path, root) -> None:
     (tmp_path / "project/params.yaml").write_text(yaml.safe_dump(settings))
     (tmp_path / "project/dvc.yaml").touch()
     monkeypatch.chdir(tmp_path / "project")
-    monkeypatch.delenv("DVC_ROOT", raising=False)
 
 
 def test_the_stage_tells_counts_and_no_id(tree, tmp_path, made, monkeypatch, capsys):

@@ -19,8 +19,7 @@ def git(*arguments: str) -> str:
 @pytest.fixture
 def repository(tmp_path, monkeypatch):
     """A git repository with one commit, as the current folder."""
-    for name in ("DVC_ROOT", "DVC_EXP_BASELINE_REV"):
-        monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv("DVC_EXP_BASELINE_REV", raising=False)
     monkeypatch.chdir(tmp_path)
     for name in ("params.yaml", "dvc.yaml", "dvc.lock"):
         (tmp_path / name).write_text("tau: 0.1\n")
@@ -43,7 +42,6 @@ def test_without_dvc_it_is_the_folder_above_with_both_files(repository, monkeypa
 
 
 def test_outside_any_repository_it_says_so(tmp_path, monkeypatch):
-    monkeypatch.delenv("DVC_ROOT", raising=False)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(project, "__file__", str(tmp_path / "rcan" / "project.py"))
     with pytest.raises(UserError, match=r"dvc\.yaml"):

@@ -362,8 +362,6 @@ def registered(project, tmp_path_factory):
 
     patch = pytest.MonkeyPatch()
     place = tmp_path_factory.mktemp("registry")
-    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "DVC_ROOT"):
-        patch.delenv(name, raising=False)
     exported = export(project, "main", place / "model")
     register(exported, place)
     uri = f"sqlite:///{place / 'mlflow.db'}"

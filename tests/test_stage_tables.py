@@ -37,7 +37,6 @@ def stage(top) -> subprocess.CompletedProcess:
 
 def test_the_stage_writes_tables_figures_and_the_page(checkout, monkeypatch, capsys):
     monkeypatch.chdir(checkout)
-    monkeypatch.delenv("DVC_ROOT", raising=False)
     synced = []
     monkeypatch.setattr(tables, "sync", lambda root, folders: synced.append(root))
     tables.main(load_settings())

@@ -31,11 +31,9 @@ from rcan.tracking.restore import _is_older
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
     """A repository with a database in it: creating one takes seconds."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        folder = tmp_path_factory.mktemp("repository")
-        assert open_tracker(root=folder, data_name="iu_xray").guard.finish(60)
-        yield folder
+    folder = tmp_path_factory.mktemp("repository")
+    assert open_tracker(root=folder, data_name="iu_xray").guard.finish(60)
+    return folder
 
 
 @pytest.fixture
@@ -219,7 +217,6 @@ stages:
 @pytest.fixture
 def repository(tmp_path, monkeypatch):
     """A repository of its own: (folder, a function that makes an experiment of a trained model)."""
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     folder = tmp_path / "repository"
     folder.mkdir()
     who = ("-c", "user.name=tests", "-c", "user.email=tests@example.org")

@@ -2,7 +2,6 @@
 
 import _thread
 import json
-import os
 import socket
 import sqlite3
 import subprocess
@@ -32,14 +31,12 @@ def opened(root: Path) -> Tracker:
 def repository(tmp_path_factory) -> Path:
     """A folder with a database in it: creating one takes seconds."""
     root = tmp_path_factory.mktemp("repository")
-    os.environ.pop("MLFLOW_TRACKING_URI", None)
     opened(root)
     return root
 
 
 @pytest.fixture
-def tracker(repository, monkeypatch):
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+def tracker(repository):
     return opened(repository)
 
 
@@ -130,7 +127,6 @@ def test_database_and_files_lie_in_the_repository_wherever_the_work_is_done(
 
 @pytest.mark.parametrize("name", ["a%20b", "a?b"])
 def test_a_folder_whose_name_means_something_else_in_a_uri(name, tmp_path, monkeypatch):
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     root = tmp_path / name / "p"
     root.mkdir(parents=True)
     note = root / "note.txt"
@@ -153,7 +149,6 @@ def test_the_experiment_explains_itself(tracker):
 
 
 def test_a_database_is_there_whole_or_not_at_all(tmp_path, monkeypatch):
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     seen = []
 
     class Client(mlflow.MlflowClient):

@@ -101,9 +101,7 @@ def fresh(tmp_path_factory) -> Path:
     from rcan.tracking import open_tracker
 
     folder = tmp_path_factory.mktemp("database")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        assert open_tracker(root=folder, data_name="aside").guard.finish(60)
+    assert open_tracker(root=folder, data_name="aside").guard.finish(60)
     return folder / "mlflow.db"
 
 

@@ -73,7 +73,6 @@ TROUBLES = {
 def test_a_database_in_trouble_costs_seconds_and_one_line(
     data, fresh, untracked, tmp_path, monkeypatch, capfd, amount, figure
 ):
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.setattr(tracker, "AT_THE_END", amount(2.0, 10.0))
     troubles = list(TROUBLES)[: amount(1, len(TROUBLES))]
     for trouble in troubles:
@@ -103,7 +102,6 @@ def test_a_database_in_trouble_costs_seconds_and_one_line(
 def test_a_database_locked_amid_a_training_is_caught_up_with(
     data, fresh, untracked, tmp_path, monkeypatch, capfd, long, figure
 ):
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.setattr(tracker, "AT_THE_END", 1.0)
     training = Training(tmp_path / "work", data, monkeypatch)
     database = Path(shutil.copy(fresh, training.folder))
@@ -123,7 +121,6 @@ def test_a_database_locked_amid_a_training_is_caught_up_with(
 def test_several_trainings_start_at_once_on_a_fresh_database(
     data, zygote, tmp_path, monkeypatch, amount, figure
 ):
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     times, several = amount(1, 3), amount(2, 4)
     for turn in range(times):
         root = make(tmp_path / str(turn) / "root")
@@ -147,7 +144,6 @@ def test_a_training_killed_while_it_makes_the_database_leaves_none_or_a_whole_on
     data, zygote, tmp_path, monkeypatch, amount, figure
 ):
     draw, times, amid = random.Random(5), amount(0, 4), 0
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     for turn in range(times):
         training = Training(tmp_path / str(turn), data, monkeypatch)
         database = training.folder / "mlflow.db"
