@@ -106,7 +106,7 @@ def test_the_page_holds_every_table_both_figures_the_ledger_and_a_command_a_run(
     page, out = page_of["demo"]
     for name in ("table2", "table3", "table4", "table5", "fig5", "readings", "controls", "ledger"):
         assert f'<section id="{name}">' in page
-    for name in ("fig3", "fig5", "systems", "systems-dark"):
+    for name in ("fig3", "fig5", "systems", "systems-wide-dark"):
         inside = base64.b64encode((out.tables / f"{name}.svg").read_bytes()).decode()
         assert inside in page
     assert "All rows of Table 3 and Table 4 that are run" in page

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import sys
 from math import sqrt
 
@@ -16,6 +17,7 @@ from rcan.evaluation import meteor
 from rcan.evaluation.floors import most_frequent
 from rcan.evaluation.protocols import PROTOCOLS, reference
 from rcan.evaluation.scores import METRICS
+from rcan.reporting.panels_figure import VERSIONS
 from rcan.scoring.references import Cleaner
 from rcan.scoring.rexrank import rexrank_bleu
 from rcan.text.cleaning import clean_iu_xray
@@ -173,6 +175,8 @@ def test_the_page_marks_the_row_and_needs_nothing_else(rcan, tmp_path, published
     page = (tmp_path / "out.html").read_text()
     assert code == 0 and "→ 1. my <b>" in output
     assert page.count('<tr class="mine">') == 3 and "→ 1. my &lt;b&gt;" in page
+    assert page.count('="data:image/svg+xml;base64,') == len(VERSIONS) and "BLEU-4 (paper" in page
+    page = re.sub('="data:[^"]*"', "", page)
     assert not any(mark in page for mark in ("<script", "http", "src=", "@import", "url("))
     assert "lungs" not in page + output
 

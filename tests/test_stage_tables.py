@@ -46,7 +46,7 @@ def test_the_stage_writes_tables_figures_and_the_page(checkout, monkeypatch, cap
     for table in ("table2", "table3", "table4", "table5", "fig5", "readings", "controls"):
         assert {f"{table}.md", f"{table}.csv", f"{table}.tex"} <= names
     assert {"fig3.png", "fig3.svg", "fig5.png", "fig5.svg"} <= names
-    assert {"systems.svg", "systems-dark.svg", "groups.svg", "groups-dark.svg"} <= names
+    assert {"systems.svg", "systems-wide-dark.svg", "groups.svg", "groups-dark.svg"} <= names
     text = (checkout / "reports" / "ablations" / "table4.md").read_text()
     assert "`RCAN_CELLS=cgm-1 dvc repro ablations/dvc.yaml:evaluate@cgm-1`" in text
     assert str(checkout) not in (checkout / "reports" / "index.html").read_text()

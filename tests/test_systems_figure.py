@@ -11,19 +11,12 @@ from matplotlib.text import Text
 
 from rcan.files import write_json
 from rcan.reading import read_json
-from rcan.reporting.cells.systems import (
-    CONSTANT,
-    FILES,
-    PAPER,
-    SEED,
-    group_panels,
-    panels,
-    systems_figure,
-    write_systems,
-)
+from rcan.reporting.cells.systems import group_panels, panels, write_systems
+from rcan.reporting.panels import CONSTANT, Panel, Point, System
+from rcan.reporting.panels_figure import PAPER, SEED, VERSIONS, draw_panels
 
 RUN = {"main", "rve-1", "rve-2", "transformer-1", "blind-1"}  # main is rcan-1
-NAMES = ["systems.svg", "systems-dark.svg", "groups.svg", "groups-dark.svg"]
+NAMES = [f"{name}{version}.svg" for name in ("systems", "groups") for version in VERSIONS]
 SHOWN = ["transformer", "rve", "rcan", "blind"]  # the control last
 
 
@@ -40,12 +33,12 @@ def whole(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def axes_of(some):
-    figure = systems_figure(some, panels(some))
+    figure = draw_panels(some.scope(), panels(some))
     return {axes.get_title(loc="left"): axes for axes in figure.axes}
 
 
 def marks(axes) -> dict:
-    """Cell -> middle and ends of what is drawn for it."""
+    """Title -> middle and ends of what is drawn for it."""
     found = {}
     for container in axes.containers:
         dot, _, (bar,) = container.lines
@@ -74,8 +67,8 @@ def test_four_panels_have_a_mark_with_its_interval_for_each_system_that_is_run(s
     assert list(axes_of) == ["BLEU-4", "ROUGE-L", "Fall, swapped images", "Findings F1"]
     for name, axes in axes_of.items():
         drawn = marks(axes)
-        assert list(drawn) == SHOWN
-        for cell, found in drawn.items():
+        assert list(drawn) == [some.title(cell) for cell in SHOWN]
+        for cell, found in zip(SHOWN, drawn.values(), strict=True):
             assert found == pytest.approx(wanted(some, name, cell)), (name, cell)
         left = name in ("BLEU-4", "Fall, swapped images")
         names = [told.get_text().replace("\n", " ") for told in axes.get_yticklabels()]
@@ -102,9 +95,7 @@ def test_the_constant_report_is_a_line_at_its_score_with_its_name(some, axes_of)
         else:
             assert lines(axes, CONSTANT) == [[score, score]]
             assert f"constant report {score:.3f}" in told
-            own = [
-                at for cell, (at, *_) in marks(axes).items() if not some.cells.show(cell).control
-            ]
+            own = [at for name, (at, *_) in marks(axes).items() if name != some.title("blind")]
             higher = sum(middle > score for middle in own)
             assert f"{higher} of {len(own)} above the constant" in told
     assert lines(axes_of["BLEU-4"], CONSTANT)
@@ -115,7 +106,7 @@ def test_the_papers_value_is_marked_where_it_prints_one(some, whole, axes_of):
         printed = [(some.printed(cell) or {}).get(name) for cell in SHOWN]
         assert lines(axes, PAPER) == [[score] for score in printed if score is not None]
     assert len(lines(axes_of["BLEU-4"], PAPER)) == 2
-    assert not any(lines(axes, PAPER) for axes in systems_figure(whole, panels(whole)).axes)
+    assert not any(lines(axes, PAPER) for axes in draw_panels("", panels(whole)).axes)
 
 
 def test_what_a_run_does_not_know_is_left_out(tmp_path):
@@ -127,18 +118,18 @@ def test_what_a_run_does_not_know_is_left_out(tmp_path):
         scores["findings"]["model"]["macro"]["f1"] = f1
         write_json(path, scores)
     shown = panels(made.read())
-    assert [list(panel.points) for panel in shown] == [["rve", "rcan"]] * 3 + [["rve"]]
+    titles = [[row.title for row in panel.points] for panel in shown]
+    assert titles == [["RVE", "RCAN"]] * 3 + [["RVE"]]
     for name in ("main", "rve-1"):
         path = made.evaluation(name) / "scores.json"
         scores = read_json(path, dict, "", "")
         del scores["findings"]
         write_json(path, scores)
-    ablations = made.read()
-    figure = systems_figure(ablations, panels(ablations))
+    figure = draw_panels("", panels(made.read()))
     assert [len(axes.containers) for axes in figure.axes if axes.get_visible()] == [2, 2, 2]
 
 
-def test_both_versions_are_written_in_the_same_bytes_each_time(some, tmp_path):
+def test_all_versions_are_written_in_the_same_bytes_each_time(some, tmp_path):
     made = write_systems(some, tmp_path / "a")
     assert [path.name for path in made.values()] == NAMES
     write_systems(some, tmp_path / "b")
@@ -146,8 +137,8 @@ def test_both_versions_are_written_in_the_same_bytes_each_time(some, tmp_path):
     assert texts == [(tmp_path / "b" / name).read_text() for name in NAMES]
     for text in texts:
         assert "<svg" in text and "<text" not in text and "<dc:date>" not in text
-    assert len(set(texts)) == 4
-    light, dark = (systems_figure(some, panels(some), look) for look in FILES)
+    assert len(set(texts)) == len(NAMES)
+    light, dark = (draw_panels("", panels(some), version) for version in ("", "-dark"))
     assert same_color(light.get_facecolor(), "white") and max(dark.get_facecolor()[:3]) < 0.2
 
 
@@ -163,22 +154,41 @@ def test_groups_are_panels_on_one_axis_beside_the_constant_report_there(some):
     shown = group_panels(some)  # the made-up studies have no labels: none is called normal
     assert [panel.title for panel in shown] == ["Report in train", "Report not in train"]
     assert shown[0].unit == "BLEU-4, strict, 10 studies"
-    axes = systems_figure(some, shown).axes[:2]
+    axes = draw_panels("", shown, one_axis=True).axes[:2]
     assert axes[0].get_xlim() == axes[1].get_xlim()
     for panel, drawn, group in zip(shown, axes, ("in_train", "not_in_train"), strict=True):
         found = [result.scores["groups"]["strict"][group] for result in some.model("rve").results]
         values = [of_seed["model"]["BLEU-4"] for of_seed in found]
         wanted = tuple(fmean(v[end] for v in values) for end in ("score", "low", "high"))
-        assert marks(drawn)["rve"] == pytest.approx(wanted)
+        assert marks(drawn)["RVE"] == pytest.approx(wanted)
         assert panel.constant == found[0]["best_constant"]["BLEU-4"]["score"]
         assert lines(drawn, CONSTANT) == [[panel.constant] * 2]
 
 
+def test_a_control_far_above_the_systems_is_an_arrow_with_its_number():
+    near, far = Point({"score": 0.1, "low": 0.08, "high": 0.12}), Point({"score": 1.0})
+    rows = {System("a"): near, System("b"): near, System("c", control=True): far}
+    [axes] = draw_panels("", [Panel("F1", "macro", rows, 0.0)], "-wide").axes
+    assert list(marks(axes)) == ["a", "b"]
+    assert axes.get_xlim()[1] < 0.5
+    assert [told.get_text() for told in axes.texts if "1.0" in told.get_text()] == ["1.000"]
+
+
+def test_the_readers_own_row_is_marked_whatever_its_name():
+    at = Point({"score": 0.1, "low": 0.08, "high": 0.12})
+    panel = Panel(
+        "BLEU-4", "paper protocol", {System("RCAN"): at, System("RCAN", mine=True): at}, None
+    )
+    axes = draw_panels("", [panel, panel]).axes[0]
+    assert [label.get_weight() for label in axes.get_yticklabels()] == ["normal", "bold"]
+
+
+@pytest.mark.parametrize("version", ["", "-wide"])
 @pytest.mark.parametrize("of", [panels, group_panels])
 @pytest.mark.parametrize("name", ["some", "whole"])
-def test_no_words_are_small_or_lie_on_others(name, of, request):
+def test_no_words_are_small_or_lie_on_others(name, of, version, request):
     ablations = request.getfixturevalue(name)
-    figure = systems_figure(ablations, of(ablations))
+    figure = draw_panels(ablations.scope(), of(ablations), version)
     figure.draw_without_rendering()
     unseen = {
         label for axes in figure.axes for label in axes.get_xticklabels()

@@ -100,7 +100,13 @@ def placed(
     """Add `beside` and `findings` to the result, write the page; what is printed."""
     from rcan.data.sets.iu_xray_layouts import KAGGLE_TABLE
     from rcan.reporting.beside import finding_scores, place_among, shared_protocols
-    from rcan.reporting.beside_tables import beside_page, beside_tables, briefly, told_in_words
+    from rcan.reporting.beside_tables import (
+        beside_page,
+        beside_panels,
+        beside_tables,
+        briefly,
+        told_in_words,
+    )
     from rcan.scoring.score_reports import variety
 
     options = {"resamples": result["resamples"], "seed": result["seed"]}
@@ -124,7 +130,8 @@ def placed(
         from rcan.files import write_text
 
         title = f"{name} among the published rows"
-        write_text(html, beside_page(title, lines, tables))
+        panels = beside_panels(result, name, published)
+        write_text(html, beside_page(title, lines, tables, panels))
         remark(f"kept in {html}")
     shown = [briefly(table) for table in tables if not table.folded]
     more = "With --html: intervals, p, and the other protocol"

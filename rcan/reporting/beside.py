@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from rcan.ablation.cells import CELLS, FULL, Cells, load_cells
+from rcan.ablation.cells import CELLS, FULL, Cells, Shown, load_cells
 from rcan.data.sets import TITLES
 from rcan.data.sets.iu_xray_layouts import ListedStudy, problems_beside
 from rcan.errors import UserError
@@ -25,6 +25,7 @@ from rcan.evaluation.schema import FLOOR_NAMES
 from rcan.evaluation.scores import METRICS, Scores, scores_from_counts
 from rcan.evaluation.statistics import holm, seed_difference
 from rcan.reading import read_json
+from rcan.reporting.panels import f1_of, fall_of
 from rcan.reporting.ranks import first_shares
 from rcan.scoring.rexrank import FILE, read_rexrank
 from rcan.scoring.score_reports import RESAMPLES_A_TEST
@@ -43,11 +44,15 @@ class PublishedRow:
     """A cell, or a floor: run -> what is known of it. A floor has one, and no scores.json."""
 
     name: str
-    title: str
+    shown: Shown
     counts: Mapping[str, Mapping[str, Scores]]  # by run, by protocol
     scores: Sequence[Mapping[str, Any]] = ()
     rexrank: Sequence[float] = ()
     f1: Sequence[float] = ()  # of findings, macro
+
+    @property
+    def title(self) -> str:
+        return self.shown.title
 
     @property
     def is_floor(self) -> bool:
@@ -95,14 +100,15 @@ def read_published(folder: Path) -> Published:
         told = [read for run in runs if (read := _rexrank(run)) is not None]
         counts = {run.name: read_counts(run, scores[run.name]) for run in runs}
         own = [scores[run.name] for run in runs]
-        title = register.show(cell).title
-        rows.append(PublishedRow(cell, title, counts, own, told, _f1(own, "model")))
+        shown = register.show(cell)
+        rows.append(PublishedRow(cell, shown, counts, own, told, _f1(own, "model")))
     for floor in FLOORS:
         if (place := inside / floor).joinpath(COUNTS).is_file():
             told = [read] if (read := _rexrank(place)) is not None else []
             name = FLOOR_NAMES[floor]
             f1 = _f1([first], floor)
-            rows.append(PublishedRow(name, name, {name: read_counts(place, first)}, (), told, f1))
+            counts = {name: read_counts(place, first)}
+            rows.append(PublishedRow(name, Shown(name), counts, (), told, f1))
     facts = {key: first[key] for key in ("data", "split", "num_studies", "references")}
     return Published(inside, **facts, rows=rows)
 
@@ -144,8 +150,7 @@ def _settings(place: Path) -> dict[str, Any]:
 
 def _f1(scores: Sequence[Mapping[str, Any]], writer: str) -> list[float]:
     """As far as findings were compared, and it is not 0 / 0."""
-    told = [of["findings"][writer] for of in scores if writer in of.get("findings", {})]
-    values = [of["macro"]["f1"]["score"] for of in told]
+    values = [f1_of(of, writer).get("score") for of in scores]
     return [value for value in values if value is not None]
 
 
@@ -243,11 +248,7 @@ def _told(row: PublishedRow, protocols: Sequence[str]) -> dict[str, Any]:
         },
         "finding_f1": list(row.f1),
         "fall": {
-            protocol: [
-                of["controls"]["image_swap"][protocol]["fall"]["BLEU-4"]["difference"]
-                for of in row.scores
-                if protocol in of.get("controls", {}).get("image_swap", {})
-            ]
+            protocol: [fall["score"] for of in row.scores if (fall := fall_of(of, protocol))]
             for protocol in protocols
         },
     }

@@ -5,6 +5,7 @@ Colours are Okabe and Ito's, which the colour-blind tell apart; marks differ in 
 
 from __future__ import annotations
 
+import base64
 import io
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -74,12 +75,22 @@ def new_figure(width: float, height: float) -> Figure:
 
 def save_figure(figure: Figure, path: Path, *, dpi: int = 150) -> None:
     """Write a PNG or SVG whole or not at all, without a date or a version in it."""
-    kind = path.suffix.removeprefix(".")
-    metadata = {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}[kind]
-    drawn = io.BytesIO()
-    figure.savefig(drawn, format=kind, dpi=dpi, metadata=metadata)
+    content = drawn(figure, path.suffix.removeprefix("."), dpi=dpi)
     with replacing(path) as beside:
-        beside.write_bytes(drawn.getvalue())
+        beside.write_bytes(content)
+
+
+def drawn(figure: Figure, kind: str, *, dpi: int = 150) -> bytes:
+    """The bytes of a figure, `kind` svg or png."""
+    metadata = {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}[kind]
+    content = io.BytesIO()
+    figure.savefig(content, format=kind, dpi=dpi, metadata=metadata)
+    return content.getvalue()
+
+
+def as_address(content: bytes, kind: str) -> str:
+    """An address that holds the figure itself, for a page that stands alone."""
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def save_both(figure: Figure, out: Path, *, dpi: int = 150) -> None:

@@ -4,7 +4,6 @@ The page stands alone: no script, no network, figures inside; light or dark as t
 is. It has what was run, the ledger of readings, and every command.
 """
 
-import base64
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,7 +27,9 @@ from rcan.reporting.cells.findings import findings_table
 from rcan.reporting.cells.scores import scores_sections
 from rcan.reporting.cells.study import CONSTANT, SIGNIFICANT, Ablations
 from rcan.reporting.cells.systems import TABLES, group_panels, panels, write_systems
+from rcan.reporting.figures import as_address
 from rcan.reporting.names import data_name, listed
+from rcan.reporting.panels_figure import picture_html
 from rcan.reporting.published import rcan_row
 from rcan.table import Row, Section, Table, html_environment, measured
 
@@ -128,6 +129,7 @@ def page(
         seeds=[str(s) for s in sorted({r.seed for r in runs if r.cell not in CONTROLS})],
         pointers=sum(run.place != run.name for run in runs),
         captions=_CAPTIONS,
+        picture=picture_html,
         after=_AFTER,
         drawn={name: _inlined(path) for name, path in figures.items()},
         shown={name: "/".join(path.parts[-3:]) for name, path in shown.items()},
@@ -241,7 +243,7 @@ def _inlined(path: Path) -> str:
         packed, kind = io.BytesIO(), "webp"
         Image.open(io.BytesIO(content)).convert("RGB").save(packed, "WEBP", quality=85)
         content = packed.getvalue()
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+    return as_address(content, kind)
 
 
 def document_html(text: str, *, deeper: int = 0) -> str:
