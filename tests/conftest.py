@@ -6,14 +6,8 @@ from pathlib import Path
 
 import pytest
 
-# Where work goes; MLflow leaves the first two in the environment after its first use.
-PLACES = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "DVC_ROOT")
-
-
-def forget_places() -> None:
-    """Let no test write where the user, or the test before it, has its runs."""
-    for name in PLACES:
-        os.environ.pop(name, None)
+# Where work goes, and whether `--quiet` was asked for. MLflow sets the first two, rcan the last.
+OF_THE_PROCESS = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "DVC_ROOT", "TQDM_DISABLE")
 
 
 def pytest_addoption(parser):
@@ -27,16 +21,11 @@ def pytest_addoption(parser):
     )
 
 
-def pytest_configure():
-    forget_places()
-
-
-@pytest.fixture(autouse=True)
-def _nothing_stays_in_the_environment():
-    """Tests share a process; `--quiet` too is for the whole of it."""
-    yield
-    forget_places()
-    os.environ.pop("TQDM_DISABLE", None)
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup():
+    """Before fixtures of any scope: no test writes where the user or another test has its runs."""
+    for name in OF_THE_PROCESS:
+        os.environ.pop(name, None)
 
 
 @pytest.fixture

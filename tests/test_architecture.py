@@ -163,7 +163,7 @@ def test_no_two_modules_have_one_name():
         ("tracking", "reporting", ("published",)),
         ("tracking", "evaluation", ("results", "scores")),
         ("sharing", "evaluation", ("results", "schema", "scores")),
-        ("cli", "reporting", ("published", "beside", "beside_tables")),
+        ("cli", "reporting", ("published", "beside", "beside_page", "beside_tables")),
     ],
 )
 def test_some_know_a_part_of_another(part, of, known):

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from tiny import TOP
 
+from rcan.reporting.panels_figure import VERSIONS
+
 README = TOP / "README.md"
 PAGES = [README, TOP / "benchmarks" / "README.md", *sorted((TOP / "docs").glob("*.md"))]
 LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -47,6 +49,12 @@ def test_no_line_is_wide(page):
     for line in prose(page.read_text(encoding="utf-8"), but=("sh",)):
         is_row = line.startswith("|") or page.name in ("messages.md", "licences.md")
         assert len(line) <= 120 or (is_row and page != README), line
+
+
+def test_the_readmes_pictures_are_there():
+    found = re.findall(r'src(?:set)?="([^"]+)"', README.read_text(encoding="utf-8"))
+    assert len(found) == len(VERSIONS)
+    assert [name for name in found if not (README.parent / name).is_file()] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -17,6 +17,8 @@ from rcan.evaluation import meteor
 from rcan.evaluation.floors import most_frequent
 from rcan.evaluation.protocols import PROTOCOLS, reference
 from rcan.evaluation.scores import METRICS
+from rcan.reporting.beside import read_published
+from rcan.reporting.beside_page import beside_panels
 from rcan.reporting.panels_figure import VERSIONS
 from rcan.scoring.references import Cleaner
 from rcan.scoring.rexrank import rexrank_bleu
@@ -179,6 +181,34 @@ def test_the_page_marks_the_row_and_needs_nothing_else(rcan, tmp_path, published
     page = re.sub('="data:[^"]*"', "", page)
     assert not any(mark in page for mark in ("<script", "http", "src=", "@import", "url("))
     assert "lungs" not in page + output
+
+
+def test_the_figure_shows_what_the_tables_say(rcan, tmp_path, published):
+    (published / "most_frequent").rename(published / "best_constant")
+    mine = table(tmp_path / "a.csv", WRITTEN)
+    result = found(rcan, mine, "annotation.json", "--beside", published, "--no-meteor")
+    panels = beside_panels(result, "a", read_published(published))
+    assert [panel.title for panel in panels] == ["BLEU-4", "ROUGE-L", "Fall, swapped images"]
+    rows = result["beside"]["rows"]
+    for panel, metric in zip(panels, ("BLEU-4", "ROUGE-L"), strict=False):
+        own, main, r2gen = panel.points.values()
+        assert [row.title for row in panel.points] == ["a", "main", "r2gen"]
+        assert own.value == result["protocols"]["paper"]["model"][metric]
+        told = rows["r2gen"]["scores"]["paper"][metric]
+        assert r2gen.seeds == told and r2gen.value["score"] == pytest.approx(np.mean(told))
+        assert main.value == pytest.approx(own.value)  # the same reports
+        assert [panel.constant] == rows["best constant report"]["scores"]["paper"][metric]
+    assert panels[2].unit == "BLEU-4, strict protocol" and panels[2].constant == 0
+    fall = result["controls"]["image_swap"]["strict"]["fall"]["BLEU-4"]
+    assert next(iter(panels[2].points.values())).value["score"] == fall["difference"]
+
+
+@pytest.mark.parametrize("wrong", [{"protocols": {"paper": None}}, {"findings": None}])
+def test_a_damaged_part_of_published_scores_is_one_line(rcan, tmp_path, published, wrong):
+    path = published / "main/scores.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **wrong}))
+    code, *_ = rcan(table(tmp_path / "a.csv", WRITTEN), "annotation.json", "--beside", published)
+    assert str(path) in code and "\n" not in code
 
 
 def test_what_is_of_other_studies_is_one_line_that_counts(rcan, tmp_path, published):

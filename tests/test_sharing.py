@@ -360,7 +360,6 @@ def registered(project, tmp_path_factory):
 
     from rcan.sharing.registry import register
 
-    patch = pytest.MonkeyPatch()
     place = tmp_path_factory.mktemp("registry")
     exported = export(project, "main", place / "model")
     register(exported, place)
@@ -370,11 +369,9 @@ def registered(project, tmp_path_factory):
     client.create_run(experiment, tags={"rcan.key": exported.run}, run_name="main")
     address = register(exported, place)
     shutil.rmtree(place / "model")  # the registry keeps its own
-    before = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(uri)
     yield address, uri
-    mlflow.set_tracking_uri(before)
-    patch.undo()
+    mlflow.set_tracking_uri(None)
 
 
 def rows_of(project, images) -> list[dict[str, bytes]]:

@@ -12,8 +12,8 @@ from matplotlib.text import Text
 from rcan.files import write_json
 from rcan.reading import read_json
 from rcan.reporting.cells.systems import group_panels, panels, write_systems
-from rcan.reporting.panels import CONSTANT, Panel, Point, System
-from rcan.reporting.panels_figure import PAPER, SEED, VERSIONS, draw_panels
+from rcan.reporting.panels import CONSTANT, YOURS, Panel, Point, System
+from rcan.reporting.panels_figure import PAPER, SEED, VERSIONS, draw_panels, told_of
 
 RUN = {"main", "rve-1", "rve-2", "transformer-1", "blind-1"}  # main is rcan-1
 NAMES = [f"{name}{version}.svg" for name in ("systems", "groups") for version in VERSIONS]
@@ -37,14 +37,18 @@ def axes_of(some):
     return {axes.get_title(loc="left"): axes for axes in figure.axes}
 
 
-def marks(axes) -> dict:
-    """Title -> middle and ends of what is drawn for it."""
+def marks(axes) -> list[tuple[float, ...]]:
+    """Middle and ends of what is drawn for each row, from the top."""
     found = {}
     for container in axes.containers:
         dot, _, (bar,) = container.lines
         [segment] = bar.get_segments()
-        found[container.get_label()] = (*dot.get_xdata(), *segment[:, 0])
-    return found
+        found[dot.get_ydata()[0]] = (*dot.get_xdata(), *segment[:, 0])
+    return [found[place] for place in sorted(found)]
+
+
+def legend(figure) -> list[str]:
+    return [text.get_text() for text in figure.legends[0].get_texts()]
 
 
 def lines(axes, label) -> list[list[float]]:
@@ -67,8 +71,7 @@ def test_four_panels_have_a_mark_with_its_interval_for_each_system_that_is_run(s
     assert list(axes_of) == ["BLEU-4", "ROUGE-L", "Fall, swapped images", "Findings F1"]
     for name, axes in axes_of.items():
         drawn = marks(axes)
-        assert list(drawn) == [some.title(cell) for cell in SHOWN]
-        for cell, found in zip(SHOWN, drawn.values(), strict=True):
+        for cell, found in zip(SHOWN, drawn, strict=True):
             assert found == pytest.approx(wanted(some, name, cell)), (name, cell)
         left = name in ("BLEU-4", "Fall, swapped images")
         names = [told.get_text().replace("\n", " ") for told in axes.get_yticklabels()]
@@ -95,7 +98,7 @@ def test_the_constant_report_is_a_line_at_its_score_with_its_name(some, axes_of)
         else:
             assert lines(axes, CONSTANT) == [[score, score]]
             assert f"constant report {score:.3f}" in told
-            own = [at for name, (at, *_) in marks(axes).items() if name != some.title("blind")]
+            own = [at for at, *_ in marks(axes)[:-1]]  # the last is a control
             higher = sum(middle > score for middle in own)
             assert f"{higher} of {len(own)} above the constant" in told
     assert lines(axes_of["BLEU-4"], CONSTANT)
@@ -160,7 +163,7 @@ def test_groups_are_panels_on_one_axis_beside_the_constant_report_there(some):
         found = [result.scores["groups"]["strict"][group] for result in some.model("rve").results]
         values = [of_seed["model"]["BLEU-4"] for of_seed in found]
         wanted = tuple(fmean(v[end] for v in values) for end in ("score", "low", "high"))
-        assert marks(drawn)["RVE"] == pytest.approx(wanted)
+        assert marks(drawn)[SHOWN.index("rve")] == pytest.approx(wanted)
         assert panel.constant == found[0]["best_constant"]["BLEU-4"]["score"]
         assert lines(drawn, CONSTANT) == [[panel.constant] * 2]
 
@@ -168,19 +171,47 @@ def test_groups_are_panels_on_one_axis_beside_the_constant_report_there(some):
 def test_a_control_far_above_the_systems_is_an_arrow_with_its_number():
     near, far = Point({"score": 0.1, "low": 0.08, "high": 0.12}), Point({"score": 1.0})
     rows = {System("a"): near, System("b"): near, System("c", control=True): far}
-    [axes] = draw_panels("", [Panel("F1", "macro", rows, 0.0)], "-wide").axes
-    assert list(marks(axes)) == ["a", "b"]
-    assert axes.get_xlim()[1] < 0.5
+    panel, other = Panel("F1", "macro", rows, 0.0), Panel("other", "", {System("a"): far}, 0.0)
+    [axes] = draw_panels("", [panel], "-wide").axes
+    assert len(marks(axes)) == 2
+    [arrow] = [line for line in axes.lines if line.get_marker() == ">"]
+    assert arrow.get_xdata() == pytest.approx([0.36])  # three times what the systems take
     assert [told.get_text() for told in axes.texts if "1.0" in told.get_text()] == ["1.000"]
-
-
-def test_the_readers_own_row_is_marked_whatever_its_name():
-    at = Point({"score": 0.1, "low": 0.08, "high": 0.12})
-    panel = Panel(
-        "BLEU-4", "paper protocol", {System("RCAN"): at, System("RCAN", mine=True): at}, None
+    assert "An arrow points" in told_of([panel]) and "A hollow dot" in told_of([panel])
+    axes = draw_panels("", [panel, other], one_axis=True).axes[0]
+    assert len(marks(axes)) == 3  # there is room for it on the axis of both
+    assert "arrow" not in told_of([panel, other], one_axis=True)
+    flat = Panel(
+        "F1", "macro", {System("a"): Point({"score": 0.0}), System("c", control=True): far}, 0.0
     )
-    axes = draw_panels("", [panel, panel]).axes[0]
-    assert [label.get_weight() for label in axes.get_yticklabels()] == ["normal", "bold"]
+    assert len(marks(draw_panels("", [flat]).axes[0])) == 2
+
+
+@pytest.mark.parametrize("name", ["RCAN", "_mine", "each seed", "one constant report"])
+def test_the_readers_own_row_is_marked_whatever_its_name(name):
+    at = Point({"score": 0.1, "low": 0.08, "high": 0.12})
+    mine = System(name, mine=True)
+    panel = Panel("BLEU-4", "paper protocol", {mine: at, System("RCAN"): at}, 0.2)
+    figure = draw_panels("", [panel, panel])
+    assert [label.get_weight() for label in figure.axes[0].get_yticklabels()] == ["bold", "normal"]
+    assert [container.lines[0].get_marker() for container in figure.axes[1].containers] == [
+        "s",
+        "o",
+    ]
+    assert legend(figure) == ["score, 95 % interval", YOURS, CONSTANT]
+    assert panel.words == (
+        "BLEU-4 (paper protocol): yours 0.100, systems 0.100 to 0.100, one constant report 0.200,"
+        " 0 of 1 above the constant"
+    )
+    assert told_of([panel]).startswith("Your row is marked. The dashed line")
+
+
+def test_a_long_name_takes_three_lines_at_most():
+    panel = Panel(
+        "BLEU-4", "", {System("many words " * 40, mine=True): Point({"score": 0.1})}, None
+    )
+    [label] = draw_panels("", [panel]).axes[0].get_yticklabels()
+    assert label.get_text().count("\n") == 2 and label.get_text().endswith("…")
 
 
 @pytest.mark.parametrize("version", ["", "-wide"])

@@ -100,13 +100,7 @@ def placed(
     """Add `beside` and `findings` to the result, write the page; what is printed."""
     from rcan.data.sets.iu_xray_layouts import KAGGLE_TABLE
     from rcan.reporting.beside import finding_scores, place_among, shared_protocols
-    from rcan.reporting.beside_tables import (
-        beside_page,
-        beside_panels,
-        beside_tables,
-        briefly,
-        told_in_words,
-    )
+    from rcan.reporting.beside_tables import beside_tables, briefly, told_in_words
     from rcan.scoring.score_reports import variety
 
     options = {"resamples": result["resamples"], "seed": result["seed"]}
@@ -128,6 +122,7 @@ def placed(
     lines = [*told_in_words(result, name), *variety(result["diagnostics"], None).split("\n")]
     if html:
         from rcan.files import write_text
+        from rcan.reporting.beside_page import beside_page, beside_panels
 
         title = f"{name} among the published rows"
         panels = beside_panels(result, name, published)

@@ -37,6 +37,7 @@ _NEEDS = (
     "data", "split", "num_studies", "references", "diagnostics.num_studies",
     "diagnostics.distinct_reports", "diagnostics.top_share", "diagnostics.copied_from_train",
 )  # fmt: skip
+_IF_THERE = ("protocols", "controls", "findings")
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,9 @@ def read_published(folder: Path) -> Published:
             f"{inside}: expected folders of published runs with {SCORES}, found none; name another,"
             " e.g. reports/iu_xray-small/runs"
         )
-    scores = {place.name: read_scores(place / SCORES, _REMEDY, _NEEDS) for place in places}
+    scores = {
+        place.name: read_scores(place / SCORES, _REMEDY, _NEEDS, _IF_THERE) for place in places
+    }
     first = scores[places[0].name]
     for name, found in scores.items():
         for fact in ("data", "split", "num_studies", "references"):

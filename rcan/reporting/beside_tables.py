@@ -1,26 +1,18 @@
-"""What `rcan.reporting.beside` found, as tables, a figure and a page that stands alone: a reader's
-row among the published ones."""
+"""What `rcan.reporting.beside` found, as tables: a reader's row among the published ones."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
-from importlib.resources import files
 from typing import Any
 
 from rcan.data.sets import TITLES
-from rcan.evaluation.schema import FLOOR_NAMES
 from rcan.evaluation.scores import METRICS
-from rcan.reporting.beside import Published
-from rcan.reporting.panels import Panel, System, f1_of, fall_of, point_of
 from rcan.scoring.rexrank import NAME
 from rcan.scoring.score_reports import noise
 from rcan.table import (
     NONE,
     Row,
-    Section,
     Table,
     Value,
-    html_environment,
     interval,
     mean_of,
     measured,
@@ -57,73 +49,6 @@ def beside_tables(result: Mapping[str, Any], name: str) -> list[Table]:
         )
         tables += [replace(table, folded=True) for table in more]
     return tables
-
-
-def beside_panels(result: Mapping[str, Any], name: str, published: Published) -> list[Panel]:
-    """The panels that open the page: rows in the tables' order, controls last, the best constant
-    report as the line. Of several seeds, the interval is the mean of the seeds' own."""
-    first, *_ = protocols = sorted(result["beside"]["minus"])
-    rows = {row.name: row for row in published.rows}
-    constant = rows.get(FLOOR_NAMES["best_constant"])
-    order: list[tuple[System, Sequence[Mapping[str, Any]]]] = []
-    for key in _ordered(result, first):
-        if not key:
-            order.append((System(name, mine=True), [result]))
-        elif not rows[key].is_floor:
-            shown = rows[key].shown
-            order.append((System(shown.title, shown.control, shown.colour), rows[key].scores))
-    order.sort(key=lambda row: row[0].control)
-
-    def panel(
-        title: str, unit: str, read: Callable[[Mapping[str, Any]], Mapping[str, Any]],
-        line: float | None,
-    ) -> Panel:  # fmt: skip
-        points = {row: point_of([read(one) for one in scores]) for row, scores in order}
-        return Panel(title, unit, {row: at for row, at in points.items() if at}, line)
-
-    found = [
-        panel(
-            metric, f"{first} protocol",
-            partial(_score, first, metric),
-            constant.counts[constant.name][first].corpus[metric] if constant else None,
-        )
-        for metric in (ORDERED_BY, "ROUGE-L")
-    ]  # fmt: skip
-    found += [
-        panel(
-            "Fall, swapped images", f"{ORDERED_BY}, {protocols[-1]} protocol",
-            partial(fall_of, protocol=protocols[-1]), 0.0 if constant else None,
-        ),
-        panel(
-            "Findings F1", "macro: mean over findings", f1_of,
-            next(iter(constant.f1), None) if constant else None,
-        ),
-    ]  # fmt: skip
-    return [one for one in found if one.points]
-
-
-def _score(protocol: str, metric: str, scores: Mapping[str, Any]) -> Mapping[str, Any]:
-    of_model = scores.get("protocols", {}).get(protocol, {}).get("model", {})
-    found: Mapping[str, Any] = of_model.get(metric, {})
-    return found
-
-
-def beside_page(
-    title: str, lines: Sequence[str], tables: Sequence[Table], panels: Sequence[Panel]
-) -> str:
-    """The page as HTML: a figure, what is said in words, then the tables; it holds no report."""
-    from rcan.reporting.panels_figure import addresses, picture_html
-
-    css = files("rcan.reporting.cells").joinpath("page.css").read_text(encoding="utf-8")
-    page = files("rcan.reporting").joinpath("beside.html").read_text(encoding="utf-8")
-    section = Section("beside", "Among the published rows", tables)
-    return html_environment().from_string(page).render(
-        title=title,
-        css=css,
-        lines=lines,
-        section=section,
-        picture=picture_html(addresses(panels), "", ". ".join(panel.words for panel in panels)),
-    ) + "\n"  # fmt: skip
 
 
 def briefly(table: Table) -> str:
@@ -164,7 +89,7 @@ def told_in_words(result: Mapping[str, Any], name: str) -> list[str]:
     return lines
 
 
-def _ordered(result: Mapping[str, Any], protocol: str) -> dict[str, int]:
+def ordered(result: Mapping[str, Any], protocol: str) -> dict[str, int]:
     """Row -> its place by score, which equals share; the reader's under the name ""."""
     places: dict[str, int] = result["beside"]["places"][protocol][ORDERED_BY]["place"]
     return places
@@ -173,7 +98,7 @@ def _ordered(result: Mapping[str, Any], protocol: str) -> dict[str, int]:
 def _scores(result: Mapping[str, Any], name: str, protocol: str, scope: str) -> Table:
     rows, own = [], result["protocols"][protocol]["model"]
     metrics = [metric for metric in METRICS if metric in own]
-    for row, place in _ordered(result, protocol).items():
+    for row, place in ordered(result, protocol).items():
         if not row:
             mine = [measured(own[metric]) for metric in metrics]
             rows.append(Row([f"→ {place}. {name}", "1 run", *mine], MINE))
@@ -196,7 +121,7 @@ def _signs(result: Mapping[str, Any], name: str, protocol: str, scope: str) -> T
     copied = own.get("copied_from_train")
     fall = result["controls"]["image_swap"][protocol]["fall"][ORDERED_BY]
     rows = []
-    for row in _ordered(result, protocol):
+    for row in ordered(result, protocol):
         if not row:
             cells = [
                 measured(found) if found else Value(NONE),

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-CONSTANT = "one constant report"
+CONSTANT, YOURS = "one constant report", "yours"
+OVERLAP = ("BLEU-4", "ROUGE-L")
+FALL, F1, OF_F1 = "Fall, swapped images", "Findings F1", "macro: mean over findings"
 
 
 @dataclass(frozen=True)
@@ -37,30 +39,39 @@ class Panel:
     constant: float | None
 
     @property
+    def systems(self) -> list[float]:
+        """The scores of all systems; controls and the reader's own row are none."""
+        known = self.points.items()
+        return [of.value["score"] for row, of in known if not (row.control or row.mine)]
+
+    @property
     def above(self) -> str:
-        """How many systems, controls aside, lie above the constant report."""
-        if self.constant is None:
+        """How many systems lie above the constant report."""
+        if self.constant is None or not self.systems:
             return ""
-        scores = [of.value["score"] for row, of in self.points.items() if not row.control]
-        higher = sum(score > self.constant for score in scores)
-        return f"{higher} of {len(scores)} above the constant"
+        higher = sum(score > self.constant for score in self.systems)
+        return f"{higher} of {len(self.systems)} above the constant"
 
     @property
     def words(self) -> str:
         """The panel for those who do not see it."""
-        scores = [point.value["score"] for point in self.points.values()]
-        told = f"{self.title} ({self.unit}): {min(scores):.3f} to {max(scores):.3f}"
-        if self.constant is None:
-            return told
-        return f"{told}; {CONSTANT} {self.constant:.3f}, {self.above}"
+        told = [
+            f"{YOURS} {of.value['score']:.3f}" for row, of in self.points.items() if row.mine
+        ]  # fmt: skip
+        if self.systems:
+            told.append(f"systems {min(self.systems):.3f} to {max(self.systems):.3f}")
+        if self.constant is not None:
+            told.append(f"{CONSTANT} {self.constant:.3f}")
+        return f"{self.title} ({self.unit}): {', '.join([*told, *filter(None, [self.above])])}"
 
 
 def point_of(values: Sequence[Mapping[str, Any]]) -> Point | None:
-    """The mean over seeds of a score and of its interval, of those that have it."""
+    """The mean over seeds of a score and, where all have one, of its interval."""
     seeds = [value for value in values if value.get("score") is not None]
     if not seeds:
         return None
-    mean = {end: fmean(value[end] for value in seeds) for end in ("score", "low", "high")}
+    ends = [end for end in ("score", "low", "high") if all(end in value for value in seeds)]
+    mean = {end: fmean(value[end] for value in seeds) for end in ends}
     return Point(mean, [value["score"] for value in seeds])
 
 

@@ -29,7 +29,7 @@ from rcan.reporting.cells.study import CONSTANT, SIGNIFICANT, Ablations
 from rcan.reporting.cells.systems import TABLES, group_panels, panels, write_systems
 from rcan.reporting.figures import as_address
 from rcan.reporting.names import data_name, listed
-from rcan.reporting.panels_figure import picture_html
+from rcan.reporting.panels_figure import picture_html, told_of
 from rcan.reporting.published import rcan_row
 from rcan.table import Row, Section, Table, html_environment, measured
 
@@ -123,13 +123,14 @@ def page(
             table.title.partition(",")[0]
             for name, table in ablations.cells.tables.items() if name in TABLES
         ],
-        systems=". ".join(panel.words for panel in panels(ablations)),
-        groups=". ".join(panel.words for panel in group_panels(ablations)),
+        systems=panels(ablations),
+        groups=group_panels(ablations),
         runs=runs,
         seeds=[str(s) for s in sorted({r.seed for r in runs if r.cell not in CONTROLS})],
         pointers=sum(run.place != run.name for run in runs),
         captions=_CAPTIONS,
         picture=picture_html,
+        told_of=told_of,
         after=_AFTER,
         drawn={name: _inlined(path) for name, path in figures.items()},
         shown={name: "/".join(path.parts[-3:]) for name, path in shown.items()},

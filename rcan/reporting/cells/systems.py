@@ -11,7 +11,18 @@ from typing import Any
 
 from rcan.reporting.cells.study import Ablations
 from rcan.reporting.figures import save_figure, style
-from rcan.reporting.panels import Panel, Point, System, f1_of, fall_of, point_of
+from rcan.reporting.panels import (
+    F1,
+    FALL,
+    OF_F1,
+    OVERLAP,
+    Panel,
+    Point,
+    System,
+    f1_of,
+    fall_of,
+    point_of,
+)
 from rcan.reporting.panels_figure import VERSIONS, draw_panels
 
 TABLES = ("table3", "table4")  # whose rows are shown
@@ -33,9 +44,9 @@ def panels(ablations: Ablations) -> list[Panel]:
     """Those of which there is something to show."""
     cells = _cells(ablations)
     found = [
-        *(_overlap(ablations, cells, metric) for metric in ("BLEU-4", "ROUGE-L")),
-        _of_runs(ablations, cells, "Fall, swapped images", "BLEU-4, strict protocol", _fall),
-        _of_runs(ablations, cells, "Findings F1", "macro: mean over findings", f1_of),
+        *(_overlap(ablations, cells, metric) for metric in OVERLAP),
+        _of_runs(ablations, cells, FALL, "BLEU-4, strict protocol", _fall),
+        _of_runs(ablations, cells, F1, OF_F1, f1_of),
     ]
     return [panel for panel in found if panel.points]
 
