@@ -446,7 +446,7 @@ def test_published_runs_stand_in_the_views_of_all_cells_that_are_their_model(
 @pytest.mark.parametrize(
     ("folder", "some", "num"),
     [
-        (published_runs.FOLDER, {"rcan", "cmas_style", "blind", "oracle_template"}, 35),
+        (published_runs.FOLDER, {"rcan", "cmas_style", "blind", "oracle_template"}, 50),
         (EARLIER, {"rcan", "rve_cgm", "blind", "tau_0.2"}, 14),
     ],
 )
