@@ -59,7 +59,9 @@ def evaluated(java):
     return evaluate(**options(java=java))
 
 
-def test_java_is_started_once_for_all_systems_and_protocols(evaluated, java):
+def test_java_is_started_once_for_all_systems_and_protocols(tmp_path):
+    java = python_java(tmp_path)
+    evaluate(**options(java=java))
     assert java.with_name("java.log").read_text() == "started\n"
 
 

@@ -247,24 +247,25 @@ def test_dvc_would_run_again_only_what_an_edit_can_change(name, stale, committed
         path.write_text(text, encoding="utf-8")
 
 
-def test_dvc_trains_nothing_again_after_a_remark_in_a_shared_layer(committed):
-    project, name = Copy(committed.folder), "rcan/model/layers/transformer.py"
-    text = project.at(name).read_text(encoding="utf-8")
-    project.edit(name, "import torch\n", "import torch  # a remark\n")
-    try:
-        assert status(committed) == PLANNING
-        plan(committed)  # its files come out as they were
-        assert status(committed) == set()
-    finally:
-        project.at(name).write_text(text, encoding="utf-8")
-
-
-def test_dvc_would_run_of_all_trainings_a_new_family_s_own_alone(committed, tmp_path):
+@pytest.fixture
+def another(committed, tmp_path) -> Repository:
+    """A copy of it, to be edited and planned."""
     shutil.copytree(committed.folder, tmp_path / "copy", symlinks=True)
-    project = committed.elsewhere(tmp_path / "copy")
-    Copy(project.folder).add_family()
+    return committed.elsewhere(tmp_path / "copy")
+
+
+def test_dvc_trains_nothing_again_after_a_remark_in_a_shared_layer(another):
+    name = "rcan/model/layers/transformer.py"
+    Copy(another.folder).edit(name, "import torch\n", "import torch  # a remark\n")
+    assert status(another) == PLANNING
+    plan(another)  # its files come out as they were
+    assert status(another) == set()
+
+
+def test_dvc_would_run_of_all_trainings_a_new_family_s_own_alone(another):
+    Copy(another.folder).add_family()
     new = {f"ablations/dvc.yaml:{stage}@c-1" for stage in ("train", "evaluate")}
     new |= {CASES, TABLES}  # which read the list of cells
-    assert status(project) == PLANNING | new
-    plan(project)
-    assert status(project) == {"ablations/dvc.yaml:cells"} | new
+    assert status(another) == PLANNING | new
+    plan(another)
+    assert status(another) == {"ablations/dvc.yaml:cells"} | new
