@@ -55,14 +55,15 @@ class Panel:
     @property
     def words(self) -> str:
         """The panel for those who do not see it."""
-        told = [
-            f"{YOURS} {of.value['score']:.3f}" for row, of in self.points.items() if row.mine
-        ]  # fmt: skip
+        points = self.points.items()
+        told = [f"{YOURS} {of.value['score']:.3f}" for row, of in points if row.mine]
         if self.systems:
             told.append(f"systems {min(self.systems):.3f} to {max(self.systems):.3f}")
         if self.constant is not None:
             told.append(f"{CONSTANT} {self.constant:.3f}")
-        return f"{self.title} ({self.unit}): {', '.join([*told, *filter(None, [self.above])])}"
+        if self.above:
+            told.append(self.above)
+        return f"{self.title} ({self.unit}): {', '.join(told)}"
 
 
 def point_of(values: Sequence[Mapping[str, Any]]) -> Point | None:

@@ -209,9 +209,11 @@ def _draw(
                   textcoords="offset points", color=colours["faint"], size=9)  # fmt: skip
     axes.set_xlabel(panel.unit, size=9, color=colours["faint"])
     axes.set_yticks(list(places.values()), [*names.values()])
-    for row in [row for row in names if row.mine]:
-        axes.axhspan(places[row] - 0.5, places[row] + 0.5, color=colours["band"], zorder=0)
-        for label in axes.get_yticklabels()[[*names].index(row) :][:1]:  # none but at the left
+    for row, place in places.items():
+        if row.mine:
+            axes.axhspan(place - 0.5, place + 0.5, color=colours["band"], zorder=0)
+    for row, label in zip(names, axes.get_yticklabels(), strict=False):  # none but at the left
+        if row.mine:
             label.set(weight="bold", color=colours["mine"])
     axes.set_ylim(bottom, -1.5)
     axes.locator_params(axis="x", nbins=4)
